@@ -1,0 +1,247 @@
+"""`make run`: the whole product on one machine, from nothing to a verified migration.
+
+Starts what is not configured to be elsewhere, fills the legacy database with a sample, runs the
+migration through real workers, prints the reconciliation, and goes on serving the console.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from config import embedded
+
+if TYPE_CHECKING:
+    from migration_portal.runs.models import Run
+    from migration_portal.runs.report import Report
+
+console = Console()
+POLL_SECONDS = 0.25
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 when every row is accounted for, 1 when not, 2 when it could not be run."""
+    options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        with ExitStack() as stack:
+            _start_servers(stack)
+            os.environ["LOG_LEVEL"] = "WARNING"  # of this process: the terminal is for the operator
+            import django
+
+            django.setup()
+            return _job(stack, options)
+    except embedded.EmbeddedError as error:
+        console.print(f"[red]{error}[/red]")
+        return 2
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run ARGS=…", description=__doc__)
+    parser.add_argument("--users", type=int, default=10_000, help="users of the sample legacy system")
+    parser.add_argument("--tenants", type=int, default=0, help="its tenants (default: one for every 100 users)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--port", type=int, default=8000, help="of the console; the next free one is taken")
+    parser.add_argument("--exit", action="store_true", help="exit after the run instead of serving the console")
+    parser.add_argument("--json", type=Path, help="write the report to this file")
+    parser.add_argument("--serve", action="store_true", help="only serve: no sample and no run")
+    return parser.parse_args(arguments)
+
+
+def _start_servers(stack: ExitStack) -> None:
+    needs_postgres = not all(os.environ.get(f"{name}DATABASE_URL") for name in ("", "LEGACY_", "IAM_"))
+    needs_redis = not os.environ.get("REDIS_URL")
+    if needs_postgres or needs_redis:
+        with console.status("Starting PostgreSQL and Redis"):
+            servers = embedded.start(postgres=needs_postgres, redis=needs_redis)
+        stack.callback(servers.stop)
+
+
+def _job(stack: ExitStack, options: argparse.Namespace) -> int:
+    from django.core.management import call_command
+
+    from migration_portal.plan.errors import Refusal
+
+    with console.status("Preparing the portal's database"):
+        call_command("migrate", verbosity=0, interactive=False)
+        password = _operator()
+    url = _start_processes(stack, options)
+    console.print(f"Console  [bold]{url}[/bold]   user [bold]operator[/bold]", end="")
+    console.print(f"   password [bold]{password}[/bold]" if password else "   (password as printed at the first start)")
+    code = 0
+    if not options.serve:
+        try:
+            code = _migrate_sample(options)
+        except Refusal as refusal:
+            console.print(f"[red]{refusal}[/red]")
+            code = 2
+    if options.exit:
+        return code
+    console.print("Serving the console; Ctrl-C stops everything.")
+    signal.pause()
+    return code
+
+
+def _operator() -> str:
+    """Create the operator at the first start. Returns the password then, else an empty string."""
+    from django.contrib.auth.models import Group, User
+
+    user, created = User.objects.get_or_create(username="operator", defaults={"is_staff": True})
+    if not created:
+        return ""
+    password = secrets.token_urlsafe(12)
+    user.set_password(password)
+    user.save()
+    user.groups.set(Group.objects.filter(name__in=["operator", "approver"]))
+    return password
+
+
+def _start_processes(stack: ExitStack, options: argparse.Namespace) -> str:
+    """Web server, workers and beat, each in its own session: Ctrl-C reaches only us, and we stop them in order."""
+    port = _port(options.port)
+    logs = embedded.home() / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    python = sys.executable
+    commands = {
+        "web": [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1",
+                "--threads", "4", "--worker-class", "gthread"],
+        "worker": [python, "-m", "celery", "-A", "config", "worker", "--loglevel", "INFO", "--without-mingle",
+                   "--without-gossip"],
+        "beat": [python, "-m", "celery", "-A", "config", "beat", "--pidfile=", "--loglevel", "WARNING"],
+    }  # fmt: skip
+    for name, command in commands.items():
+        log = stack.enter_context((logs / f"{name}.log").open("ab"))
+        process = subprocess.Popen(
+            command, cwd=embedded.PROJECT, env=os.environ | {"LOG_LEVEL": "INFO"}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        stack.callback(_stop, process)
+    return f"http://127.0.0.1:{port}/admin/"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _port(wish: int) -> int:
+    import socket
+
+    for port in range(wish, wish + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise embedded.EmbeddedError(f"No free port between {wish} and {wish + 99}. Pass --port.")
+
+
+def _migrate_sample(options: argparse.Namespace) -> int:
+    from migration_portal import databases
+    from migration_portal.inventory.take import take
+    from migration_portal.runs.report import report
+    from migration_portal.runs.start import start
+    from migration_portal.sample.dirt import Dirt
+    from migration_portal.sample.fill import fill
+    from migration_portal.schema.apply import apply
+
+    try:
+        dirt = Dirt(options.users, options.tenants or max(10, options.users // 100))
+    except ValueError as error:
+        console.print(f"[red]{error}[/red]")
+        return 2
+    with databases.iam("main job") as iam:
+        if _holds_rows(iam):
+            console.print("The IAM holds the rows of an earlier run; they stay. Remove .portal/ to begin again.")
+            return 0
+    with console.status(f"Filling the legacy database with {dirt.users:,} users"):
+        with databases.legacy_writable("sample") as legacy:
+            fill(legacy, dirt, seed=options.seed, replace=not os.environ.get("LEGACY_DATABASE_URL"))
+        apply(by="operator")
+        take(by="operator")
+    run = start(by="operator")
+    watch(run)
+    result = report(run)
+    show(result)
+    if options.json:
+        options.json.write_text(json.dumps(result.as_dict(), indent=2) + "\n")
+    return 0 if result.passed else 1
+
+
+def _holds_rows(iam: Any) -> bool:
+    row = iam.execute("SELECT to_regclass('public.users')").fetchone()
+    if row[0] is None:
+        return False
+    return bool(iam.execute("SELECT EXISTS (SELECT FROM public.users)").fetchone()[0])
+
+
+def watch(run: Run) -> None:
+    """Show the run's progress until it ends or needs the operator."""
+    from migration_portal.runs.progress import progress_of
+    from migration_portal.runs.states import State
+
+    bar = Progress(
+        TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=console,
+    )  # fmt: skip
+    with bar:
+        tasks: dict[str, Any] = {}
+        while True:
+            run.refresh_from_db()
+            now = progress_of(run)
+            for table in now.tables:
+                if table.name not in tasks:
+                    tasks[table.name] = bar.add_task(table.name, total=1.0, note="")
+                note = f"{table.rows:>10,} rows  {table.stage}"
+                bar.update(tasks[table.name], completed=table.fraction, note=note)
+            if run.state not in (State.RUNNING, State.UNDOING):
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def show(result: Report) -> None:
+    """Print the reconciliation."""
+    table = Table(title=f"Run {result.run}: {result.state} in {result.seconds:.1f} s")
+    table.add_column("Table")
+    for title in ("Source", "Copied", "Quarantined", "Mismatched", "Rows/s"):
+        table.add_column(title, justify="right")
+    table.add_column("Reasons")
+    for name, row in result.tables.items():
+        why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(row.reasons.items()))
+        table.add_row(
+            name, f"{row.source:,}", f"{row.copied:,}", f"{row.quarantined:,}", f"{row.mismatched:,}",
+            f"{row.rows_per_second:,}", why,
+            style=None if row.accounted else "red",
+        )  # fmt: skip
+    console.print(table)
+    marks = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "error": "[red]✗[/red]"}
+    for check in result.checks:
+        console.print(f" {marks[check['severity']]} {check['name']}: {check['summary']}")
+    verdict = "Every row is accounted for." if result.accounted else "Rows are not accounted for."
+    console.print(f"[bold {'green' if result.passed else 'red'}]{verdict}[/]")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

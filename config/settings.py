@@ -1,0 +1,241 @@
+"""All settings, from the environment (or a .env file beside manage.py).
+
+README.md lists every variable. What is not set falls back to the embedded servers of
+config/embedded.py, so that a fresh clone runs without any configuration.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+import structlog
+from django.urls import reverse_lazy
+
+from config import embedded
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+DEBUG = env.bool("DEBUG", default=False)
+HTTPS = env.bool("HTTPS", default=False)
+SECRET_KEY = env("SECRET_KEY", default="") or embedded.settings().secret_key
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- the three databases ------------------------------------------------------------------
+LEGACY_DATABASE_URL = env("LEGACY_DATABASE_URL", default="") or embedded.database_url("sigma_permit")
+IAM_DATABASE_URL = env("IAM_DATABASE_URL", default="") or embedded.database_url("sigma_iam")
+REDIS_URL = env("REDIS_URL", default="") or embedded.redis_url()
+
+
+def _django_database(url: str) -> dict[str, Any]:
+    return environ.Env.db_url_config(url) | {
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"application_name": "sigma-transit console", "connect_timeout": 5},
+    }
+
+
+DATABASES = {
+    "default": _django_database(env("DATABASE_URL", default="") or embedded.database_url("portal")),
+    "iam": _django_database(IAM_DATABASE_URL),
+}
+DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- the migration ------------------------------------------------------------------------
+MIGRATION_PLAN = env("MIGRATION_PLAN", default=str(BASE_DIR / "migration_portal/plan/plans/sigma_permit.toml"))
+CHUNK_SECONDS = env.float("CHUNK_SECONDS", default=1.0)
+RUN_WORKERS = env.int("RUN_WORKERS", default=2)
+LEGACY_MAX_TRANSACTION_SECONDS = env.int("LEGACY_MAX_TRANSACTION_SECONDS", default=900)
+LEGACY_MAX_REPLICA_LAG_SECONDS = env.int("LEGACY_MAX_REPLICA_LAG_SECONDS", default=60)
+LEGACY_MAX_LATENCY_SECONDS = env.float("LEGACY_MAX_LATENCY_SECONDS", default=2.0)
+
+# --- Django -------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_structlog",
+    "migration_portal",
+    "migration_portal.audit",
+    "migration_portal.inventory",
+    "migration_portal.schema",
+    "migration_portal.runs",
+    "migration_portal.sample",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "migration_portal.audit.middleware.actor_middleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "UserAttributeSimilarityValidator")
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / ".portal" / "static"
+STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
+WHITENOISE_USE_FINDERS = True
+
+# --- security -----------------------------------------------------------------------------
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 8 * 3600
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+X_FRAME_OPTIONS = "DENY"
+
+# --- Celery -------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CONCURRENCY = RUN_WORKERS
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Kombu's own redelivery is too slow to matter (the tick is what we rely on), but costs nothing to tighten.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+}
+CELERY_BEAT_SCHEDULE = {
+    "tick": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 4}},
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
+
+# --- logging: one JSON object a line, request id and user bound by django-structlog ---------
+_SHARED_PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso"),
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.processors.JSONRenderer(),
+            "foreign_pre_chain": _SHARED_PROCESSORS,
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+}
+structlog.configure(
+    processors=[
+        *_SHARED_PROCESSORS,
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+
+# --- the console's look -------------------------------------------------------------------
+
+
+def _link(title: str, icon: str, url: str, permission: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(url),
+        "permission": lambda request: request.user.has_perm(permission),
+    }
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Sigma Transit",
+    "SITE_HEADER": "Sigma Transit",
+    "SITE_SUBHEADER": "Legacy to IAM, live",
+    "SITE_SYMBOL": "sync_alt",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: "/static/portal/portal.css"],
+    "SCRIPTS": [lambda request: "/static/portal/portal.js"],
+    "DASHBOARD_CALLBACK": "migration_portal.dashboard.context",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.7% .013 236.62)",
+            "100": "oklch(95.1% .026 236.824)",
+            "200": "oklch(90.1% .058 230.902)",
+            "300": "oklch(82.8% .111 230.318)",
+            "400": "oklch(74.6% .16 232.661)",
+            "500": "oklch(68.5% .169 237.323)",
+            "600": "oklch(50% .134 242.749)",
+            "700": "oklch(44.3% .11 240.79)",
+            "800": "oklch(39.1% .09 240.876)",
+            "900": "oklch(29.3% .066 243.157)",
+            "950": "oklch(22% .05 243)",
+        }
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": "Migration",
+                "items": [
+                    {"title": "Dashboard", "icon": "space_dashboard", "link": reverse_lazy("admin:index")},
+                    _link("Inventory", "inventory_2", "admin:inventory_inventory_changelist", "inventory.view_inventory"),
+                    _link("Plan", "schema", "admin:plan", "runs.view_run"),
+                    _link("Pre-flight", "flight_takeoff", "admin:preflight", "runs.view_run"),
+                    _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
+                    _link("Runs", "moving", "admin:runs_run_changelist", "runs.view_run"),
+                    _link("Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"),
+                ],
+            },
+            {
+                "title": "Trust",
+                "separator": True,
+                "items": [
+                    _link("Audit log", "history", "admin:audit_event_changelist", "audit.view_event"),
+                    _link("Operators", "group", "admin:auth_user_changelist", "auth.view_user"),
+                    _link("Groups", "shield_person", "admin:auth_group_changelist", "auth.view_group"),
+                ],
+            },
+        ],
+    },
+}

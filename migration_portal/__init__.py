@@ -1,0 +1,1 @@
+"""The control plane: one room (sub-package) a screen."""

@@ -1,0 +1,80 @@
+"""Reading a database's catalog into the plan's `Catalog`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from migration_portal.engine.ledger import rows
+from migration_portal.engine.queries import queries
+from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, TableInfo
+
+
+def read(connection: Connection[Any], schema: str) -> Catalog:
+    """The tables of `schema` with columns, keys and foreign keys."""
+    arguments = {"schema": schema}
+    columns: dict[str, dict[str, ColumnInfo]] = {}
+    for row in rows(connection, queries("catalog")["columns"], arguments):
+        table = row.pop("table_name")
+        columns.setdefault(table, {})[row["name"]] = ColumnInfo(**row)
+    primary: dict[str, tuple[str, ...]] = {}
+    uniques: dict[str, dict[str, tuple[str, ...]]] = {}
+    for row in rows(connection, queries("catalog")["keys"], arguments):
+        if row["is_primary"]:
+            primary[row["table_name"]] = tuple(row["columns"])
+        else:
+            uniques.setdefault(row["table_name"], {})[row["name"]] = tuple(row["columns"])
+    foreign: dict[str, list[ForeignKey]] = {}
+    for row in rows(connection, queries("catalog")["foreign_keys"], arguments):
+        foreign.setdefault(row["table_name"], []).append(
+            ForeignKey(
+                row["name"], tuple(row["columns"]), row["parent"], tuple(row["parent_columns"]), row["validated"]
+            )
+        )
+    return {
+        name: TableInfo(
+            name, found, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ()))
+        )
+        for name, found in columns.items()
+    }
+
+
+def remember(iam: Connection[Any], run: UUID, source: Catalog, target: Catalog) -> None:
+    """Keep both catalogs with the run, as they are before constraints are set aside. The first call counts."""
+    iam.execute(
+        "INSERT INTO portal_ledger.catalogs (run, source, target) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        [run, Jsonb(_plain(source)), Jsonb(_plain(target))],
+    )
+
+
+def recall(iam: Connection[Any], run: UUID) -> tuple[Catalog, Catalog] | None:
+    """The catalogs that `remember` kept, or None before it did."""
+    row = iam.execute("SELECT source, target FROM portal_ledger.catalogs WHERE run = %s", [run]).fetchone()
+    return (_catalog(row[0]), _catalog(row[1])) if row else None
+
+
+def _plain(catalog: Catalog) -> dict[str, Any]:
+    return {name: asdict(info) for name, info in catalog.items()}
+
+
+def _catalog(plain: dict[str, Any]) -> Catalog:
+    # jsonb keeps no order of keys: only the columns' names matter to those who read a remembered catalog.
+    return {
+        name: TableInfo(
+            name=name,
+            columns={column: ColumnInfo(**info) for column, info in table["columns"].items()},
+            primary_key=tuple(table["primary_key"]),
+            uniques={index: tuple(columns) for index, columns in table["uniques"].items()},
+            foreign_keys=tuple(
+                ForeignKey(
+                    key["name"], tuple(key["columns"]), key["parent"], tuple(key["parent_columns"]), key["validated"]
+                )
+                for key in table["foreign_keys"]
+            ),
+        )
+        for name, table in plain.items()
+    }

@@ -1,0 +1,82 @@
+"""Rows set aside with a reason. What is kept of a row never includes its secret columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from migration_portal.engine.queries import queries
+from migration_portal.engine.sides import Sides
+from migration_portal.plan.model import Table
+
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A source row that did not arrive: its key, why, and the row as JSON text (secrets not yet removed)."""
+
+    key: list[str]
+    reason: str
+    row: str | dict[str, Any] | None
+    detail: str = ""
+
+
+def redact(table: Table, row: str | dict[str, Any] | None) -> dict[str, Any]:
+    """The row without secret columns, long values cut, and without the NUL escapes that jsonb refuses."""
+    if row is None:
+        return {}
+    values: dict[str, Any] = json.loads(row) if isinstance(row, str) else row
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in table.secret:
+            kept[name] = "(secret)"
+            continue
+        if isinstance(value, dict | list):
+            value = json.dumps(value, ensure_ascii=False)
+        if isinstance(value, str):
+            value = value.replace("\0", "\\u0000")
+            value = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}… ({len(value)} characters)"
+        kept[name] = value
+    return kept
+
+
+def set_aside(sides: Sides, table: Table, rejected: Iterable[Rejected]) -> int:
+    """Record rejected rows, in the transaction that leaves them out. Returns how many."""
+    tenant_column = next((c.sql.split("::")[0].strip() for c in table.columns if c.name == table.tenant), None)
+    rows = []
+    for item in rejected:
+        data = redact(table, item.row)
+        tenant = data.get(tenant_column) if tenant_column else None
+        rows.append(
+            {
+                "run": sides.run,
+                "table_name": table.target,
+                "source_table": table.source,
+                "source_key": item.key,
+                "tenant": str(tenant) if tenant is not None else None,
+                "reason": item.reason,
+                "detail": item.detail[:500],
+                "data": Jsonb(data),
+            }
+        )
+    if rows:
+        with sides.iam.cursor() as cursor:
+            cursor.executemany(queries("quarantine")["add"], rows)
+    return len(rows)
+
+
+def open_keys(sides: Sides, table: Table) -> list[list[str]]:
+    """The source keys of this run's rows that are not in the target, for verification to pass over."""
+    found = sides.iam.execute(queries("quarantine")["absent"], {"run": sides.run, "table": table.target})
+    return [row[0] for row in found]
+
+
+def decide(sides: Sides, identifier: int, *, state: str, by: str) -> bool:
+    """Close a quarantined row as `copied` or `discarded`. Returns False when it was closed already."""
+    arguments = {"id": identifier, "state": state, "by": by}
+    return sides.iam.execute(queries("quarantine")["decide"], arguments).rowcount == 1

@@ -1,0 +1,16 @@
+-- name: add
+-- Rejected again (a retried chunk, a retried row): the newer reason holds.
+INSERT INTO portal_ledger.quarantine (run, table_name, source_table, source_key, tenant, reason, detail, data)
+VALUES (%(run)s, %(table_name)s, %(source_table)s, %(source_key)s, %(tenant)s, %(reason)s, %(detail)s, %(data)s)
+ON CONFLICT (run, table_name, source_key) DO UPDATE
+SET reason = excluded.reason, detail = excluded.detail, data = excluded.data, tenant = excluded.tenant,
+    state = 'open', decided_at = NULL, decided_by = ''
+
+-- name: absent
+SELECT source_key FROM portal_ledger.quarantine
+WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
+
+-- name: decide
+UPDATE portal_ledger.quarantine
+SET state = %(state)s, decided_at = now(), decided_by = %(by)s
+WHERE id = %(id)s AND state = 'open'

@@ -1,0 +1,59 @@
+-- name: copied
+-- Building constraints takes rows away again (settling), so its counts belong here.
+SELECT table_name, sum(rows_read) FILTER (WHERE kind = 'copy')::bigint AS source, sum(rows_written)::bigint AS written,
+       extract(epoch FROM max(finished_at) - min(started_at))::float8 AS seconds
+FROM portal_ledger.chunks
+WHERE run = %(run)s AND kind IN ('copy', 'build') AND state = 'done' AND step NOT LIKE 're%%'
+GROUP BY table_name
+
+-- name: quarantined
+SELECT table_name, reason, state, count(*) AS count FROM portal_ledger.quarantine
+WHERE run = %(run)s GROUP BY table_name, reason, state
+
+-- name: mismatched
+SELECT table_name,
+       count(DISTINCT key) FILTER (WHERE kind <> 'more')
+         + coalesce(sum(legacy_value::bigint) FILTER (WHERE kind = 'more'), 0)::bigint AS count
+FROM portal_ledger.findings
+WHERE run = %(run)s AND verification = %(verification)s GROUP BY table_name
+
+-- name: checks
+SELECT name, severity, summary, advice, details FROM portal_ledger.checks
+WHERE run = %(run)s AND verification = %(verification)s
+ORDER BY array_position(ARRAY['error', 'warning', 'ok'], severity), name
+
+-- name: left
+SELECT table_name, count(*) AS count FROM portal_ledger.left_in_place WHERE run = %(run)s GROUP BY table_name
+
+-- name: clock
+SELECT extract(epoch FROM max(finished_at) - min(started_at))::float8 AS seconds
+FROM portal_ledger.chunks WHERE run = %(run)s
+
+-- name: progress
+-- Per table, what the run page shows. Rows copied per second over the last ten seconds.
+SELECT table_name,
+       count(*) FILTER (WHERE state = 'done') AS done,
+       count(*) AS chunks,
+       sum(rows_planned) FILTER (WHERE kind = 'copy') AS planned,
+       sum(rows_read) FILTER (WHERE kind = 'copy') AS read,
+       sum(rows_planned) FILTER (WHERE kind = 'copy' AND state = 'done') AS planned_done,
+       sum(rows_read) FILTER (WHERE kind = 'copy' AND state = 'done' AND finished_at > now() - interval '10 s') AS recent,
+       count(*) FILTER (WHERE state = 'failed') AS failed
+FROM portal_ledger.chunks WHERE run = %(run)s AND table_name <> '' GROUP BY table_name
+
+-- name: throughput
+-- Rows copied in each second, for the chart: a chunk's rows are spread over the seconds it took.
+SELECT extract(epoch FROM second - min(second) OVER ())::int AS second, sum(rate)::bigint AS rows
+FROM (
+    SELECT generate_series(date_trunc('second', started_at), date_trunc('second', finished_at), interval '1 s') AS second,
+           rows_read / (1 + floor(extract(epoch FROM date_trunc('second', finished_at) - date_trunc('second', started_at)))) AS rate
+    FROM portal_ledger.chunks WHERE run = %(run)s AND kind = 'copy' AND state = 'done'
+) AS spread
+GROUP BY second ORDER BY second
+
+-- name: steps
+SELECT step, min(step_order) AS step_order, min(kind) AS kind, min(table_name) AS table_name,
+       count(*) AS chunks, count(*) FILTER (WHERE state = 'done') AS done,
+       count(*) FILTER (WHERE state = 'claimed') AS claimed, count(*) FILTER (WHERE state = 'failed') AS failed,
+       min(started_at) AS started_at, max(finished_at) AS finished_at, sum(attempt) AS attempts
+FROM portal_ledger.chunks WHERE run = %(run)s GROUP BY step ORDER BY 2

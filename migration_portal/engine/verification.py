@@ -1,0 +1,270 @@
+"""Comparing both sides, read-only, on the mapped expressions.
+
+Each side is read in pieces of blocks, in any order and by any worker. A piece adds up, per
+bucket (a hash of the mapped key), its rows and the hashes of their mapped values; the sums are
+order-free, so the pieces of a side simply add up and the sides compare bucket by bucket. Only
+buckets that differ are read again key by key, and a key that differs is looked at once more
+before it becomes a finding: what was in flight the first time has settled.
+
+Pieces are blocks and not key ranges because a range of legacy text ids has no counterpart
+among uuids: case and collation order them differently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import Connection
+from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import Literal as Value
+
+from migration_portal.engine import ledger, quarantine
+from migration_portal.engine.boundaries import block_pieces
+from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
+from migration_portal.engine.queries import queries
+from migration_portal.engine.sides import Sides
+from migration_portal.engine.source import keys_in
+from migration_portal.plan import compile
+from migration_portal.plan.model import Table
+
+Side = Literal["legacy", "iam"]
+BUCKETS = 1024
+PIECE_BLOCKS = 8192
+MOST_FINDINGS = 1000
+"""Rows reported a table; the counts in the report go on."""
+_ROW_KINDS = ["missing", "extra", "differs", "more"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row that is not the same on both sides. `fields` maps a column to (legacy, iam) text, secrets masked."""
+
+    kind: Literal["missing", "extra", "differs"]
+    key: tuple[str, ...]
+    fields: dict[str, tuple[str | None, str | None]]
+
+
+def pieces(sides: Sides, table: Table, verification: int) -> list[NewChunk]:
+    """Chunks that read both sides of the table, followed in the next step by `comparison`."""
+    found: list[NewChunk] = []
+    quick = int(same_hashes(sides))
+    for side in ("legacy", "iam"):
+        connection, name = _relation(sides, table, side)
+        with connection.transaction():
+            row = connection.execute(
+                "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int", [name]
+            ).fetchone()
+        assert row is not None
+        extra = {"verification": verification, "quick": quick}
+        found += block_pieces("verify", table.target, int(row[0]), side=side, size=PIECE_BLOCKS, extra=extra)
+    # Both sides at once from the start: two workers then read from two servers.
+    return sorted(found, key=lambda chunk: chunk.spec["piece"])
+
+
+def comparison(table: Table, verification: int) -> NewChunk:
+    return NewChunk("compare", table.target, spec={"verification": verification})
+
+
+def _relation(sides: Sides, table: Table, side: str) -> tuple[Connection[Any], str]:
+    if side == "iam":
+        return sides.iam, sides.iam_name(sides.schema, table.target)
+    return sides.legacy, compile.source_table(sides.plan, table).as_string(sides.legacy)
+
+
+def same_hashes(sides: Sides) -> bool:
+    """Whether both servers hash alike. Only md5 is promised across versions, so ask them instead of guessing."""
+    probe = (
+        "SELECT hash_record_extended(ROW('a'::text, 1, 2::bigint, true, 'epoch'::timestamptz,"
+        " '00000000-0000-4000-8000-000000000001'::uuid, '{\"a\": [1, null]}'::jsonb, 1.5::numeric, '2000-01-01'::date), 0)"
+    )
+    with sides.legacy.transaction(), sides.iam.transaction():
+        return sides.legacy.execute(probe).fetchone() == sides.iam.execute(probe).fetchone()
+
+
+def sum_piece(sides: Sides, chunk: Chunk) -> Outcome:
+    """Add up one piece of one side, and mark the chunk done."""
+    table, spec = sides.table(chunk.table_name), chunk.spec
+    rows = _rows(sides, table, spec["side"], _blocks(spec["first"], spec["end"]))
+    statement = SQL(
+        "SELECT coalesce(array_agg(bucket), '{{}}'), coalesce(array_agg(count), '{{}}'), coalesce(array_agg(hash), '{{}}')"
+        " FROM (SELECT {bucket} AS bucket, count(*) AS count, sum({hash}) AS hash FROM ({rows}) AS mapped GROUP BY 1) AS sums"
+    ).format(bucket=_bucket(sides, table, spec["quick"]), hash=_hash(sides, table, spec["quick"]), rows=rows)
+    with sides.iam.transaction():
+        ledger.fence(sides.iam, chunk)
+        connection = sides.legacy if spec["side"] == "legacy" else sides.iam
+        with connection.transaction():
+            row = connection.execute(statement).fetchone()
+        assert row is not None
+        sides.iam.execute(
+            queries("verification")["sums"],
+            {
+                "run": sides.run, "verification": spec["verification"], "table": table.target,
+                "side": spec["side"], "piece": spec["piece"], "buckets": row[0], "counts": row[1], "hashes": row[2],
+            },
+        )  # fmt: skip
+        outcome = Outcome(read=sum(row[1]))
+        ledger.done(sides.iam, chunk, outcome)
+    return outcome
+
+
+def compare(sides: Sides, chunk: Chunk) -> Outcome:
+    """Descend into buckets that differ, record findings, and mark the chunk done."""
+    table, verification = sides.table(chunk.table_name), chunk.spec["verification"]
+    about = {"run": sides.run, "verification": verification, "table": table.target}
+    with sides.iam.transaction():
+        ledger.fence(sides.iam, chunk)
+        buckets = [row[0] for row in sides.iam.execute(queries("verification")["differing"], about)]
+        differences = differences_in(sides, table, buckets) if buckets else []
+        sides.iam.execute(queries("verification")["forget"], about | {"kinds": _ROW_KINDS})
+        record(sides, table, verification, differences)
+        ledger.done(sides.iam, chunk, Outcome(read=len(differences)))
+    return Outcome(read=len(differences))
+
+
+def differences_in(sides: Sides, table: Table, buckets: Sequence[int]) -> list[Difference]:
+    """The rows of these buckets that differ, looked at twice."""
+    keys = {side: _keyed_hashes(sides, table, side, buckets) for side in ("legacy", "iam")}
+    suspects = [key for key in keys["legacy"].keys() | keys["iam"].keys() if keys["legacy"].get(key) != keys["iam"].get(key)]
+    if not suspects:
+        return []
+    ours = set(ledger.xids(sides.iam, sides.run, table.target))
+    return sorted(look_again(sides, table, suspects, ours), key=lambda d: d.key)
+
+
+def look_again(sides: Sides, table: Table, keys: Sequence[tuple[str, ...]], ours: set[str]) -> list[Difference]:
+    """Read these target keys on both sides now and compare field by field.
+
+    Rows that only the IAM has are differences when this run wrote them; others were there before it.
+    """
+    found: list[Difference] = []
+    for place in range(0, len(keys), 2000):
+        batch = [list(key) for key in keys[place : place + 2000]]
+        legacy = _fields(sides, table, "legacy", batch)
+        iam = _fields(sides, table, "iam", batch)
+        for key in map(tuple, batch):
+            theirs, mine = legacy.get(key), iam.get(key)
+            if theirs is not None and mine is None:
+                found.append(Difference("missing", key, {}))
+            elif theirs is None and mine is not None and mine[0] in ours:
+                found.append(Difference("extra", key, {}))
+            elif theirs is not None and mine is not None:
+                if fields := _differing_fields(sides, table, theirs[1], mine[1]):
+                    found.append(Difference("differs", key, fields))
+    return found
+
+
+def record(sides: Sides, table: Table, verification: int, differences: Sequence[Difference]) -> None:
+    """Store differences as findings: one a row, or one a field where fields differ."""
+    rows: list[dict[str, Any]] = []
+    for difference in differences[:MOST_FINDINGS]:
+        fields = difference.fields or {"": (None, None)}
+        for field, (legacy, iam) in fields.items():
+            rows.append(_finding(sides, table, verification, difference.kind, list(difference.key), field, legacy, iam))
+    if len(differences) > MOST_FINDINGS:
+        more = str(len(differences) - MOST_FINDINGS)
+        rows.append(_finding(sides, table, verification, "more", [], "", more, None))
+    if rows:
+        with sides.iam.cursor() as cursor:
+            cursor.executemany(queries("verification")["found"], rows)
+
+
+def _finding(
+    sides: Sides, table: Table, verification: int, kind: str, key: list[str], field: str, legacy: str | None, iam: str | None
+) -> dict[str, Any]:
+    return {
+        "run": sides.run, "verification": verification, "table": table.target, "kind": kind, "key": key,
+        "field": field, "legacy": legacy, "iam": iam, "severity": "error",
+    }  # fmt: skip
+
+
+# --- SQL ----------------------------------------------------------------------------------
+
+
+def _rows(sides: Sides, table: Table, side: str, where: Composable) -> Composable:
+    """SELECT the mapped columns of one side's rows. Quarantined legacy rows are accounted for, so they are left out."""
+    info = sides.info(table)
+    if side == "iam":
+        columns = SQL(", ").join(map(Identifier, _compared(sides, table)))
+        return SQL("SELECT {}, xmin::text AS portal_xmin FROM {} WHERE {}").format(
+            columns, sides.target_table(table.target), where
+        )
+    absent = quarantine.open_keys(sides, table)
+    if absent:
+        where = SQL("({}) AND NOT {}").format(where, keys_in([Identifier(k) for k in table.key], absent))
+    return compile.mapped(sides.plan, table, info, where=where, extra=[SQL("'' AS portal_xmin")])
+
+
+def _compared(sides: Sides, table: Table) -> list[str]:
+    """The columns to compare: all of a table we loaded; in a table in use, the plan's defaults belong to the IAM."""
+    if ledger.modes(sides.iam, sides.run).get(table.target) == "load":
+        return list(table.column_names)
+    return [column.name for column in table.columns if not column.default]
+
+
+def _blocks(first: int, end: int | None) -> Composable:
+    below = SQL(" AND ctid < {}::tid").format(Value(f"({end},0)")) if end is not None else SQL("")
+    return SQL("ctid >= {}::tid{}").format(Value(f"({first},0)"), below)
+
+
+def _bucket(sides: Sides, table: Table, quick: int) -> Composable:
+    hashed = _hashed(compile.comparable(sides.info(table).primary_key, sides.info(table)), quick)
+    return SQL("({} & {})::int").format(hashed, Value(BUCKETS - 1))
+
+
+def _hash(sides: Sides, table: Table, quick: int) -> Composable:
+    return _hashed(compile.comparable(_compared(sides, table), sides.info(table)), quick)
+
+
+def _hashed(row: Composable, quick: int) -> Composable:
+    if quick:
+        return SQL("hash_record_extended({}, 0)").format(row)
+    return SQL("('x' || substr(md5({}::text), 1, 16))::bit(64)::bigint").format(row)
+
+
+def _keyed_hashes(sides: Sides, table: Table, side: str, buckets: Sequence[int]) -> dict[tuple[str, ...], int]:
+    quick = int(same_hashes(sides))
+    statement = SQL("SELECT {key}, {hash} FROM ({rows}) AS mapped WHERE {bucket} = ANY({buckets})").format(
+        key=compile.target_key(sides.info(table).primary_key),
+        hash=_hash(sides, table, quick),
+        rows=_rows(sides, table, side, SQL("true")),
+        bucket=_bucket(sides, table, quick),
+        buckets=Value(list(buckets)),
+    )
+    connection, _ = _relation(sides, table, side)
+    with connection.transaction():
+        return {tuple(key): value for key, value in connection.execute(statement)}
+
+
+def _fields(
+    sides: Sides, table: Table, side: str, keys: Sequence[list[str]]
+) -> dict[tuple[str, ...], tuple[str, dict[str, Any]]]:
+    primary_key = sides.info(table).primary_key
+    statement = SQL("SELECT {key}, portal_xmin, row_to_json(mapped)::text FROM ({rows}) AS mapped WHERE {wanted}").format(
+        key=compile.target_key(primary_key),
+        rows=_rows(sides, table, side, SQL("true")),
+        wanted=keys_in([Identifier(name) for name in primary_key], keys),
+    )
+    connection, _ = _relation(sides, table, side)
+    with connection.transaction():
+        return {tuple(key): (xmin, json.loads(row)) for key, xmin, row in connection.execute(statement)}
+
+
+def _differing_fields(
+    sides: Sides, table: Table, legacy: dict[str, Any], iam: dict[str, Any]
+) -> dict[str, tuple[str | None, str | None]]:
+    fields = {}
+    for name in _compared(sides, table):
+        if legacy[name] != iam[name]:
+            secret = name in table.secret
+            fields[name] = tuple("(secret)" if secret else _shown(value) for value in (legacy[name], iam[name]))
+    return fields  # type: ignore[return-value]
+
+
+def _shown(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.replace("\0", "\\u0000")[:200]

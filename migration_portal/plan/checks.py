@@ -1,0 +1,138 @@
+"""Does a plan fit two real schemas? Pure: the catalogs are read elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from migration_portal.plan.model import Catalog, Plan, Table, TableInfo
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One observation: an `error` stops a run, a `warning` wants a decision, an `info` is only told."""
+
+    severity: Severity
+    subject: str
+    what: str
+    todo: str = ""
+
+
+def check(plan: Plan, source: Catalog, target: Catalog) -> list[Finding]:
+    """Compare the plan with both schemas."""
+    findings: list[Finding] = []
+    seen: set[str] = set()
+    for table in plan.tables:
+        findings += _table(plan, table, source, target)
+        if info := target.get(table.target):
+            findings += _order(plan, info, seen)
+        seen.add(table.target)
+    return findings
+
+
+def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterator[Finding]:
+    here, there = source.get(table.source), target.get(table.target)
+    if here is None:
+        yield Finding(
+            "error",
+            table.source,
+            "The legacy database has no such table.",
+            "Correct 'source' in the plan, check LEGACY_DATABASE_URL, or grant SELECT on it.",
+        )
+    if there is None:
+        yield Finding(
+            "error", table.target, "The IAM has no such table.", "Apply the IAM schema scripts, or correct 'target'."
+        )
+    if here is not None:
+        yield from _source_side(plan, table, here)
+    if there is not None:
+        yield from _target_side(table, there)
+
+
+def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]:
+    for column in [*table.key, *table.ignored]:
+        if column not in here.columns:
+            yield Finding(
+                "error", f"{table.source}.{column}", "The plan names a legacy column that does not exist.",
+                f"Columns are: {', '.join(here.columns)}.",
+            )  # fmt: skip
+    keys = {frozenset(here.primary_key), *(frozenset(columns) for columns in here.uniques.values())} - {frozenset()}
+    if not any(key == frozenset(table.key) for key in keys):
+        what = "has no primary key" if not here.primary_key else f"is not unique by ({', '.join(table.key)})"
+        yield Finding(
+            "error", table.source, f"The legacy table {what}: its rows cannot be told apart.",
+            "Set 'key' to a primary key or unique NOT NULL columns; or have the legacy owner add one.",
+        )  # fmt: skip
+    for column in unmapped(plan, table, here):
+        yield Finding(
+            "warning", f"{table.source}.{column}", "This legacy column is mapped nowhere: its values stay behind.",
+            "Map it, or list it under 'ignored'.",
+        )  # fmt: skip
+
+
+def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
+    """The source columns that no expression of any table plan over the same source mentions, and none ignores."""
+    siblings = [other for other in plan.tables if other.source == table.source]
+    if siblings[0] is not table:
+        return []  # told once a source
+    text = " ".join(column.sql for other in siblings for column in other.columns)
+    ignored = {name for other in siblings for name in other.ignored}
+    words = set(_words(text))
+    return [name for name in here.columns if name not in words and name not in ignored]
+
+
+def _words(text: str) -> Iterator[str]:
+    word = ""
+    for character in text + " ":
+        if character.isalnum() or character == "_":
+            word += character
+        elif word:
+            yield word
+            word = ""
+
+
+def _target_side(table: Table, there: TableInfo) -> Iterator[Finding]:
+    for column in table.columns:
+        if column.name not in there.columns:
+            yield Finding(
+                "error", f"{table.target}.{column.name}", "The plan fills a column that the IAM does not have.",
+                f"Columns are: {', '.join(there.columns)}.",
+            )  # fmt: skip
+    for info in there.columns.values():
+        if info.not_null and not info.has_default and table.column(info.name) is None:
+            yield Finding(
+                "error", f"{table.target}.{info.name}", "This column is NOT NULL and the plan gives it no value.",
+                "Add an expression or a default.",
+            )  # fmt: skip
+    if not there.primary_key:
+        yield Finding("error", table.target, "The IAM table has no primary key.", "Add one in a schema script.")
+    elif missing := [name for name in there.primary_key if table.column(name) is None]:
+        yield Finding(
+            "error", table.target, f"The plan does not fill the primary key ({', '.join(missing)}).", "Map it."
+        )
+    if table.tenant is not None and table.column(table.tenant) is None:
+        yield Finding("error", f"{table.target}.{table.tenant}", "The tenant column is not mapped.", "Map it.")
+
+
+def _order(plan: Plan, info: TableInfo, seen: set[str]) -> Iterator[Finding]:
+    planned = {table.target for table in plan.tables}
+    for key in info.foreign_keys:
+        if key.parent in planned and key.parent not in seen and key.parent != info.name:
+            yield Finding(
+                "error", info.name, f"It refers to {key.parent}, which the plan fills only later.",
+                f"List {key.parent} before {info.name}.",
+            )  # fmt: skip
+
+
+def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
+    """Per source table, the columns that the way back does not restore. Empty lists are left out."""
+    lost: dict[str, list[str]] = {}
+    for name in plan.sources:
+        restored = {column.name for table in plan.tables if table.source == name for column in table.reverse}
+        ignored = {column for table in plan.tables if table.source == name for column in table.ignored}
+        if missing := [column for column in source[name].columns if column not in restored | ignored]:
+            lost[name] = missing
+    return lost

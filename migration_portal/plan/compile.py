@@ -1,0 +1,118 @@
+"""Plans as SQL. A row is mapped in exactly one way: copy, verification and reports all select `mapped_columns`.
+
+Plan fragments are trusted like code (the file is part of the deployment); identifiers and
+values are composed with psycopg.sql, so no statement built here takes bound parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from migration_portal.plan.model import Catalog, ForeignKey, Plan, Table, TableInfo
+
+# Types without a hash operator class: compared by their text.
+_UNHASHABLE = {"json", "xml", "point", "box", "path", "polygon", "circle", "line", "lseg"}
+
+
+def source_table(plan: Plan, table: Table) -> Composed:
+    return Composed([Identifier(plan.source_schema, table.source)])
+
+
+def mapped_columns(table: Table, target: TableInfo) -> Composed:
+    """The select list over the source row: every target column, cast to its type but never to its length.
+
+    A cast to varchar(20) would cut silently; without the length, the target refuses the long value.
+    """
+    parts = [
+        SQL("({expression})::{type} AS {name}").format(
+            expression=SQL(column.sql), type=SQL(target.columns[column.name].type), name=Identifier(column.name)
+        )
+        for column in table.columns
+    ]
+    return SQL(", ").join(parts)
+
+
+def rejected(table: Table) -> Composable:
+    """True for the rows that the plan's reject rules set aside; never NULL."""
+    if not table.reject:
+        return SQL("false")
+    return SQL("({})").format(SQL(" OR ").join(SQL("({}) IS TRUE").format(SQL(rule.sql)) for rule in table.reject))
+
+
+def reject_reason(table: Table) -> Composable:
+    """The name of the first reject rule that holds, as text."""
+    cases = [SQL("WHEN ({}) IS TRUE THEN {}").format(SQL(rule.sql), Literal(rule.name)) for rule in table.reject]
+    return SQL("CASE {} END").format(SQL(" ").join(cases)) if cases else SQL("NULL::text")
+
+
+def source_key(table: Table) -> Composed:
+    """The source key as text[]."""
+    return SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("{}::text").format(Identifier(k)) for k in table.key))
+
+
+def target_key(columns: Sequence[str]) -> Composed:
+    """A target key as text[], of the target row or of a mapped sub-select: both have the same names and types."""
+    return SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("{}::text").format(Identifier(c)) for c in columns))
+
+
+def key_range(key: Sequence[str], lower: Sequence[str] | None, upper: Sequence[str] | None) -> Composable:
+    """The half-open range lower <= key < upper; None leaves an end open."""
+    names = SQL("({})").format(SQL(", ").join(map(Identifier, key)))
+    parts: list[Composable] = []
+    for operator, bound in ((">=", lower), ("<", upper)):
+        if bound is not None:
+            values = SQL("({})").format(SQL(", ").join(map(Literal, bound)))
+            parts.append(SQL("{} {} {}").format(names, SQL(operator), values))
+    return SQL(" AND ").join(parts) if parts else SQL("true")
+
+
+def mapped(plan: Plan, table: Table, target: TableInfo, *, where: Composable, extra: Iterable[Composable] = ()) -> Composed:
+    """SELECT the mapped rows that no reject rule sets aside; `extra` select-list items come last."""
+    columns = SQL(", ").join([mapped_columns(table, target), *extra])
+    return SQL("SELECT {} FROM {} WHERE ({}) AND NOT {}").format(
+        columns, source_table(plan, table), where, rejected(table)
+    )
+
+
+def comparable(columns: Iterable[str], target: TableInfo) -> Composed:
+    """A ROW(…) over target column names whose fields can all be hashed and compared."""
+    parts = [
+        SQL("{}::text").format(Identifier(name)) if target.columns[name].type in _UNHASHABLE else Identifier(name)
+        for name in columns
+    ]
+    return SQL("ROW({})").format(SQL(", ").join(parts))
+
+
+def mappable(plan: Plan, table: Table, catalog: Catalog) -> Composed:
+    """SELECT the mapped keys and foreign keys of the rows that can arrive: not rejected, and every planned parent can.
+
+    Follows the target's foreign keys from table to table, so that an orphan's orphans are orphans too.
+    """
+    info = catalog[table.target]
+    body = mapped(plan, table, info, where=SQL("true"), extra=[source_key(table) + SQL(" AS portal_source_key")])
+    conditions = [
+        SQL("({nulls} OR EXISTS (SELECT FROM ({parent}) AS parent WHERE {joined}))").format(
+            nulls=SQL(" OR ").join(SQL("child.{} IS NULL").format(Identifier(c)) for c in key.columns),
+            parent=mappable(plan, plan.table(key.parent), catalog),
+            joined=SQL(" AND ").join(
+                SQL("parent.{} = child.{}").format(Identifier(p), Identifier(c))
+                for p, c in zip(key.parent_columns, key.columns, strict=True)
+            ),
+        )
+        for key in planned_foreign_keys(plan, table, catalog)
+    ]
+    if not conditions:
+        return body
+    return SQL("SELECT child.* FROM ({}) AS child WHERE {}").format(body, SQL(" AND ").join(conditions))
+
+
+def planned_foreign_keys(plan: Plan, table: Table, catalog: Catalog) -> list[ForeignKey]:
+    """The target's foreign keys that lead to a table of the same plan (not to itself)."""
+    planned = {other.target for other in plan.tables} - {table.target}
+    return [
+        key
+        for key in catalog[table.target].foreign_keys
+        if key.parent in planned and all(table.column(c) for c in key.columns)
+    ]

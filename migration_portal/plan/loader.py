@@ -1,0 +1,101 @@
+"""Read a plan file and refuse what is malformed, with the place and the remedy."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from migration_portal.plan.errors import PlanError
+from migration_portal.plan.model import Column, Plan, Rule, Table
+
+_PLAN_KEYS = {"name", "description", "source_schema", "target_schema", "tables"}
+_TABLE_KEYS = {
+    "source", "target", "key", "tenant", "columns", "defaults", "ignored", "secret", "reject", "quality", "reverse",
+}  # fmt: skip
+
+
+def load(path: str | Path) -> Plan:
+    """Read the TOML file at `path`. Raises PlanError."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise PlanError(
+            f"The plan cannot be read ({error.strerror}).", subject=str(path), todo="Set MIGRATION_PLAN to a file."
+        ) from error
+    return parse(text, name=str(path))
+
+
+def parse(text: str, *, name: str = "plan") -> Plan:
+    """Parse the text of a plan file; `name` is for error messages. Raises PlanError."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"The plan is not valid TOML: {error}.", subject=name) from error
+    _only(document, _PLAN_KEYS, name)
+    tables = tuple(_table(entry, f"{name}, table {n}") for n, entry in enumerate(document.get("tables", []), 1))
+    if not tables:
+        raise PlanError("The plan lists no tables.", subject=name, todo="Add at least one [[tables]].")
+    targets = [table.target for table in tables]
+    if twice := {target for target in targets if targets.count(target) > 1}:
+        raise PlanError(f"Filled more than once: {', '.join(sorted(twice))}.", subject=name)
+    return Plan(
+        name=str(document.get("name", Path(name).stem)),
+        description=str(document.get("description", "")),
+        tables=tables,
+        checksum=hashlib.sha256(text.encode()).hexdigest(),
+        source_schema=str(document.get("source_schema", "public")),
+        target_schema=str(document.get("target_schema", "public")),
+    )
+
+
+def _table(entry: dict[str, Any], place: str) -> Table:
+    _only(entry, _TABLE_KEYS, place)
+    for needed in ("source", "target", "key", "columns"):
+        if not entry.get(needed):
+            raise PlanError(f"'{needed}' is missing.", subject=place)
+    columns = [Column(name, _sql(sql, place, name)) for name, sql in entry["columns"].items()]
+    for name, sql in entry.get("defaults", {}).items():
+        if name in entry["columns"]:
+            raise PlanError(f"Column {name} has an expression and a default.", subject=place, todo="Keep one of them.")
+        columns.append(Column(name, _sql(sql, place, name), default=True))
+    return Table(
+        source=entry["source"],
+        target=entry["target"],
+        key=tuple(entry["key"]),
+        columns=tuple(columns),
+        tenant=entry.get("tenant"),
+        ignored=tuple(entry.get("ignored", ())),
+        secret=frozenset(entry.get("secret", ())),
+        reject=_rules(entry.get("reject", {}), place),
+        quality=_rules(entry.get("quality", {}), place),
+        reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
+    )
+
+
+def _rules(entries: dict[str, Any], place: str) -> tuple[Rule, ...]:
+    rules = []
+    for name, entry in entries.items():
+        if isinstance(entry, str):
+            entry = {"sql": entry}
+        _only(entry, {"sql", "advice"}, f"{place}, rule {name}")
+        rules.append(Rule(name, _sql(entry.get("sql"), place, name), entry.get("advice", "")))
+    return tuple(rules)
+
+
+def _sql(value: Any, place: str, name: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise PlanError(f"'{name}' needs an SQL expression.", subject=place)
+    return value.strip()
+
+
+def _only(entry: dict[str, Any], known: set[str], place: str) -> None:
+    if unknown := sorted(set(entry) - known):
+        raise PlanError(
+            f"Unknown setting: {', '.join(unknown)}.", subject=place, todo=f"Known are: {', '.join(sorted(known))}."
+        )

@@ -1,0 +1,107 @@
+"""What a plan says, as frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Column:
+    """One target column. `sql` is an expression over the source row, or a constant when `default` is true."""
+
+    name: str
+    sql: str
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named SQL predicate over the source row, true for the rows it is about."""
+
+    name: str
+    sql: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """How the rows of one source table become rows of one target table."""
+
+    source: str
+    target: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    tenant: str | None = None
+    ignored: tuple[str, ...] = ()
+    secret: frozenset[str] = frozenset()
+    """Columns, on either side, whose values are never shown, logged or kept in quarantine."""
+    reject: tuple[Rule, ...] = ()
+    quality: tuple[Rule, ...] = ()
+    reverse: tuple[Column, ...] = ()
+    """The way back: each source column as an expression over the target row."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tables in foreign-key order."""
+
+    name: str
+    description: str
+    tables: tuple[Table, ...]
+    checksum: str
+    source_schema: str = "public"
+    target_schema: str = "public"
+
+    def table(self, target: str) -> Table:
+        """The table plan that fills `target`. Raises KeyError."""
+        for table in self.tables:
+            if table.target == target:
+                return table
+        raise KeyError(target)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(table.source for table in self.tables))
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """A column of a real table: `type` without its length, so that a cast to it never truncates."""
+
+    name: str
+    type: str
+    not_null: bool
+    has_default: bool
+    full_type: str = ""
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    name: str
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    validated: bool = True
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """A real table, as its database's catalog describes it."""
+
+    name: str
+    columns: dict[str, ColumnInfo]
+    primary_key: tuple[str, ...]
+    uniques: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Unique indexes without a predicate or expressions, besides the primary key: name -> columns."""
+    foreign_keys: tuple[ForeignKey, ...] = ()
+
+
+Catalog = dict[str, TableInfo]
+"""The tables of one schema by name."""

@@ -1,0 +1,29 @@
+"""Handing a run to the workers."""
+
+from __future__ import annotations
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+
+from migration_portal.runs.advance import advance
+from migration_portal.runs.models import Run
+from migration_portal.runs.states import WORKING
+
+
+def dispatch(run: Run) -> None:
+    """Advance the run and send as many messages as there are chunks to claim, at most one a worker."""
+    advance(run)
+    run.refresh_from_db()
+    if run.state in WORKING and not run.hold_reason:
+        call_workers(run)
+
+
+def call_workers(run: Run) -> None:
+    """Ask for workers once the current transaction is committed. A message nobody takes soon is worth nothing."""
+
+    def send() -> None:
+        for _ in range(settings.RUN_WORKERS):
+            current_app.send_task("runs.work", args=[run.pk], expires=5)
+
+    transaction.on_commit(send)

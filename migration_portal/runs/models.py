@@ -1,0 +1,186 @@
+"""Runs live in the portal's database; their chunks, quarantine and findings in the IAM's, with the rows they are about."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from migration_portal.plan.errors import Refusal
+from migration_portal.plan.loader import parse
+from migration_portal.plan.model import Plan
+from migration_portal.runs.states import ACTIVE, State, allowed
+
+
+class IllegalTransition(Refusal):
+    """The run is not in a state in which this can be asked; perhaps somebody else was quicker."""
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def active(self) -> RunQuerySet:
+        """Runs that keep another of the same plan from starting."""
+        return self.filter(state__in=ACTIVE)
+
+
+class Run(models.Model):
+    """One execution of a plan. `key` names it in the ledger."""
+
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    plan_name = models.CharField(max_length=100)
+    plan_text = models.TextField()
+    dry_run = models.BooleanField(default=False)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.RUNNING)
+    verification = models.PositiveIntegerField(default=1)
+    undo_attempt = models.PositiveIntegerField(default=0)
+    hold_reason = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    started_by = models.CharField(max_length=150)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [
+            ("start_run", "Can start a run"),
+            ("pause_run", "Can pause and resume a run"),
+            ("cancel_run", "Can cancel a run"),
+            ("retry_run", "Can retry failed chunks"),
+            ("force_run", "Can force a stuck run"),
+            ("verify_run", "Can verify a run again"),
+            ("undo_run", "Can undo a run"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan_name"],
+                condition=models.Q(state__in=sorted(ACTIVE)),
+                name="one_active_run_per_plan",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{'Dry run' if self.dry_run else 'Run'} {self.pk}"
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was when the run began: a file edited since does not change it."""
+        return parse(self.plan_text, name=self.plan_name)
+
+    @property
+    def schema(self) -> str:
+        """Where target tables are: the plan's schema, or a dry run's own scratch schema."""
+        return f"portal_dry_run_{self.pk}" if self.dry_run else self.plan.target_schema
+
+    def move_to(self, state: State, **changes: Any) -> None:
+        """Change state, unless somebody else has by now. Raises IllegalTransition; then nothing has changed."""
+        before = State(self.state)
+        moved = 0
+        if allowed(before, state):
+            moved = Run.objects.filter(pk=self.pk, state=before).update(state=state, **changes)
+        if not moved:
+            self.refresh_from_db()
+            raise IllegalTransition(
+                f"It is {self.state}; it cannot become {state.value}.", subject=str(self),
+                todo="Reload the page to see what happened.",
+            )  # fmt: skip
+        self.refresh_from_db()
+
+
+class Chunk(models.Model):
+    """The ledger's chunks, for the console to read. See engine/sql/install.sql."""
+
+    database = "iam"
+
+    run = models.UUIDField()
+    step = models.TextField()
+    step_order = models.IntegerField()
+    ordinal = models.IntegerField()
+    kind = models.TextField()
+    table_name = models.TextField()
+    rows_planned = models.BigIntegerField()
+    state = models.TextField()
+    attempt = models.IntegerField()
+    failures = models.IntegerField()
+    worker = models.TextField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    rows_read = models.BigIntegerField()
+    rows_written = models.BigIntegerField()
+    rows_quarantined = models.BigIntegerField()
+    error = models.TextField()
+
+    class Meta:
+        managed = False
+        db_table = '"portal_ledger"."chunks"'
+        ordering = ["step_order", "ordinal"]
+        default_permissions = ()
+
+
+class QuarantinedRow(models.Model):
+    """A legacy row set aside with a reason; `data` holds it without secrets."""
+
+    database = "iam"
+
+    class QuarantineState(models.TextChoices):
+        OPEN = "open"
+        COPIED = "copied"
+        DISCARDED = "discarded"
+
+    run = models.UUIDField()
+    table_name = models.TextField("table")
+    source_table = models.TextField()
+    source_key = models.JSONField()
+    tenant = models.TextField(null=True)
+    reason = models.TextField()
+    detail = models.TextField()
+    data = models.JSONField()
+    state = models.TextField(choices=QuarantineState.choices)
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.TextField()
+
+    class Meta:
+        managed = False
+        db_table = '"portal_ledger"."quarantine"'
+        ordering = ["-id"]
+        verbose_name = "quarantined row"
+        default_permissions = ("view",)
+        permissions = [
+            ("retry_quarantinedrow", "Can retry quarantined rows"),
+            ("discard_quarantinedrow", "Can discard quarantined rows"),
+            ("export_quarantinedrow", "Can export quarantined rows"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_name} {self.key_text}"
+
+    @property
+    def key_text(self) -> str:
+        return ", ".join(self.source_key)
+
+
+class Finding(models.Model):
+    """What verification found: a row, and a field of it where fields differ."""
+
+    database = "iam"
+
+    run = models.UUIDField()
+    verification = models.IntegerField()
+    table_name = models.TextField()
+    kind = models.TextField()
+    key = models.JSONField()
+    field = models.TextField()
+    legacy_value = models.TextField(null=True)
+    iam_value = models.TextField(null=True)
+    severity = models.TextField()
+    found_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = '"portal_ledger"."findings"'
+        ordering = ["table_name", "id"]
+        default_permissions = ()

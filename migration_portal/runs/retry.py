@@ -1,0 +1,90 @@
+"""Retry: failed chunks, and quarantined rows after they were fixed in legacy. Discard: rows that shall stay behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from django.db import transaction
+
+from migration_portal import databases
+from migration_portal.audit import chain
+from migration_portal.engine import copying, ledger, quarantine
+from migration_portal.engine.errors import describe
+from migration_portal.engine.source import by_source_key
+from migration_portal.plan.errors import Refusal
+from migration_portal.runs.dispatch import call_workers
+from migration_portal.runs.models import QuarantinedRow, Run
+from migration_portal.runs.opening import sides_of
+from migration_portal.runs.states import State
+
+
+@transaction.atomic
+def retry(run: Run, *, by: str, reason: str = "") -> None:
+    """Let failed chunks be tried again. Raises IllegalTransition, DatabaseUnreachable."""
+    run.move_to(State.RUNNING)
+    with databases.iam("retry") as iam:
+        count = ledger.retry_failed(iam, run.key)
+    chain.record("retry", of=run, run=run.pk, by=by, reason=reason, data={"count": count})
+    call_workers(run)
+
+
+def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
+    """Copy quarantined rows again, with the rows that other tables make of the same source rows.
+
+    Returns (copied, still set aside). Raises Refusal: a row that is gone from legacy, an unfinished run, a database
+    that does not answer. Rows before the refused one stay copied.
+    """
+    copied = kept = 0
+    for key in dict.fromkeys(row.run for row in rows):
+        run = _finished_run(key)
+        wanted = {(row.source_table, tuple(row.source_key)) for row in rows if row.run == key}
+        with sides_of(run, "retry") as sides:
+            for table in run.plan.tables:  # parents first: a user is retried before its role
+                open_rows = QuarantinedRow.objects.filter(run=key, table_name=table.target, state="open")
+                for row in open_rows.filter(source_table__in={source for source, _ in wanted}).order_by("id"):
+                    if (row.source_table, tuple(row.source_key)) not in wanted:
+                        continue
+                    try:
+                        with sides.iam.transaction():
+                            where = by_source_key(table, [row.source_key])
+                            outcome = copying.copy_rows(sides, table, where)
+                            if not outcome.read:
+                                raise Refusal(
+                                    "The row is gone from the legacy database.", subject=str(row), todo="Discard it."
+                                )
+                            if outcome.written:
+                                quarantine.decide(sides, row.pk, state="copied", by=by)
+                    except psycopg.Error as error:
+                        raise describe(error, subject=str(row)) from error
+                    copied, kept = copied + outcome.written, kept + outcome.quarantined
+                    state = "copied" if outcome.written else "open"
+                    data = {"table": row.table_name, "key": row.source_key, "state": state}
+                    chain.record("retry_row", of=row, run=run.pk, by=by, data=data)
+    return copied, kept
+
+
+def discard_rows(rows: Sequence[QuarantinedRow], *, by: str, reason: str) -> int:
+    """Decide that these rows stay behind. Returns how many were open. Raises Refusal without a reason."""
+    if not reason.strip():
+        raise Refusal("Discarding needs a reason.", todo="Say why these rows may stay behind.")
+    count = 0
+    for row in rows:
+        run = Run.objects.filter(key=row.run).first()
+        with sides_of(run, "discard") as sides:  # type: ignore[arg-type]
+            if quarantine.decide(sides, row.pk, state="discarded", by=by):
+                data = {"table": row.table_name, "key": row.source_key, "state": "discarded"}
+                chain.record("discard_row", of=row, run=run.pk if run else None, by=by, reason=reason, data=data)
+                count += 1
+    return count
+
+
+def _finished_run(key: object) -> Run:
+    run = Run.objects.filter(key=key).first()
+    if run is None:
+        raise Refusal("The run of this row is not known to this portal.", todo="Discard the row.")
+    if run.dry_run:
+        raise Refusal("A dry run's rows cannot be retried.", subject=str(run), todo="Fix them and start a run.")
+    if run.state != State.COMPLETED:
+        raise Refusal(f"The run is {run.state}.", subject=str(run), todo="Retry rows once it has completed.")
+    return run

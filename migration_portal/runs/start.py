@@ -1,0 +1,68 @@
+"""Start: a run or a dry run of the configured plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from migration_portal import databases
+from migration_portal.audit import chain
+from migration_portal.engine import catalog, ledger
+from migration_portal.plan import checks
+from migration_portal.plan.errors import PlanError, Refusal
+from migration_portal.plan.loader import parse
+from migration_portal.runs.dispatch import call_workers
+from migration_portal.runs.models import Run
+from migration_portal.runs.states import State
+
+
+class RunOverlaps(Refusal):
+    """Another run of the plan is not finished."""
+
+
+def start(*, by: str, dry_run: bool = False, plan_path: str | Path | None = None) -> Run:
+    """Create the run and hand it to the workers.
+
+    Raises PlanError, DatabaseUnreachable, or RunOverlaps when another run of the plan is under way
+    or has left constraints set aside.
+    """
+    path = Path(plan_path or settings.MIGRATION_PLAN)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PlanError(
+            f"The plan cannot be read ({error.strerror}).", subject=str(path), todo="Set MIGRATION_PLAN to a file."
+        ) from error
+    plan = parse(text, name=path.name)
+    with databases.both("start") as (legacy, iam):
+        ledger.install(iam)
+        with legacy.transaction():
+            source = catalog.read(legacy, plan.source_schema)
+        found = [f for f in checks.check(plan, source, catalog.read(iam, plan.target_schema)) if f.severity == "error"]
+        left = ledger.rows(iam, "SELECT DISTINCT run FROM portal_ledger.set_aside WHERE restored_at IS NULL")
+    if found:
+        first, others = found[0], f" And {len(found) - 1} more." if len(found) > 1 else ""
+        raise PlanError(f"{first.what}{others}", subject=first.subject, todo=f"{first.todo} Then run pre-flight.")
+    blocking = Run.objects.filter(key__in=[row["run"] for row in left], dry_run=False).order_by("pk").first()
+    if blocking is not None and not dry_run:
+        raise RunOverlaps(
+            "It has left constraints set aside.", subject=str(blocking),
+            todo="Finish it, or undo it, which puts them back; then start again.",
+        )  # fmt: skip
+    try:
+        with transaction.atomic():
+            run = Run.objects.create(
+                plan_name=plan.name, plan_text=text, dry_run=dry_run, started_by=by, state=State.RUNNING
+            )
+            data = {"plan": plan.name, "plan_checksum": plan.checksum, "dry_run": dry_run}
+            chain.record("start", of=run, run=run.pk, by=by, data=data)
+            call_workers(run)
+    except IntegrityError:
+        other = Run.objects.active().filter(plan_name=plan.name).first()
+        raise RunOverlaps(
+            f"{other or 'Another run'} of this plan is {other.state if other else 'under way'}.", subject=plan.name,
+            todo="Wait for it, or cancel it.",
+        ) from None  # fmt: skip
+    return run

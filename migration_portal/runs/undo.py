@@ -1,0 +1,21 @@
+"""Undo: remove exactly what the run wrote, restore what it overwrote, report what was edited since."""
+
+from django.db import transaction
+
+from migration_portal.audit import chain
+from migration_portal.plan.errors import Refusal
+from migration_portal.runs.dispatch import call_workers
+from migration_portal.runs.models import Run
+from migration_portal.runs.states import State
+
+
+@transaction.atomic
+def undo(run: Run, *, by: str, reason: str) -> None:
+    """Ask the workers to undo the run. Raises IllegalTransition, or Refusal without a reason or for a dry run."""
+    if run.dry_run:
+        raise Refusal("A dry run has written nothing.", subject=str(run))
+    if not reason.strip():
+        raise Refusal("Undo needs a reason.", subject=str(run), todo="Say why; it goes into the audit log.")
+    run.move_to(State.UNDOING, undo_attempt=run.undo_attempt + 1, finished_at=None)
+    chain.record("undo", of=run, run=run.pk, by=by, reason=reason)
+    call_workers(run)

@@ -1,0 +1,41 @@
+"""Apply and roll back the IAM's schema scripts, on the record."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from migration_portal import databases
+from migration_portal.audit import chain
+from migration_portal.plan.errors import Refusal
+from migration_portal.schema import scripts
+
+DIRECTORY = settings.BASE_DIR / "iam" / "schema"
+
+
+def apply(*, by: str) -> list[str]:
+    """Apply every script that is not applied yet. Returns their names. Raises ScriptTampered, ScriptFailed."""
+    applied: list[str] = []
+    with databases.iam("schema") as iam:
+        for script in scripts.read(DIRECTORY):
+            # One at a time, so that what was applied before a failure is on the record, too.
+            if scripts.apply(iam, [script], by=by):
+                applied.append(script.name)
+                data = {"script": script.name, "checksum": script.checksum}
+                chain.record("apply_script", object_type="script", object_id=script.name, by=by, data=data)
+    return applied
+
+
+def roll_back(*, by: str, reason: str, to: str | None = None) -> list[str]:
+    """Roll scripts back in reverse order, down to but not including `to`. Returns their names.
+
+    Raises Refusal without a reason, ScriptFailed when tables hold rows.
+    """
+    if not reason.strip():
+        raise Refusal("Rolling the schema back needs a reason.", todo="Say why; it goes into the audit log.")
+    with databases.iam("schema") as iam:
+        names = scripts.roll_back(iam, scripts.read(DIRECTORY), to=to)
+    for name in names:
+        chain.record(
+            "roll_back_script", object_type="script", object_id=name, by=by, reason=reason, data={"script": name}
+        )
+    return names
