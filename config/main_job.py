@@ -225,11 +225,11 @@ def show(result: Report) -> None:
     """Print the reconciliation."""
     table = Table(title=f"Run {result.run}: {result.state} in {result.seconds:.1f} s")
     table.add_column("Table")
-    for title in ("Source", "Copied", "Quarantined", "Mismatched", "Rows/s"):
+    for title in ("Source", "Copied", "Set aside", "Wrong", "Rows/s"):
         table.add_column(title, justify="right")
-    table.add_column("Reasons")
+    table.add_column("Why set aside")
     for name, row in result.tables.items():
-        why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(row.reasons.items()))
+        why = "\n".join(f"{count:,} {reason}" for reason, count in sorted(row.reasons.items()))
         table.add_row(
             name, f"{row.source:,}", f"{row.copied:,}", f"{row.quarantined:,}", f"{row.mismatched:,}",
             f"{row.rows_per_second:,}", why,

@@ -208,17 +208,13 @@ def _remove(sides: Sides, table: Table, condition: Composable, reason: str) -> i
     return quarantine.set_aside(sides, table, rejected)
 
 
-def analyze(sides: Sides, table: Table) -> None:
-    """Tell the planner about freshly loaded rows."""
-    sides.iam.execute(SQL("ANALYZE {}").format(sides.target_table(table.target)))
-
-
-def outstanding(sides: Sides) -> list[str]:
-    """Tables of this run whose constraints are still set aside."""
-    found = sides.iam.execute(
-        "SELECT DISTINCT table_name FROM portal_ledger.set_aside WHERE run = %s AND restored_at IS NULL", [sides.run]
-    )
-    return [row[0] for row in found]
+def analyze(sides: Sides, chunk: Chunk) -> Outcome:
+    """Tell the planner about the freshly loaded rows, and mark the chunk done."""
+    with sides.iam.transaction():
+        ledger.fence(sides.iam, chunk)
+        sides.iam.execute(SQL("ANALYZE {}").format(sides.target_table(chunk.table_name)))
+        ledger.done(sides.iam, chunk, Outcome())
+    return Outcome()
 
 
 # --- the scratch schema of a dry run --------------------------------------------------------

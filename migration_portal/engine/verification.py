@@ -1,10 +1,11 @@
 """Comparing both sides, read-only, on the mapped expressions.
 
-Each side is read in pieces of blocks, in any order and by any worker. A piece adds up, per
-bucket (a hash of the mapped key), its rows and the hashes of their mapped values; the sums are
-order-free, so the pieces of a side simply add up and the sides compare bucket by bucket. Only
-buckets that differ are read again key by key, and a key that differs is looked at once more
-before it becomes a finding: what was in flight the first time has settled.
+Each side is read in pieces of blocks, in any order and by any worker. A piece hashes each row's
+mapped values once, and adds up rows and hashes per bucket, which is a part of the same hash; the
+sums are order-free, so the pieces of a side simply add up and the sides compare bucket by bucket.
+A row that differs disturbs its bucket on each side, so reading the buckets that differ again, key
+by key, finds both its versions. A key that differs is looked at once more before it becomes a
+finding: what was in flight the first time has settled.
 
 Pieces are blocks and not key ranges because a range of legacy text ids has no counterpart
 among uuids: case and collation order them differently.
@@ -90,8 +91,9 @@ def sum_piece(sides: Sides, chunk: Chunk) -> Outcome:
     rows = _rows(sides, table, spec["side"], _blocks(spec["first"], spec["end"]))
     statement = SQL(
         "SELECT coalesce(array_agg(bucket), '{{}}'), coalesce(array_agg(count), '{{}}'), coalesce(array_agg(hash), '{{}}')"
-        " FROM (SELECT {bucket} AS bucket, count(*) AS count, sum({hash}) AS hash FROM ({rows}) AS mapped GROUP BY 1) AS sums"
-    ).format(bucket=_bucket(sides, table, spec["quick"]), hash=_hash(sides, table, spec["quick"]), rows=rows)
+        " FROM (SELECT {bucket} AS bucket, count(*) AS count, sum(hash) AS hash"
+        " FROM (SELECT {hash} AS hash FROM ({rows}) AS mapped OFFSET 0) AS hashed GROUP BY 1) AS sums"
+    ).format(bucket=_BUCKET, hash=_hash(sides, table, spec["quick"]), rows=rows)
     with sides.iam.transaction():
         ledger.fence(sides.iam, chunk)
         connection = sides.legacy if spec["side"] == "legacy" else sides.iam
@@ -209,9 +211,7 @@ def _blocks(first: int, end: int | None) -> Composable:
     return SQL("ctid >= {}::tid{}").format(Value(f"({first},0)"), below)
 
 
-def _bucket(sides: Sides, table: Table, quick: int) -> Composable:
-    hashed = _hashed(compile.comparable(sides.info(table).primary_key, sides.info(table)), quick)
-    return SQL("({} & {})::int").format(hashed, Value(BUCKETS - 1))
+_BUCKET = SQL("(hash & {})::int").format(Value(BUCKETS - 1))
 
 
 def _hash(sides: Sides, table: Table, quick: int) -> Composable:
@@ -226,11 +226,14 @@ def _hashed(row: Composable, quick: int) -> Composable:
 
 def _keyed_hashes(sides: Sides, table: Table, side: str, buckets: Sequence[int]) -> dict[tuple[str, ...], int]:
     quick = int(same_hashes(sides))
-    statement = SQL("SELECT {key}, {hash} FROM ({rows}) AS mapped WHERE {bucket} = ANY({buckets})").format(
+    statement = SQL(
+        "SELECT key, hash FROM (SELECT {key} AS key, {hash} AS hash FROM ({rows}) AS mapped OFFSET 0) AS hashed"
+        " WHERE {bucket} = ANY({buckets})"
+    ).format(
         key=compile.target_key(sides.info(table).primary_key),
         hash=_hash(sides, table, quick),
         rows=_rows(sides, table, side, SQL("true")),
-        bucket=_bucket(sides, table, quick),
+        bucket=_BUCKET,
         buckets=Value(list(buckets)),
     )
     connection, _ = _relation(sides, table, side)

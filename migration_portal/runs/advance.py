@@ -104,8 +104,8 @@ def _chunks(run: Run, sides: Sides, step: Step) -> Iterator[NewChunk]:
         case "copy":
             yield from boundaries.copy_chunks(sides, table)
         case "index":
-            constraints.analyze(sides, table)
             yield from constraints.build_chunks(sides, table, ["unique", "index"])
+            yield NewChunk("analyze", table.target)
         case "foreign":
             yield from constraints.build_chunks(sides, table, ["foreign_key"])
         case "verify":

@@ -5,4 +5,3 @@ ALTER TABLE users ADD CONSTRAINT users_tenant_id_fkey FOREIGN KEY (tenant_id) RE
 ALTER TABLE licenses ADD CONSTRAINT licenses_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id) NOT VALID;
 ALTER TABLE tenant_settings ADD CONSTRAINT tenant_settings_tenant_id_fkey
     FOREIGN KEY (tenant_id) REFERENCES tenants (id) NOT VALID;
-ANALYZE;

@@ -42,8 +42,8 @@ SELECT CASE WHEN k = 0 THEN 'user-' || n
                  || ' ' || n END,
        CASE WHEN k = 9 THEN CASE n % 2 WHEN 0 THEN 'pbkdf2_sha256$600000$salt$' || md5(n::text) ELSE md5(n::text) END
             ELSE ({hashes}::text[])[1 + n % 4] END,
-       CASE WHEN k = 6 THEN NULL ELSE n % 20 <> 0 END,
-       -- users of index < tenants + dirt: one administrator a tenant, but for the tenants that have none
+       CASE WHEN k = 6 THEN NULL ELSE n % 20 <> 0 OR n <= {dirty} + {tenants} END,
+       -- one administrator a tenant, but for the tenants that have none
        n > {dirty} AND n <= {dirty} + {tenants} - {bad_tenants} - {tenants_without_admin},
        n % 3 <> 0,
        CASE WHEN n % 5 = 0 THEN 'https://img.example.org/' || n || '.png' END,
