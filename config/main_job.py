@@ -116,12 +116,13 @@ def _operator() -> str:
 def _start_processes(stack: ExitStack, options: argparse.Namespace) -> str:
     """Web server, workers and beat, each in its own session: Ctrl-C reaches only us, and we stop them in order."""
     port = _port(options.port)
+    (embedded.home() / "static").mkdir(parents=True, exist_ok=True)
     logs = embedded.home() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     python = sys.executable
     commands = {
         "web": [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1",
-                "--threads", "4", "--worker-class", "gthread"],
+                "--threads", "4", "--worker-class", "gthread", "--no-control-socket"],
         "worker": [python, "-m", "celery", "-A", "config", "worker", "--loglevel", "INFO", "--without-mingle",
                    "--without-gossip"],
         "beat": [python, "-m", "celery", "-A", "config", "beat", "--pidfile=", "--loglevel", "WARNING"],
@@ -129,7 +130,13 @@ def _start_processes(stack: ExitStack, options: argparse.Namespace) -> str:
     for name, command in commands.items():
         log = stack.enter_context((logs / f"{name}.log").open("ab"))
         process = subprocess.Popen(
-            command, cwd=embedded.PROJECT, env=os.environ | {"LOG_LEVEL": "INFO"}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=embedded.PROJECT,
+            env=os.environ | {"LOG_LEVEL": "INFO"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         stack.callback(_stop, process)
     return f"http://127.0.0.1:{port}/admin/"
@@ -160,7 +167,7 @@ def _port(wish: int) -> int:
 
 def _migrate_sample(options: argparse.Namespace) -> int:
     from migration_portal import databases
-    from migration_portal.inventory.take import take
+    from migration_portal.inventory import asking
     from migration_portal.runs.report import report
     from migration_portal.runs.start import start
     from migration_portal.sample.dirt import Dirt
@@ -180,7 +187,7 @@ def _migrate_sample(options: argparse.Namespace) -> int:
         with databases.legacy_writable("sample") as legacy:
             fill(legacy, dirt, seed=options.seed, replace=not os.environ.get("LEGACY_DATABASE_URL"))
         apply(by="operator")
-        take(by="operator")
+        asking.now("inventory", by="operator")
     run = start(by="operator")
     watch(run)
     result = report(run)

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "django_structlog",
     "migration_portal",
     "migration_portal.audit",
@@ -107,6 +108,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
+DATETIME_FORMAT = "Y-m-d H:i:s"
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -140,7 +142,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
 }
 CELERY_BEAT_SCHEDULE = {
-    "tick": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 4}},
+    "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 4}},
+    "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
 
@@ -193,6 +196,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "sync_alt",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: "/static/portal/favicon.svg"}],
     "STYLES": [lambda request: "/static/portal/portal.css"],
     "SCRIPTS": [lambda request: "/static/portal/portal.js"],
     "DASHBOARD_CALLBACK": "migration_portal.dashboard.context",
@@ -219,12 +223,16 @@ UNFOLD: dict[str, Any] = {
                 "title": "Migration",
                 "items": [
                     {"title": "Dashboard", "icon": "space_dashboard", "link": reverse_lazy("admin:index")},
-                    _link("Inventory", "inventory_2", "admin:inventory_inventory_changelist", "inventory.view_inventory"),
-                    _link("Plan", "schema", "admin:plan", "runs.view_run"),
-                    _link("Pre-flight", "flight_takeoff", "admin:preflight", "runs.view_run"),
+                    _link(
+                        "Inventory", "inventory_2", "admin:inventory_inventory_changelist", "inventory.view_inventory"
+                    ),
+                    _link("Plan", "schema", "plan", "inventory.view_preflight"),
+                    _link("Pre-flight", "flight_takeoff", "preflight", "inventory.view_preflight"),
                     _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
                     _link("Runs", "moving", "admin:runs_run_changelist", "runs.view_run"),
-                    _link("Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"),
+                    _link(
+                        "Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"
+                    ),
                 ],
             },
             {

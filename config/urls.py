@@ -5,8 +5,13 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from config.health import live, ready
+from migration_portal import dashboard
+from migration_portal.inventory import screens
 
 urlpatterns = [
+    path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
+    path("admin/preflight/", admin.site.admin_view(screens.preflight), name="preflight"),
+    path("admin/plan/", admin.site.admin_view(screens.plan), name="plan"),
     path("admin/", admin.site.urls),
     path("health/live", live),
     path("health/ready", ready),

@@ -17,7 +17,7 @@ from psycopg import Connection, IsolationLevel
 
 from migration_portal.engine.errors import describe
 
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "connect_timeout": "5",
     "keepalives": "1",
     "keepalives_idle": "10",

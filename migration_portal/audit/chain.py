@@ -18,8 +18,8 @@ from migration_portal.audit.models import Event
 GENESIS = "0" * 64
 _LOCK = 0x5167_0002
 _ALLOWED = frozenset(
-    "steps table tables key reason rows rows_removed rows_left script scripts checksum plan plan_checksum dry_run error"
-    " from to count counts quarantine state left inventory tenants users workers verification step field".split()
+    {"checksum", "count", "counts", "dry_run", "from", "key", "plan", "plan_checksum", "reason", "script", "state"}
+    | {"table", "to", "verification", "workers"}
 )
 """What `data` may hold. An allow-list: a new key is a decision, so that no secret slips in."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from psycopg.sql import SQL, Identifier, Literal
 
 from migration_portal.engine.ledger import NewChunk
@@ -28,8 +30,7 @@ def copy_chunks(sides: Sides, table: Table) -> list[NewChunk]:
     # The first range is open below and the last above: keys that appear later have a place, too.
     edges = [None, *starts[1:], None]
     return [
-        NewChunk("copy", table.target, lower=lower, upper=upper, rows_planned=size)
-        for lower, upper in zip(edges, edges[1:], strict=False)
+        NewChunk("copy", table.target, lower=lower, upper=upper, rows_planned=size) for lower, upper in pairwise(edges)
     ]
 
 

@@ -36,9 +36,7 @@ def read(connection: Connection[Any], schema: str) -> Catalog:
             )
         )
     return {
-        name: TableInfo(
-            name, found, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ()))
-        )
+        name: TableInfo(name, found, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ())))
         for name, found in columns.items()
     }
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from psycopg import Connection
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg.sql import Literal as Value
 from psycopg.types.json import Jsonb
 
@@ -181,7 +181,9 @@ def _performance(question: _Question) -> Iterator[Check]:
             continue
         wanted = SQL(", ").join(SQL("{}::text").format(Identifier(column)) for column in columns)
         sample = sides.iam.execute(
-            SQL("SELECT {} FROM {} TABLESAMPLE SYSTEM (20) LIMIT {}").format(wanted, sides.target_table(target), Value(_SAMPLE))
+            SQL("SELECT {} FROM {} TABLESAMPLE SYSTEM (20) LIMIT {}").format(
+                wanted, sides.target_table(target), Value(_SAMPLE)
+            )
         ).fetchall()
         if not sample:
             continue
@@ -198,7 +200,8 @@ def _performance(question: _Question) -> Iterator[Check]:
         )  # fmt: skip
     elif timings:
         worst = max(timings, key=lambda name: timings[name]["iam_ms"])
-        yield Check("performance", "ok", f"Key queries are as fast as on legacy (slowest: {worst}, {timings[worst]['iam_ms']} ms).", details=timings)  # fmt: skip
+        note = f"slowest: {worst}, {timings[worst]['iam_ms']} ms"
+        yield Check("performance", "ok", f"Key queries are as fast as on legacy ({note}).", details=timings)
 
 
 def _median(connection: Connection[Any], table: Composable, columns: tuple[str, ...], sample: list[Any]) -> float:
@@ -218,7 +221,7 @@ def _target(sides: Sides, name: str) -> Composable:
     return sides.target_table(name) if name in planned else SQL("{}").format(Identifier(sides.plan.target_schema, name))
 
 
-def _one(connection: Connection[Any], statement: Composable) -> int:
+def _one(connection: Connection[Any], statement: Composed) -> int:
     row = connection.execute(statement).fetchone()
     return int(row[0]) if row else 0
 

@@ -6,7 +6,7 @@ rows in the way go to quarantine by one query, and the build is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -144,26 +144,23 @@ def _create(sides: Sides, table: Table, definition: Definition) -> None:
     schemas = SQL(", ").join(map(Identifier, dict.fromkeys([sides.schema, sides.plan.target_schema])))
     sides.iam.execute(SQL("SET LOCAL search_path = {}").format(schemas))
     if definition.kind == "foreign_key":
-        sides.iam.execute(SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(target, name, SQL(definition.definition)))  # type: ignore[arg-type]
+        sides.iam.execute(
+            SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(target, name, compile.raw(definition.definition))
+        )
         return
-    on = " ON {}.{} "
-    real = on.format(*map(_quoted(sides), (sides.plan.target_schema, table.target)))
-    here = on.format(*map(_quoted(sides), (sides.schema, table.target)))
-    sides.iam.execute(definition.definition.replace(real, here, 1))  # type: ignore[arg-type]
+    real = _on(sides, sides.plan.target_schema, table.target)
+    here = _on(sides, sides.schema, table.target)
+    sides.iam.execute(compile.raw(definition.definition.replace(real, here, 1)))
     if definition.is_constraint:
         # Building the index first blocks only writers; the constraint then adopts it in an instant.
         sides.iam.execute(SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE USING INDEX {}").format(target, name, name))
 
 
-def _quoted(sides: Sides) -> Callable[[str], str]:
-    """How the server writes an identifier in a definition: quoted only where it must be."""
-
-    def quote(name: str) -> str:
-        row = sides.iam.execute("SELECT quote_ident(%s)", [name]).fetchone()
-        assert row is not None
-        return str(row[0])
-
-    return quote
+def _on(sides: Sides, schema: str, table: str) -> str:
+    """How the server writes the table in an index definition: quoted only where it must be."""
+    row = sides.iam.execute("SELECT format(' ON %%I.%%I ', %s::text, %s::text)", [schema, table]).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def _settle(sides: Sides, table: Table, definition: Definition) -> int:
@@ -227,7 +224,9 @@ def create_scratch(sides: Sides) -> None:
         for table in sides.plan.tables:
             real = SQL("{}.{}").format(Identifier(sides.plan.target_schema), Identifier(table.target))
             scratch = sides.target_table(table.target)
-            exists = sides.iam.execute("SELECT to_regclass(%s)", [sides.iam_name(sides.schema, table.target)]).fetchone()
+            exists = sides.iam.execute(
+                "SELECT to_regclass(%s)", [sides.iam_name(sides.schema, table.target)]
+            ).fetchone()
             if exists and exists[0]:
                 continue
             sides.iam.execute(SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES)").format(scratch, real))
@@ -238,4 +237,3 @@ def create_scratch(sides: Sides) -> None:
 
 def drop_scratch(iam: psycopg.Connection, schema: str) -> None:  # type: ignore[type-arg]
     iam.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
-

@@ -7,10 +7,11 @@ that fails, or the table is in use, the rows are staged first: what a query can 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import LiteralString
 
 import psycopg
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine import ledger, quarantine, source
 from migration_portal.engine.errors import describe, passing
@@ -112,7 +113,9 @@ def set_rejected_aside(sides: Sides, table: Table, where: Composable) -> int:
     """Quarantine the rows of the range that the plan's reject rules name, as the legacy snapshot shows them."""
     if not table.reject:
         return 0
-    statement = SQL("SELECT {key}, {reason}, row_to_json({name})::text FROM {table} WHERE ({where}) AND {rejected}").format(
+    statement = SQL(
+        "SELECT {key}, {reason}, row_to_json({name})::text FROM {table} WHERE ({where}) AND {rejected}"
+    ).format(
         key=compile.source_key(table),
         reason=compile.reject_reason(table),
         name=Identifier(table.source),
@@ -189,7 +192,9 @@ def _foreseen(sides: Sides, table: Table) -> list[Rejected]:
     for key in info.foreign_keys:
         if all(table.column(c) for c in key.columns) and key.parent != table.target:
             parent = sides.target_table(key.parent)
-            rejected += _take_out(sides, table, orphan_condition(key.columns, parent, key.parent_columns), f"missing_{key.parent}")
+            rejected += _take_out(
+                sides, table, orphan_condition(key.columns, parent, key.parent_columns), f"missing_{key.parent}"
+            )
     return rejected
 
 
@@ -202,14 +207,12 @@ def orphan_condition(columns: Sequence[str], parent: Composable, parent_columns:
     )
 
 
-def _equal(pairs: object, left: str, right: str) -> Composable:
-    return SQL(" AND ").join(
-        SQL("{}.{} = {}.{}").format(SQL(left), Identifier(a), SQL(right), Identifier(b))  # type: ignore[arg-type]
-        for a, b in pairs  # type: ignore[attr-defined]
-    )
+def _equal(pairs: Iterable[tuple[str, str]], left: LiteralString, right: LiteralString) -> Composed:
+    parts = [SQL("{}.{} = {}.{}").format(SQL(left), Identifier(a), SQL(right), Identifier(b)) for a, b in pairs]
+    return SQL(" AND ").join(parts)
 
 
-def _same(columns: Sequence[str], left: str, right: str) -> Composable:
+def _same(columns: Sequence[str], left: LiteralString, right: LiteralString) -> Composed:
     return _equal(zip(columns, columns, strict=True), left, right)
 
 
@@ -323,7 +326,7 @@ def _differs(sides: Sides, table: Table, theirs: str, ours: str) -> Composable:
     def row(alias: str) -> Composable:
         return SQL(", ").join(
             SQL("{}.{}{}").format(
-                SQL(alias),  # type: ignore[arg-type]
+                compile.raw(alias),
                 Identifier(name),
                 SQL("::text" if info.columns[name].type == "json" else ""),
             )
@@ -333,7 +336,7 @@ def _differs(sides: Sides, table: Table, theirs: str, ours: str) -> Composable:
     return SQL("ROW({}) IS DISTINCT FROM ROW({})").format(row(theirs), row(ours)) if columns else SQL("false")
 
 
-def _remember(sides: Sides, table: Table) -> Composable:
+def _remember(sides: Sides, table: Table) -> Composed:
     """Keep what was there before each row that this run is about to change or add; the first image is the one that counts."""
     key = sides.info(table).primary_key
     return SQL(
@@ -353,15 +356,15 @@ def _remember(sides: Sides, table: Table) -> Composable:
     )
 
 
-def _upsert(sides: Sides, table: Table, first: int, end: int) -> Composable:
+def _upsert(sides: Sides, table: Table, first: int, end: int) -> Composed:
     """Insert staged rows; rows that are there already are changed only where they differ."""
     info = sides.info(table)
     names = SQL(", ").join(map(Identifier, table.column_names))
     changed = _overwrites(sides, table)
-    action = SQL("NOTHING")
+    action: Composable = SQL("NOTHING")
     if changed:
         assignments = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in changed)
-        action = SQL("UPDATE SET {} WHERE {}").format(assignments, _differs(sides, table, "t", "excluded"))  # type: ignore[assignment]
+        action = SQL("UPDATE SET {} WHERE {}").format(assignments, _differs(sides, table, "t", "excluded"))
     return SQL(
         "INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage}"
         " WHERE portal_ordinal >= {first} AND portal_ordinal < {end} ON CONFLICT ({key}) DO {action}"

@@ -60,7 +60,7 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
         return MissingPrivilege(message, subject=subject, todo="Grant it to the role in the database URL.")
     if state == "55P03" or state in ("40001", "40P01", "57014"):
         return LockTimeout(f"Gave up waiting ({message}).", subject=subject, todo="It is tried again by itself.")
-    if state.startswith(("08", "57P", "53")) or isinstance(error, psycopg.OperationalError) and not state:
+    if state.startswith(("08", "57P", "53")) or (isinstance(error, psycopg.OperationalError) and not state):
         return DatabaseUnreachable(
             f"The server does not answer ({message}).", subject=subject,
             todo="Check that it runs and that its URL is right; work resumes by itself.",

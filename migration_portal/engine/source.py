@@ -34,7 +34,6 @@ def by_target_key(sides: Sides, table: Table, keys: Sequence[Sequence[str]]) -> 
     First through the source's own index, for keys that are written alike on both sides; the
     rest by one pass over the table.
     """
-    info = sides.info(table)
     found: list[tuple[list[str], list[str], str]] = []
     wanted = {tuple(key) for key in keys}
     for place in range(0, len(keys), _BATCH):
@@ -44,23 +43,24 @@ def by_target_key(sides: Sides, table: Table, keys: Sequence[Sequence[str]]) -> 
             found += [row for row in _select(sides, table, guess) if tuple(row[1]) in wanted]
     missing = wanted - {tuple(row[1]) for row in found}
     if missing:
-        mapped = [_guarded(table, table.column(name).sql) for name in info.primary_key]  # type: ignore[union-attr]
-        found += _select(sides, table, keys_in(mapped, [list(key) for key in missing]))
+        found += _select(sides, table, keys_in(_mapped_key(sides, table), [list(key) for key in missing]))
     return found
 
 
-def _guarded(table: Table, expression: str) -> Composable:
-    """The expression where no reject rule holds, else NULL: a cast must not see the rows it fails on."""
-    return SQL("CASE WHEN NOT {} THEN {} END").format(compile.rejected(table), SQL(expression))
+def _mapped_key(sides: Sides, table: Table) -> list[Composable]:
+    """The target key's expressions where no reject rule holds, else NULL: a cast must not see the rows it fails on."""
+    columns = [column for name in sides.info(table).primary_key if (column := table.column(name))]
+    return [
+        SQL("CASE WHEN NOT {} THEN {} END").format(compile.rejected(table), compile.raw(column.sql))
+        for column in columns
+    ]
 
 
 def _select(sides: Sides, table: Table, where: Composable) -> list[tuple[list[str], list[str], str]]:
-    info = sides.info(table)
-    mapped_key = SQL(", ").join(
-        SQL("({})::text").format(_guarded(table, table.column(name).sql))  # type: ignore[union-attr]
-        for name in info.primary_key
-    )
-    statement = SQL("SELECT {source_key}, ARRAY[{mapped}], row_to_json({name})::text FROM {table} WHERE {where}").format(
+    mapped_key = SQL(", ").join([SQL("({})::text").format(part) for part in _mapped_key(sides, table)])
+    statement = SQL(
+        "SELECT {source_key}, ARRAY[{mapped}], row_to_json({name})::text FROM {table} WHERE {where}"
+    ).format(
         source_key=compile.source_key(table),
         mapped=mapped_key,
         name=Identifier(table.source),

@@ -129,7 +129,9 @@ def compare(sides: Sides, chunk: Chunk) -> Outcome:
 def differences_in(sides: Sides, table: Table, buckets: Sequence[int]) -> list[Difference]:
     """The rows of these buckets that differ, looked at twice."""
     keys = {side: _keyed_hashes(sides, table, side, buckets) for side in ("legacy", "iam")}
-    suspects = [key for key in keys["legacy"].keys() | keys["iam"].keys() if keys["legacy"].get(key) != keys["iam"].get(key)]
+    suspects = [
+        key for key in keys["legacy"].keys() | keys["iam"].keys() if keys["legacy"].get(key) != keys["iam"].get(key)
+    ]
     if not suspects:
         return []
     ours = set(ledger.xids(sides.iam, sides.run, table.target))
@@ -152,9 +154,8 @@ def look_again(sides: Sides, table: Table, keys: Sequence[tuple[str, ...]], ours
                 found.append(Difference("missing", key, {}))
             elif theirs is None and mine is not None and mine[0] in ours:
                 found.append(Difference("extra", key, {}))
-            elif theirs is not None and mine is not None:
-                if fields := _differing_fields(sides, table, theirs[1], mine[1]):
-                    found.append(Difference("differs", key, fields))
+            elif theirs and mine and (fields := _differing_fields(sides, table, theirs[1], mine[1])):
+                found.append(Difference("differs", key, fields))
     return found
 
 
@@ -174,7 +175,14 @@ def record(sides: Sides, table: Table, verification: int, differences: Sequence[
 
 
 def _finding(
-    sides: Sides, table: Table, verification: int, kind: str, key: list[str], field: str, legacy: str | None, iam: str | None
+    sides: Sides,
+    table: Table,
+    verification: int,
+    kind: str,
+    key: list[str],
+    field: str,
+    legacy: str | None,
+    iam: str | None,
 ) -> dict[str, Any]:
     return {
         "run": sides.run, "verification": verification, "table": table.target, "kind": kind, "key": key,
@@ -245,7 +253,9 @@ def _fields(
     sides: Sides, table: Table, side: str, keys: Sequence[list[str]]
 ) -> dict[tuple[str, ...], tuple[str, dict[str, Any]]]:
     primary_key = sides.info(table).primary_key
-    statement = SQL("SELECT {key}, portal_xmin, row_to_json(mapped)::text FROM ({rows}) AS mapped WHERE {wanted}").format(
+    statement = SQL(
+        "SELECT {key}, portal_xmin, row_to_json(mapped)::text FROM ({rows}) AS mapped WHERE {wanted}"
+    ).format(
         key=compile.target_key(primary_key),
         rows=_rows(sides, table, side, SQL("true")),
         wanted=keys_in([Identifier(name) for name in primary_key], keys),

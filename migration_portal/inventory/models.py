@@ -1,22 +1,42 @@
-"""What was in the legacy system, and when: dated records that can be compared."""
+"""Looks at the databases, on record: inventories that can be compared, and pre-flights."""
 
 from __future__ import annotations
 
 from django.db import models
 
 
-class Inventory(models.Model):
-    """One look at the legacy database. `content` is the whole record; see take.py for its shape."""
+class Look(models.Model):
+    """Something asked for by an operator and done by a worker. `content` is empty until `finished_at`."""
 
-    taken_at = models.DateTimeField(auto_now_add=True)
-    taken_by = models.CharField(max_length=150)
-    content = models.JSONField()
+    asked_at = models.DateTimeField(auto_now_add=True)
+    asked_by = models.CharField(max_length=150)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    content = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
 
     class Meta:
+        abstract = True
         ordering = ["-id"]
+
+
+class Inventory(Look):
+    """One look at the legacy database; see take.py for what `content` holds."""
+
+    class Meta(Look.Meta):
         verbose_name_plural = "inventories"
         default_permissions = ("view",)
         permissions = [("take_inventory", "Can take an inventory")]
 
     def __str__(self) -> str:
-        return f"Inventory {self.pk} of {self.taken_at:%Y-%m-%d %H:%M}"
+        return f"Inventory {self.pk} of {self.asked_at:%Y-%m-%d %H:%M}"
+
+
+class Preflight(Look):
+    """One pre-flight; see preflight.py for what `content` holds."""
+
+    class Meta(Look.Meta):
+        default_permissions = ("view",)
+        permissions = [("run_preflight", "Can run pre-flight")]
+
+    def __str__(self) -> str:
+        return f"Pre-flight {self.pk} of {self.asked_at:%Y-%m-%d %H:%M}"

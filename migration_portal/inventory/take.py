@@ -5,39 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from django.conf import settings
-from django.db import transaction
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
 from migration_portal import databases
-from migration_portal.audit import chain
-from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
-from migration_portal.inventory.models import Inventory
+from migration_portal.plan import compile
 from migration_portal.plan.loader import load
 
 _NEEDED = ("users", "tenants", "licenses")
 
 
-def take(*, by: str) -> Inventory:
-    """Record database size, tables, users, tenants and password schemes, from one snapshot.
+def take() -> dict[str, Any]:
+    """Database size, tables, users, tenants and password schemes, from one snapshot; see `look` for the shape.
 
-    Raises DatabaseUnreachable, MissingPrivilege, or PlanError when the plan cannot be read.
+    Raises DatabaseUnreachable, psycopg.Error, or PlanError when the plan cannot be read.
     """
     schema = load(settings.MIGRATION_PLAN).source_schema
-    with databases.legacy("inventory") as legacy:
-        try:
-            with legacy.transaction():
-                content = look(legacy, schema)
-        except psycopg.Error as error:
-            raise describe(error, subject="legacy database") from error
-    with transaction.atomic():
-        inventory = Inventory.objects.create(taken_by=by, content=content)
-        counts = {name: table["rows"] for name, table in content["tables"].items()}
-        chain.record("take_inventory", of=inventory, by=by, data={"counts": counts})
-    return inventory
+    with databases.legacy("inventory") as legacy, legacy.transaction():
+        return look(legacy, schema)
 
 
 def look(legacy: Connection[Any], schema: str) -> dict[str, Any]:
@@ -46,20 +33,26 @@ def look(legacy: Connection[Any], schema: str) -> dict[str, Any]:
     The last three are empty where the database has no such tables.
     """
     ask = _queries()
-    database = rows(legacy, SQL(ask["database"]))[0]  # type: ignore[arg-type]
+    database = rows(legacy, compile.raw(ask["database"]))[0]
     tables = {}
-    for row in rows(legacy, SQL(ask["tables"]).format(schema=Literal(schema))):  # type: ignore[arg-type]
+    for row in rows(legacy, compile.raw(ask["tables"]).format(schema=Literal(schema))):
         count = legacy.execute(SQL("SELECT count(*) FROM {}").format(Identifier(schema, row["name"]))).fetchone()
         assert count is not None
         tables[row["name"]] = {"rows": count[0], "bytes": row["bytes"], "columns": row["columns"]}
-    content: dict[str, Any] = {"database": database, "tables": tables, "users": {}, "password_schemes": {}, "tenants": []}
+    content: dict[str, Any] = {
+        "database": database,
+        "tables": tables,
+        "users": {},
+        "password_schemes": {},
+        "tenants": [],
+    }
     if not set(_NEEDED) <= set(tables):
         return content
     names = {name: Identifier(schema, name) for name in _NEEDED}
-    content["users"] = rows(legacy, SQL(ask["users"]).format(**names))[0]  # type: ignore[arg-type]
-    schemes = rows(legacy, SQL(ask["schemes"]).format(**names))  # type: ignore[arg-type]
+    content["users"] = rows(legacy, compile.raw(ask["users"]).format(**names))[0]
+    schemes = rows(legacy, compile.raw(ask["schemes"]).format(**names))
     content["password_schemes"] = {row["scheme"]: row["count"] for row in schemes}
-    for row in rows(legacy, SQL(ask["tenants"]).format(**names)):  # type: ignore[arg-type]
+    for row in rows(legacy, compile.raw(ask["tenants"]).format(**names)):
         last = row.pop("last_login")
         content["tenants"].append(row | {"last_login": last.isoformat() if last else None})
     return content

@@ -7,6 +7,7 @@ from django.db import migrations
 VIEW = [
     ("audit", "view_event"),
     ("inventory", "view_inventory"),
+    ("inventory", "view_preflight"),
     ("schema", "view_appliedscript"),
     ("runs", "view_run"),
 ]
@@ -14,6 +15,7 @@ SUPPORT = [*VIEW, ("runs", "view_quarantinedrow"), ("audit", "verify_event")]
 OPERATOR = [
     *SUPPORT,
     ("inventory", "take_inventory"),
+    ("inventory", "run_preflight"),
     ("schema", "apply_script"),
     ("runs", "start_run"),
     ("runs", "pause_run"),

@@ -80,11 +80,12 @@ def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
         return []  # told once a source
     text = " ".join(column.sql for other in siblings for column in other.columns)
     ignored = {name for other in siblings for name in other.ignored}
-    words = set(_words(text))
-    return [name for name in here.columns if name not in words and name not in ignored]
+    mentioned = set(words(text))
+    return [name for name in here.columns if name not in mentioned and name not in ignored]
 
 
-def _words(text: str) -> Iterator[str]:
+def words(text: str) -> Iterator[str]:
+    """The identifiers and numbers in a piece of SQL."""
     word = ""
     for character in text + " ":
         if character.isalnum() or character == "_":

@@ -16,6 +16,11 @@ from migration_portal.plan.model import Catalog, ForeignKey, Plan, Table, TableI
 _UNHASHABLE = {"json", "xml", "point", "box", "path", "polygon", "circle", "line", "lseg"}
 
 
+def raw(fragment: str) -> SQL:
+    """A piece of SQL from the plan or the catalog: trusted, never from a user."""
+    return SQL(fragment)  # type: ignore[arg-type]
+
+
 def source_table(plan: Plan, table: Table) -> Composed:
     return Composed([Identifier(plan.source_schema, table.source)])
 
@@ -27,7 +32,7 @@ def mapped_columns(table: Table, target: TableInfo) -> Composed:
     """
     parts = [
         SQL("({expression})::{type} AS {name}").format(
-            expression=SQL(column.sql), type=SQL(target.columns[column.name].type), name=Identifier(column.name)
+            expression=raw(column.sql), type=raw(target.columns[column.name].type), name=Identifier(column.name)
         )
         for column in table.columns
     ]
@@ -38,12 +43,12 @@ def rejected(table: Table) -> Composable:
     """True for the rows that the plan's reject rules set aside; never NULL."""
     if not table.reject:
         return SQL("false")
-    return SQL("({})").format(SQL(" OR ").join(SQL("({}) IS TRUE").format(SQL(rule.sql)) for rule in table.reject))
+    return SQL("({})").format(SQL(" OR ").join(SQL("({}) IS TRUE").format(raw(rule.sql)) for rule in table.reject))
 
 
 def reject_reason(table: Table) -> Composable:
     """The name of the first reject rule that holds, as text."""
-    cases = [SQL("WHEN ({}) IS TRUE THEN {}").format(SQL(rule.sql), Literal(rule.name)) for rule in table.reject]
+    cases = [SQL("WHEN ({}) IS TRUE THEN {}").format(raw(rule.sql), Literal(rule.name)) for rule in table.reject]
     return SQL("CASE {} END").format(SQL(" ").join(cases)) if cases else SQL("NULL::text")
 
 
@@ -68,7 +73,9 @@ def key_range(key: Sequence[str], lower: Sequence[str] | None, upper: Sequence[s
     return SQL(" AND ").join(parts) if parts else SQL("true")
 
 
-def mapped(plan: Plan, table: Table, target: TableInfo, *, where: Composable, extra: Iterable[Composable] = ()) -> Composed:
+def mapped(
+    plan: Plan, table: Table, target: TableInfo, *, where: Composable, extra: Iterable[Composable] = ()
+) -> Composed:
     """SELECT the mapped rows that no reject rule sets aside; `extra` select-list items come last."""
     columns = SQL(", ").join([mapped_columns(table, target), *extra])
     return SQL("SELECT {} FROM {} WHERE ({}) AND NOT {}").format(

@@ -159,6 +159,8 @@ def _move(run: Run, state: State, **changes: object) -> None:
     try:
         with transaction.atomic():
             run.move_to(state, **changes)
-            chain.record(f"run_{state.value}", of=run, run=run.pk, data={"from": before, "to": state.value}, by="system")
+            chain.record(
+                f"run_{state.value}", of=run, run=run.pk, data={"from": before, "to": state.value}, by="system"
+            )
     except IllegalTransition:
         pass  # the operator asked for something else in the meantime: the next advance sees it

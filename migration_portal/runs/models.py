@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
@@ -119,6 +120,9 @@ class Chunk(models.Model):
         ordering = ["step_order", "ordinal"]
         default_permissions = ()
 
+    def __str__(self) -> str:
+        return f"{self.step} {self.ordinal}"
+
 
 class QuarantinedRow(models.Model):
     """A legacy row set aside with a reason; `data` holds it without secrets."""
@@ -133,7 +137,7 @@ class QuarantinedRow(models.Model):
     run = models.UUIDField()
     table_name = models.TextField("table")
     source_table = models.TextField()
-    source_key = models.JSONField()
+    source_key = ArrayField(models.TextField())
     tenant = models.TextField(null=True)
     reason = models.TextField()
     detail = models.TextField()
@@ -172,7 +176,7 @@ class Finding(models.Model):
     verification = models.IntegerField()
     table_name = models.TextField()
     kind = models.TextField()
-    key = models.JSONField()
+    key = ArrayField(models.TextField())
     field = models.TextField()
     legacy_value = models.TextField(null=True)
     iam_value = models.TextField(null=True)
@@ -184,3 +188,6 @@ class Finding(models.Model):
         db_table = '"portal_ledger"."findings"'
         ordering = ["table_name", "id"]
         default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.table_name} {', '.join(self.key)} {self.field}".strip()

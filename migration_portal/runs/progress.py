@@ -12,6 +12,7 @@ from migration_portal.runs.models import Run
 
 # Shares of a table's whole work, from the measured time of each stage: copy, build, compare.
 _WEIGHTS = {"copy": 0.6, "build": 0.25, "verify": 0.15}
+_WORDS = (("verify", "verifying", "verified"), ("build", "building", "built"), ("copy", "copying", "copied"))
 _RECENT_SECONDS = 10.0
 
 
@@ -59,10 +60,19 @@ def progress_of(run: Run) -> Progress:
         about = {"run": run.key}
         rows = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["progress"], about)}
         steps = ledger.rows(iam, queries("report")["steps"], about)
-    return Progress([_table(t.target, rows.get(t.target, {}), _by_stage(steps, t.target)) for t in run.plan.tables], steps)
+    return Progress(
+        [_table(t.target, rows.get(t.target, {}), _by_stage(steps, t.target)) for t in run.plan.tables], steps
+    )
 
 
-_STAGES = {"copy": "copy", "build": "build", "verify": "verify", "compare": "verify", "undo": "undo", "conclude": "undo"}
+_STAGES = {
+    "copy": "copy",
+    "build": "build",
+    "verify": "verify",
+    "compare": "verify",
+    "undo": "undo",
+    "conclude": "undo",
+}
 
 
 def _by_stage(steps: list[dict[str, Any]], table: str) -> dict[str, tuple[int, int]]:
@@ -93,7 +103,7 @@ def _table(name: str, row: dict[str, Any], stages: dict[str, tuple[int, int]]) -
 
 
 def _stage(shares: dict[str, float]) -> str:
-    for stage, doing, after in (("verify", "verifying", "verified"), ("build", "building", "built"), ("copy", "copying", "copied")):  # fmt: skip
+    for stage, doing, after in _WORDS:
         if shares.get(stage):
             return after if shares[stage] >= 1 else doing
     return "waiting"

@@ -59,7 +59,9 @@ class Report:
             "dry_run": self.dry_run,
             "passed": self.passed,
             "seconds": round(self.seconds, 3),
-            "tables": {name: table.__dict__ | {"seconds": round(table.seconds, 3)} for name, table in self.tables.items()},
+            "tables": {
+                name: table.__dict__ | {"seconds": round(table.seconds, 3)} for name, table in self.tables.items()
+            },
             "checks": self.checks,
             "left_in_place": self.left_in_place,
         }
@@ -78,7 +80,9 @@ def report(run: Run) -> Report:
             else:
                 found = reasons.setdefault(row["table_name"], {})
                 found[row["reason"]] = found.get(row["reason"], 0) + row["count"]
-        mismatched = {row["table_name"]: row["count"] for row in ledger.rows(iam, queries("report")["mismatched"], about)}
+        mismatched = {
+            row["table_name"]: row["count"] for row in ledger.rows(iam, queries("report")["mismatched"], about)
+        }
         checks = ledger.rows(iam, queries("report")["checks"], about)
         left = {row["table_name"]: row["count"] for row in ledger.rows(iam, queries("report")["left"], about)}
         clock = ledger.rows(iam, queries("report")["clock"], about)[0]["seconds"]

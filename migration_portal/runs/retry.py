@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import psycopg
 from django.db import transaction
@@ -79,7 +80,7 @@ def discard_rows(rows: Sequence[QuarantinedRow], *, by: str, reason: str) -> int
     return count
 
 
-def _finished_run(key: object) -> Run:
+def _finished_run(key: UUID) -> Run:
     run = Run.objects.filter(key=key).first()
     if run is None:
         raise Refusal("The run of this row is not known to this portal.", todo="Discard the row.")

@@ -39,9 +39,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
     }
 )
 
-ACTIVE = frozenset(
-    {State.RUNNING, State.PAUSING, State.PAUSED, State.CANCELLING, State.FAILED, State.UNDOING}
-)
+ACTIVE = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.CANCELLING, State.FAILED, State.UNDOING})
 """Only one run of a plan may be in one of these."""
 
 WORKING = frozenset({State.RUNNING, State.UNDOING})

@@ -70,8 +70,8 @@ def _do(sides: Sides, chunk: Chunk) -> None:
     except Exception as error:
         # A mistake of ours: the operator reads its name on the chunk, the log has the rest.
         log.exception("chunk_broke", chunk=chunk.id, kind=chunk.kind)
-        mistake = Refusal(f"The portal made a mistake ({type(error).__name__}).", subject=chunk.step, todo="See the worker's log.")  # fmt: skip
-        _fail(sides, chunk, mistake)
+        what = f"The portal made a mistake ({type(error).__name__})."
+        _fail(sides, chunk, Refusal(what, subject=chunk.step, todo="See the worker's log."))
 
 
 def _fail(sides: Sides, chunk: Chunk, refusal: Refusal) -> None:

@@ -1,0 +1,66 @@
+"""The audit log: read, search, verify. There is nothing else to do with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AllValuesCheckboxFilter
+
+from migration_portal import console
+from migration_portal.audit import chain
+from migration_portal.audit.models import Event
+from migration_portal.plan.errors import Refusal
+
+
+@admin.register(Event)
+class EventAdmin(ModelAdmin):
+    list_display = ("at", "actor", "verb_text", "object_type", "object_id", "run", "reason")
+    list_filter = (("verb", AllValuesCheckboxFilter), ("actor", AllValuesCheckboxFilter))
+    list_filter_submit = True
+    search_fields = ("actor", "verb", "object_id", "reason", "request_id")
+    date_hierarchy = "at"
+    list_before_template = "portal/audit/list_before.html"
+    fields = (
+        "at", "actor", "verb", "object_type", "object_id", "reason", "run", "request_id", "data", "previous", "digest",
+    )  # fmt: skip
+
+    @admin.display(description="Verb", ordering="verb")
+    def verb_text(self, event: Event) -> str:
+        return event.verb.replace("_", " ")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("verify/", self.admin_site.admin_view(self.verify), name="audit_event_verify"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"title": "Audit log", "may_verify": request.user.has_perm("audit.verify_event")}
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    def verify(self, request: HttpRequest) -> HttpResponse:
+        def ask() -> str:
+            verdict = chain.verify()
+            chain.record("verify_chain", data={"count": verdict.events})
+            if not verdict.intact:
+                raise Refusal(
+                    f"The chain is broken at event {verdict.broken_at}: {verdict.why}.", subject="audit log",
+                    todo="Compare with a backup, and find out who has owner rights on the portal's database.",
+                )  # fmt: skip
+            return f"All {verdict.events:,} events are as they were written."
+
+        back = reverse("admin:audit_event_changelist")
+        return console.act(request, "audit.verify_event", ask, back=back, done="")

@@ -1,0 +1,117 @@
+"""manage.py portal <verb>: what the console does, from a terminal. Non-zero exit for every refusal."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from migration_portal.audit import chain
+from migration_portal.engine.errors import describe
+from migration_portal.inventory import asking
+from migration_portal.inventory.text import as_text
+from migration_portal.plan.errors import Refusal
+from migration_portal.runs import cancel, force, pause, retry, start, undo, verify
+from migration_portal.runs.models import Run
+from migration_portal.runs.report import report
+from migration_portal.runs.states import State
+from migration_portal.schema import apply
+
+_ON_A_RUN = {
+    "pause": pause.pause,
+    "resume": pause.resume,
+    "cancel": cancel.cancel,
+    "retry": retry.retry,
+    "force": force.force,
+    "verify": verify.verify,
+    "undo": undo.undo,
+}
+
+
+class Command(BaseCommand):
+    help = "Drive the migration from a terminal."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        verbs.add_parser("preflight", help="check servers, privileges, plan and rows")
+        verbs.add_parser("inventory", help="record what is in the legacy system")
+        verbs.add_parser("apply_schema", help="apply the IAM schema scripts")
+        back = verbs.add_parser("roll_back_schema", help="roll the IAM schema scripts back")
+        back.add_argument("--reason", required=True)
+        back.add_argument("--to", help="keep this script and those before it")
+        begin = verbs.add_parser("start", help="start a run")
+        begin.add_argument("--dry-run", action="store_true")
+        begin.add_argument("--wait", action="store_true", help="until it ends or needs you")
+        shown = verbs.add_parser("report", help="print a run's report as JSON")
+        shown.add_argument("run", type=int)
+        verbs.add_parser("verify_audit", help="verify the audit chain")
+        for name in _ON_A_RUN:
+            verb = verbs.add_parser(name, help=f"{name} a run")
+            verb.add_argument("run", type=int)
+            verb.add_argument("--reason", default="")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        by = f"terminal:{getpass.getuser()}"
+        try:
+            if verb in _ON_A_RUN:
+                _ON_A_RUN[verb](_run(options["run"]), by=by, reason=options["reason"])
+                self.stdout.write(f"{verb}: asked for.")
+            else:
+                getattr(self, verb)(by, options)
+        except Refusal as refusal:
+            raise CommandError(str(refusal)) from None
+        except psycopg.Error as error:
+            raise CommandError(str(describe(error))) from None
+
+    def preflight(self, by: str, options: dict[str, Any]) -> None:
+        content = asking.now("preflight", by=by).content
+        for finding in content["findings"]:
+            self.stdout.write(f"{finding['severity']:<8} {finding['subject']}: {finding['what']} {finding['todo']}")
+        for table in content["completeness"]:
+            self.stdout.write(f"{table['table']}: {table['mappable']:,} of {table['total']:,} rows can be mapped.")
+        if any(finding["severity"] == "error" for finding in content["findings"]):
+            raise Refusal("Pre-flight found errors.", todo="Correct them before you start a run.")
+
+    def inventory(self, by: str, options: dict[str, Any]) -> None:
+        record = asking.now("inventory", by=by)
+        self.stdout.write(as_text(str(record), record.content))
+
+    def apply_schema(self, by: str, options: dict[str, Any]) -> None:
+        self.stdout.write(f"Applied: {', '.join(apply.apply(by=by)) or 'nothing, all was applied already'}.")
+
+    def roll_back_schema(self, by: str, options: dict[str, Any]) -> None:
+        names = apply.roll_back(by=by, reason=options["reason"], to=options["to"])
+        self.stdout.write(f"Rolled back: {', '.join(names) or 'nothing'}.")
+
+    def start(self, by: str, options: dict[str, Any]) -> None:
+        run = start.start(by=by, dry_run=options["dry_run"])
+        self.stdout.write(f"{run} has started.")
+        while options["wait"] and run.state == State.RUNNING:
+            time.sleep(0.5)
+            run.refresh_from_db()
+        if options["wait"]:
+            result = report(run)
+            self.stdout.write(json.dumps(result.as_dict(), indent=2))
+            if not result.passed:
+                raise Refusal(f"It is {run.state}; not everything is accounted for.", subject=str(run))
+
+    def report(self, by: str, options: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(report(_run(options["run"])).as_dict(), indent=2))
+
+    def verify_audit(self, by: str, options: dict[str, Any]) -> None:
+        verdict = chain.verify()
+        chain.record("verify_chain", by=by, data={"count": verdict.events})
+        if not verdict.intact:
+            raise Refusal(f"The chain is broken at event {verdict.broken_at}: {verdict.why}.", subject="audit log")
+        self.stdout.write(f"All {verdict.events:,} events are as they were written.")
+
+
+def _run(pk: int) -> Run:
+    run = Run.objects.filter(pk=pk).first()
+    if run is None:
+        raise Refusal("There is no such run.", subject=f"run {pk}", todo="See the list of runs in the console.")
+    return run

@@ -1,0 +1,166 @@
+"""The run console: a list, a live page with the buttons that make sense now, and the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from unfold.admin import ModelAdmin
+
+from migration_portal import console
+from migration_portal.audit.models import Event
+from migration_portal.plan.errors import Refusal
+from migration_portal.runs import cancel, force, pause, retry, start, undo, verify
+from migration_portal.runs.models import Chunk, Finding, QuarantinedRow, Run
+from migration_portal.runs.progress import progress_of
+from migration_portal.runs.quarantine_admin import QuarantinedRowAdmin
+from migration_portal.runs.report import report
+from migration_portal.runs.states import State
+from migration_portal.runs.throughput import throughput_of
+from migration_portal.runs.verbs import VERBS, available
+
+admin.site.register(QuarantinedRow, QuarantinedRowAdmin)
+
+_DO = {
+    "pause": pause.pause,
+    "resume": pause.resume,
+    "cancel": cancel.cancel,
+    "retry": retry.retry,
+    "force": force.force,
+    "verify": verify.verify,
+    "undo": undo.undo,
+}
+_MOST_CHUNKS = 2000
+_MOST_FINDINGS = 200
+
+
+@admin.register(Run)
+class RunAdmin(ModelAdmin):
+    list_display = ("__str__", "plan_name", "state_label", "started_by", "started_at", "finished_at")
+    list_filter = ("state", "dry_run")
+    search_fields = ("plan_name", "started_by")
+    list_before_template = "portal/runs/list_before.html"
+    list_disable_select_all = True
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        return False
+
+    @admin.display(description="State", ordering="state")
+    def state_label(self, run: Run) -> str:
+        from django.template.loader import render_to_string
+
+        return render_to_string("portal/parts/state.html", {"state": run.state, "run": run})
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("start/", wrap(self.start), name="runs_run_start"),
+            path("<int:pk>/live/", wrap(self.live), name="runs_run_live"),
+            path("<int:pk>/report.json", wrap(self.report_json), name="runs_run_report_json"),
+            path("<int:pk>/report/", wrap(self.report_page), name="runs_run_report"),
+            path("<int:pk>/do/<slug:verb>/", wrap(self.do), name="runs_run_do"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may = request.user.has_perm("runs.start_run")
+        return super().changelist_view(request, {"title": "Runs", "may_start": may, **(extra_context or {})})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        console.need(request, "runs.view_run")
+        run = get_object_or_404(Run, pk=object_id)
+        verbs = [verb for verb in VERBS.values() if request.user.has_perm(verb.permission)]
+        return console.page(request, "portal/runs/page.html", str(run), verbs=verbs, **self._now(request, run))
+
+    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The part of the page that changes."""
+        console.need(request, "runs.view_run")
+        run = get_object_or_404(Run, pk=pk)
+        return TemplateResponse(request, "portal/runs/live.html", self._now(request, run))
+
+    def _now(self, request: HttpRequest, run: Run) -> dict[str, Any]:
+        now: dict[str, Any] = {"run": run, "trouble": ""}
+        now["events"] = list(Event.objects.filter(run=run.pk)[:30])
+        now["buttons"] = [verb for verb in available(run) if request.user.has_perm(verb.permission)]
+        now["ended"] = run.state in (State.COMPLETED, State.CANCELLED, State.UNDONE)
+        try:
+            now["progress"] = progress_of(run)
+            now["throughput"] = throughput_of(run)
+            chunks = Chunk.objects.filter(run=run.key, kind="copy")
+            now["chunks"] = _by_table(chunks[:_MOST_CHUNKS])
+            now["failed"] = list(Chunk.objects.filter(run=run.key).exclude(error="").exclude(state="done")[:10])
+            now["result"] = report(run)
+        except Refusal as refusal:
+            now["trouble"] = str(refusal)
+        return now
+
+    def start(self, request: HttpRequest) -> HttpResponse:
+        dry = request.POST.get("dry_run") == "yes"
+        started: list[Run] = []
+        answer = console.act(
+            request,
+            "runs.start_run",
+            lambda: started.append(start.start(by=console.by(request), dry_run=dry)),
+            back=reverse("admin:runs_run_changelist"),
+            done="The dry run has started." if dry else "The run has started.",
+        )
+        if started:
+            answer["Location"] = reverse("admin:runs_run_change", args=[started[0].pk])
+        return answer
+
+    def do(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+        """One of the verbs on a run. The verb itself checks the state again."""
+        run = get_object_or_404(Run, pk=pk)
+        known = VERBS.get(verb)
+        if known is None:
+            return HttpResponse(status=404)
+
+        def ask() -> None:
+            if known.typed and request.POST.get("typed", "").strip() != str(run):
+                raise Refusal(f"To {verb} it, type its name.", subject=str(run), todo=f"The name is: {run}")
+            _DO[verb](run, by=console.by(request), reason=console.reason(request))
+
+        back = reverse("admin:runs_run_change", args=[pk])
+        return console.act(request, known.permission, ask, back=back, done=known.done)
+
+    def report_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The verification report: reconciliation, checks, findings, and what to do about each kind."""
+        console.need(request, "runs.view_run")
+        run = get_object_or_404(Run, pk=pk)
+        context: dict[str, Any] = {"run": run, "trouble": ""}
+        try:
+            context["result"] = report(run)
+            findings = Finding.objects.filter(run=run.key, verification=run.verification)
+            context["findings"] = list(findings[:_MOST_FINDINGS])
+            context["findings_total"] = findings.count()
+        except Refusal as refusal:
+            context["trouble"] = str(refusal)
+        return console.page(request, "portal/runs/report.html", f"Report of {str(run).lower()}", **context)
+
+    def report_json(self, request: HttpRequest, pk: int) -> HttpResponse:
+        console.need(request, "runs.view_run")
+        run = get_object_or_404(Run, pk=pk)
+        answer = HttpResponse(json.dumps(report(run).as_dict(), indent=2) + "\n", content_type="application/json")
+        answer["Content-Disposition"] = f'attachment; filename="run-{run.pk}.json"'
+        return answer
+
+
+def _by_table(chunks: Iterable[Chunk]) -> dict[str, list[Chunk]]:
+    found: dict[str, list[Chunk]] = {}
+    for chunk in chunks:
+        found.setdefault(chunk.table_name, []).append(chunk)
+    return found

@@ -1,0 +1,56 @@
+"""Small shapes for templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def percent(fraction: float) -> int:
+    """0.427 -> 42: rounded down, so that 100 means done."""
+    return int(fraction * 100 + 1e-9)
+
+
+@register.filter
+def tenths(fraction: float) -> int:
+    """0.427 -> 40."""
+    return int(fraction * 10 + 1e-9) * 10
+
+
+@register.filter
+def share(value: float, most: float) -> int:
+    """Per cent of the largest, at least 1 so that a bar is seen."""
+    return max(1, round(100 * value / most)) if most and value else 0
+
+
+@register.filter
+def get(mapping: Any, key: str) -> Any:
+    return mapping.get(key) if mapping else None
+
+
+@register.filter
+def words(name: str) -> str:
+    """take_inventory -> take inventory."""
+    return name.replace("_", " ")
+
+
+@register.filter
+def duration(seconds: int) -> str:
+    """3725 -> 1 h 2 min."""
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+@register.filter
+def seconds(step: dict[str, Any]) -> str:
+    """How long a step took, of its chunks' times."""
+    if not step.get("started_at") or not step.get("finished_at"):
+        return ""
+    return f"{(step['finished_at'] - step['started_at']).total_seconds():.1f}"
