@@ -273,9 +273,24 @@ def _start_postgres() -> subprocess.Popen[bytes] | None:
     _clear_stale_pid(data)
     options = [part for name, value in _POSTGRES_OPTIONS.items() for part in ("-c", f"{name}={value}")]
     command = [str(binaries.directory / "postgres"), "-D", str(data), "-p", str(ours.postgres_port), *options]
-    process = _spawn(command, home() / "postgres.log", user)
-    _wait_for(process, lambda: _postgres_ready(ours), home() / "postgres.log", "PostgreSQL")
+    process = _start_after_crash(command, ours, user)
     _create_databases(ours)
+    return process
+
+
+def _start_after_crash(command: list[str], ours: Settings, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+    """Start the server; the children of one that was killed keep its memory for a moment, so try for a while."""
+    log = home() / "postgres.log"
+    for attempt in range(20):
+        process = _spawn(command, log, user)
+        try:
+            _wait_for(process, lambda: _postgres_ready(ours), log, "PostgreSQL")
+        except EmbeddedError as error:
+            if "pre-existing shared memory" not in str(error) or attempt == 19:
+                raise
+            time.sleep(0.5)
+        else:
+            break
     return process
 
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine import ledger, quarantine, source
-from migration_portal.engine.errors import describe, passing
+from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.ledger import Chunk, Outcome
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.sides import Sides
@@ -33,7 +33,7 @@ def copy_chunk(sides: Sides, chunk: Chunk) -> Outcome:
     if ledger.modes(sides.iam, sides.run).get(table.target) == "load" and chunk.failures == 0:
         try:
             return _load(sides, table, chunk, where)
-        except (psycopg.errors.IntegrityError, psycopg.errors.DataError):
+        except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
             pass  # a bad row somewhere in it: rolled back, now carefully
     with sides.iam.transaction():
         ledger.fence(sides.iam, chunk)
@@ -151,7 +151,7 @@ def _stage(sides: Sides, table: Table, where: Composable) -> int:
         return 0
     except psycopg.Error as error:
         refusal = describe(error, subject=table.target)
-        if passing(refusal) or sides.iam.broken or sides.legacy.broken:
+        if not blames_a_row(refusal):
             raise
     keys = _some_keys(sides, table, where)
     if len(keys) > 1:
@@ -305,7 +305,7 @@ def _insert_range(sides: Sides, table: Table, first: int, end: int) -> list[Reje
         return []
     except psycopg.Error as error:
         refusal = describe(error, subject=table.target)
-        if passing(refusal) or sides.iam.broken:
+        if not blames_a_row(refusal):
             raise
     if end - first > 1:
         middle = (first + end) // 2

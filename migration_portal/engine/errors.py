@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from migration_portal.plan.errors import PlanError, Refusal
+from migration_portal.plan.errors import Refusal
 
 
 class LeaseLost(Refusal):
@@ -31,8 +31,12 @@ class LockTimeout(Refusal):
     """A lock was not to be had in time. Passing: tried again."""
 
 
+class StatementInvalid(Refusal):
+    """The server does not understand the plan's SQL, or something it names is not there."""
+
+
 class ExpressionFailed(Refusal):
-    """The plan's SQL failed."""
+    """The plan's SQL failed on a row's values."""
 
 
 class ConstraintBroken(Refusal):
@@ -47,6 +51,11 @@ def passing(refusal: Refusal) -> bool:
     return isinstance(refusal, _PASSING)
 
 
+def blames_a_row(refusal: Refusal) -> bool:
+    """Whether some row's values are the cause, so that looking for that row makes sense."""
+    return isinstance(refusal, ExpressionFailed | ConstraintBroken)
+
+
 def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
     """Turn a driver's error into a named one: never a traceback, never a secret (no values are quoted)."""
     state = error.sqlstate or ""
@@ -57,7 +66,7 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
             todo="Free space on that server, then press Retry; what was being written has been rolled back.",
         )  # fmt: skip
     if state == "42501" or state == "28000":
-        return MissingPrivilege(message, subject=subject, todo="Grant it to the role in the database URL.")
+        return MissingPrivilege(f"{message}.", subject=subject, todo="Grant it to the role in the database URL.")
     if state == "55P03" or state in ("40001", "40P01", "57014"):
         return LockTimeout(f"Gave up waiting ({message}).", subject=subject, todo="It is tried again by itself.")
     if state.startswith(("08", "57P", "53")) or (isinstance(error, psycopg.OperationalError) and not state):
@@ -66,16 +75,12 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
             todo="Check that it runs and that its URL is right; work resumes by itself.",
         )  # fmt: skip
     if state == "28P01" or state == "3D000":
-        return DatabaseUnreachable(message, subject=subject, todo="Correct the database URL.")
-    if state.startswith("23"):
+        return DatabaseUnreachable(f"{message}.", subject=subject, todo="Correct the database URL.")
+    if state.startswith("23") or state == "P0001":
         name = error.diag.constraint_name or error.diag.column_name or ""
-        return ConstraintBroken(f"{message}{f' ({name})' if name else ''}", subject=subject)
-    if state.startswith(("22", "42")):
-        return ExpressionFailed(f"{message}", subject=subject, todo="Correct the expression in the plan.")
+        return ConstraintBroken(f"{message}{f' ({name})' if name else ''}.", subject=subject)
+    if state.startswith("22"):
+        return ExpressionFailed(f"{message}.", subject=subject, todo="Correct the expression in the plan.")
+    if state.startswith("42"):
+        return StatementInvalid(f"{message}.", subject=subject, todo="Correct the plan, or the schema it is about.")
     return Refusal(f"The database reported: {message} (SQLSTATE {state or 'none'}).", subject=subject)
-
-
-__all__ = [
-    "ConstraintBroken", "DatabaseUnreachable", "DiskFull", "ExpressionFailed", "LeaseLost", "LockTimeout",
-    "MissingPrivilege", "PlanError", "Refusal", "WrongVersion", "describe", "passing",
-]  # fmt: skip

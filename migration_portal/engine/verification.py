@@ -13,7 +13,6 @@ among uuids: case and collation order them differently.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,6 +35,7 @@ BUCKETS = 1024
 PIECE_BLOCKS = 8192
 MOST_FINDINGS = 1000
 """Rows reported a table; the counts in the report go on."""
+_LONGEST = 200
 _ROW_KINDS = ["missing", "extra", "differs", "more"]
 
 
@@ -154,7 +154,7 @@ def look_again(sides: Sides, table: Table, keys: Sequence[tuple[str, ...]], ours
                 found.append(Difference("missing", key, {}))
             elif theirs is None and mine is not None and mine[0] in ours:
                 found.append(Difference("extra", key, {}))
-            elif theirs and mine and (fields := _differing_fields(sides, table, theirs[1], mine[1])):
+            elif theirs and mine and (fields := _differing_fields(table, theirs[1], mine[1])):
                 found.append(Difference("differs", key, fields))
     return found
 
@@ -251,33 +251,30 @@ def _keyed_hashes(sides: Sides, table: Table, side: str, buckets: Sequence[int])
 
 def _fields(
     sides: Sides, table: Table, side: str, keys: Sequence[list[str]]
-) -> dict[tuple[str, ...], tuple[str, dict[str, Any]]]:
-    primary_key = sides.info(table).primary_key
-    statement = SQL(
-        "SELECT {key}, portal_xmin, row_to_json(mapped)::text FROM ({rows}) AS mapped WHERE {wanted}"
-    ).format(
+) -> dict[tuple[str, ...], tuple[str, dict[str, str | None]]]:
+    """Per key that is there: the row's xmin, and its compared columns as text."""
+    primary_key, columns = sides.info(table).primary_key, _compared(sides, table)
+    statement = SQL("SELECT {key}, portal_xmin, ARRAY[{values}] FROM ({rows}) AS mapped WHERE {wanted}").format(
         key=compile.target_key(primary_key),
+        values=SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in columns),
         rows=_rows(sides, table, side, SQL("true")),
         wanted=keys_in([Identifier(name) for name in primary_key], keys),
     )
     connection, _ = _relation(sides, table, side)
     with connection.transaction():
-        return {tuple(key): (xmin, json.loads(row)) for key, xmin, row in connection.execute(statement)}
+        found = connection.execute(statement).fetchall()
+    return {tuple(key): (xmin, dict(zip(columns, values, strict=True))) for key, xmin, values in found}
 
 
 def _differing_fields(
-    sides: Sides, table: Table, legacy: dict[str, Any], iam: dict[str, Any]
+    table: Table, legacy: dict[str, str | None], iam: dict[str, str | None]
 ) -> dict[str, tuple[str | None, str | None]]:
-    fields = {}
-    for name in _compared(sides, table):
-        if legacy[name] != iam[name]:
-            secret = name in table.secret
-            fields[name] = tuple("(secret)" if secret else _shown(value) for value in (legacy[name], iam[name]))
-    return fields  # type: ignore[return-value]
+    return {
+        name: ("(secret)", "(secret)") if name in table.secret else (_shown(legacy[name]), _shown(iam[name]))
+        for name in legacy
+        if legacy[name] != iam[name]
+    }
 
 
-def _shown(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.replace("\0", "\\u0000")[:200]
+def _shown(value: str | None) -> str | None:
+    return value if value is None or len(value) <= _LONGEST else f"{value[:_LONGEST]}… ({len(value)} characters)"

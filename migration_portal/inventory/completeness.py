@@ -50,12 +50,13 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
     total = _number(legacy, SQL("SELECT count(*) FROM {}").format(compile.source_table(plan, table)))
     unmapped = checks.unmapped(plan, table, source[table.source])
     found = TableCompleteness(table.target, table.source, total, 0, unmapped, list(table.ignored))
+    keys = SQL(", ").join(map(Identifier, target[table.target].primary_key))
     try:
         with legacy.transaction():
-            # OFFSET 0: the mapped expressions are computed, so that a cast that fails fails here.
-            mappable = SQL("SELECT count(*) FROM (SELECT DISTINCT {} FROM ({}) AS m OFFSET 0) AS keys").format(
-                SQL(", ").join(map(Identifier, target[table.target].primary_key)), compile.mappable(plan, table, target)
-            )
+            # count(m), of whole rows: every mapped expression is computed, so that one that fails fails here.
+            mappable = SQL(
+                "SELECT count(rows) FROM (SELECT {}, count(m) AS rows FROM ({}) AS m GROUP BY {}) AS g"
+            ).format(keys, compile.mappable(plan, table, target), keys)
             found.mappable = _number(legacy, mappable)
     except psycopg.Error as error:
         found.error = str(describe(error, subject=table.target))

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+import psycopg
 import redis
 from django.conf import settings
 from psycopg import Connection
 
 from migration_portal import databases
 from migration_portal.engine import catalog
-from migration_portal.engine.errors import WrongVersion
+from migration_portal.engine.errors import WrongVersion, describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.plan import checks
 from migration_portal.plan.checks import Finding
@@ -52,6 +53,9 @@ def preflight() -> dict[str, Any]:
                 findings += _rows(tables)
     except Refusal as refusal:
         findings.append(Finding("error", refusal.subject or "pre-flight", refusal.what, refusal.todo))
+    except psycopg.Error as error:
+        refusal = describe(error, subject="pre-flight")
+        findings.append(Finding("error", refusal.subject, refusal.what, refusal.todo))
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
     return {"findings": [asdict(finding) for finding in findings], "completeness": tables}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def parse(text: str, *, name: str = "plan") -> Plan:
     tables = tuple(_table(entry, f"{name}, table {n}") for n, entry in enumerate(document.get("tables", []), 1))
     if not tables:
         raise PlanError("The plan lists no tables.", subject=name, todo="Add at least one [[tables]].")
+    tables = tuple(_share_secrets(table, tables) for table in tables)
     targets = [table.target for table in tables]
     if twice := {target for target in targets if targets.count(target) > 1}:
         raise PlanError(f"Filled more than once: {', '.join(sorted(twice))}.", subject=name)
@@ -77,6 +79,12 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         quality=_rules(entry.get("quality", {}), place),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
+
+
+def _share_secrets(table: Table, tables: tuple[Table, ...]) -> Table:
+    """What is secret in a source row is secret to every table plan that reads it, also where it is not mapped."""
+    secret = frozenset().union(*(other.secret for other in tables if other.source == table.source))
+    return replace(table, secret=secret)
 
 
 def _rules(entries: dict[str, Any], place: str) -> tuple[Rule, ...]:

@@ -1,0 +1,77 @@
+"""Plain builders: rows, runs, users."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+
+from migration_portal.runs.models import Run
+from migration_portal.runs.start import start
+from migration_portal.runs.states import State
+from migration_portal.runs.work import work
+from migration_portal.sample import fill
+from tests.stack import World
+
+HASH = "$2b$12$" + "a" * 53
+
+
+def legacy_tables(world: World) -> None:
+    """The legacy tables, empty."""
+    with world.legacy() as legacy:
+        legacy.execute((fill._HERE / "schema.sql").read_bytes())
+        legacy.execute((fill._HERE / "constraints.sql").read_bytes())
+
+
+def tenant(world: World, **values: Any) -> str:
+    row = {"id": str(uuid.uuid4()), "name": "Acme", "slug": uuid.uuid4().hex, "is_active": True, "max_licenses": 5}
+    return _insert(world, "tenants", row | values)
+
+
+def user(world: World, tenant_id: str, **values: Any) -> str:
+    name = uuid.uuid4().hex[:12]
+    row = {
+        "id": str(uuid.uuid4()), "tenant_id": tenant_id, "email": f"{name}@example.org", "username": name,
+        "full_name": "Ann Lee", "hashed_password": HASH, "is_active": True, "is_superuser": False,
+    }  # fmt: skip
+    return _insert(world, "users", row | values)
+
+
+def licence(world: World, tenant_id: str, **values: Any) -> str:
+    row = {"id": str(uuid.uuid4()), "tenant_id": tenant_id, "license_key": uuid.uuid4().hex, "payload": "{}"}
+    return _insert(world, "licenses", row | values)
+
+
+def _insert(world: World, table: str, row: dict[str, Any]) -> str:
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    with world.legacy() as legacy:
+        # Real legacy data breaks its own foreign keys.
+        legacy.execute("SET session_replication_role = replica")
+        legacy.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+    return str(row["id"])
+
+
+def finish(run: Run, *, also: frozenset[State] = frozenset()) -> Run:
+    """Work on the run in this process until it ends or needs somebody."""
+    for _ in range(200):
+        run.refresh_from_db()
+        if run.state not in {State.RUNNING, State.UNDOING, State.PAUSING, State.CANCELLING} - also:
+            return run
+        work(run.pk)
+        from migration_portal.runs.advance import advance
+
+        advance(run)
+    raise AssertionError(f"{run} does not end: {run.state} {run.error}")
+
+
+def migrated(world: World, **options: Any) -> Run:
+    """A run of the default plan, to its end."""
+    return finish(start(by="tester", **options))
+
+
+def member(*groups: str, username: str = "") -> User:
+    """A console user who is in these groups."""
+    made = User.objects.create_user(username or "-".join(groups) or "nobody", password="secret-pass-1", is_staff=True)
+    made.groups.set(Group.objects.filter(name__in=groups))
+    return made

@@ -1,0 +1,217 @@
+"""The servers behind the tests, as a pytest plugin that is loaded before Django reads its settings.
+
+Real PostgreSQL and Redis, embedded unless the environment names others; each test that asks for
+`world` gets databases of its own, cloned from templates in some fifty milliseconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from config import embedded
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def _boot() -> None:
+    """Start the servers once, in the process that starts the others; those inherit its environment."""
+    if WORKER or "PORTAL_TESTS_SERVER" in os.environ:
+        return
+    home = tempfile.mkdtemp(prefix="portal-tests-", dir=os.environ.get("PORTAL_TESTS_DIR"))
+    os.chmod(home, 0o755)  # PostgreSQL may run as somebody else
+    os.environ["PORTAL_HOME"] = home
+    servers = embedded.start()
+    os.environ["PORTAL_TESTS_SERVER"] = embedded.database_url("postgres")
+    os.environ["PORTAL_TESTS_REDIS"] = embedded.redis_url().rsplit("/", 1)[0]
+
+    def stop() -> None:
+        servers.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+    atexit.register(stop)
+
+
+_boot()
+_NUMBER = int(WORKER.removeprefix("gw") or 0) + 1 if WORKER else 0
+os.environ["REDIS_URL"] = f"{os.environ['PORTAL_TESTS_REDIS']}/{_NUMBER}"
+SERVER = os.environ["PORTAL_TESTS_SERVER"]
+
+
+def url_of(name: str) -> str:
+    parts = urlsplit(SERVER)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+for _variable, _name in (("DATABASE_URL", "portal"), ("LEGACY_DATABASE_URL", "none"), ("IAM_DATABASE_URL", "none")):
+    os.environ[_variable] = url_of(_name)
+
+
+def on_server(statement: Any) -> None:
+    with psycopg.connect(SERVER, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def clone(name: str, template: str) -> None:
+    on_server(SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(template)))
+
+
+def drop(name: str) -> None:
+    on_server(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
+
+
+@dataclass
+class World:
+    """A portal, a legacy and an IAM database, and the processes a test starts on them."""
+
+    name: str
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "DATABASE_URL": url_of(f"{self.name}_portal"),
+            "LEGACY_DATABASE_URL": url_of(f"{self.name}_legacy"),
+            "IAM_DATABASE_URL": url_of(f"{self.name}_iam"),
+        }
+
+    def legacy(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(url_of(f"{self.name}_legacy"), autocommit=True)
+
+    def iam(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(url_of(f"{self.name}_iam"), autocommit=True)
+
+    def portal(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(url_of(f"{self.name}_portal"), autocommit=True)
+
+    def sample(self, users: int = 400, tenants: int = 10, rate: float = 0.01) -> Any:
+        """Fill the legacy database. Returns the Dirt that says what must come of it."""
+        from migration_portal.sample.dirt import Dirt
+        from migration_portal.sample.fill import fill
+
+        dirt = Dirt(users, tenants, rate)
+        with self.legacy() as legacy:
+            fill(legacy, dirt, seed=1)
+        return dirt
+
+    def spawn(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a process of the portal on these databases, in a session of its own so that it can be killed whole."""
+        log = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-{len(self.processes)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=embedded.PROJECT,
+                env=self.environment | environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self.spawn(
+            "-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", "-l", "INFO"
+        )
+
+    def beat(self) -> subprocess.Popen[bytes]:
+        schedule = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-beat"
+        return self.spawn("-m", "celery", "-A", "config", "beat", "--pidfile=", "-s", str(schedule))
+
+    def stop(self) -> None:
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+            process.wait()
+        self.processes.clear()
+
+
+@pytest.fixture(scope="session")
+def templates(django_db_blocker: Any) -> tuple[str, str]:
+    """Names of a migrated portal database and of an IAM database with its schema applied, to clone from."""
+    portal, iam = f"template_{WORKER}_portal", f"template_{WORKER}_iam"
+    with django_db_blocker.unblock():
+        for name in (portal, iam):
+            drop(name)
+            on_server(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        _point(portal, "postgres", iam)
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        from migration_portal.engine import ledger
+        from migration_portal.schema import apply, scripts
+
+        with psycopg.connect(url_of(iam), autocommit=True) as connection:
+            ledger.install(connection)
+            scripts.apply(connection, scripts.read(apply.DIRECTORY), by="test")
+        _close()
+    return portal, iam
+
+
+_count = itertools.count()
+
+
+@pytest.fixture
+def world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]:
+    """Databases of its own: the portal migrated, the IAM's schema applied, legacy empty."""
+    import redis
+
+    redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
+    made = World(f"world_{WORKER}_{next(_count)}")
+    names = [f"{made.name}_portal", f"{made.name}_legacy", f"{made.name}_iam"]
+    clone(names[0], templates[0])
+    on_server(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(names[1])))
+    clone(names[2], templates[1])
+    with django_db_blocker.unblock():
+        _point(*names)
+        try:
+            yield made
+        finally:
+            made.stop()
+            _close()
+            for name in names:
+                drop(name)
+
+
+def _point(portal: str, legacy: str, iam: str) -> None:
+    from django.conf import settings
+    from django.db import connections
+
+    settings.LEGACY_DATABASE_URL, settings.IAM_DATABASE_URL = url_of(legacy), url_of(iam)
+    for alias, name in (("default", portal), ("iam", iam)):
+        connections[alias].close()
+        connections[alias].settings_dict["NAME"] = name
+
+
+def _close() -> None:
+    from django.db import connections
+
+    for connection in connections.all():
+        connection.close()
+
+
+def eventually(condition: Any, seconds: float = 60.0, every: float = 0.1) -> Any:
+    """Wait until `condition()` is true and return what it returned; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(every)
+    raise AssertionError(f"Not within {seconds} s: {condition}")
