@@ -36,7 +36,8 @@ class OwnServers:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self.servers.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(self.home, ignore_errors=True)
 
     @contextlib.contextmanager
     def _at_home(self) -> Any:

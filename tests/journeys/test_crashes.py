@@ -109,13 +109,12 @@ def test_a_hundred_random_kills_of_workers_lose_and_double_nothing(
     killed_while_copying = 0
     while killed_while_copying < KILLS and _state(run) == State.RUNNING:
         time.sleep(chance.uniform(0.0, 0.15))
-        advance(run)  # the tick
         victim = chance.randrange(2)
         with contextlib.suppress(ProcessLookupError):
             os.kill(workers[victim], signal.SIGKILL)
         workers[victim] = nursery.born()
         killed_while_copying += _copying(world)
-    eventually(lambda: advance(run) or _state(run) != State.RUNNING, seconds=120, every=0.3)
+    eventually(lambda: _ended(run), seconds=120, every=0.3)
     assert run.state == State.COMPLETED, run.error
     assert killed_while_copying >= KILLS
     identical(world, run, dirt)
@@ -166,7 +165,7 @@ def test_a_worker_killed_at(world: World, point: str) -> None:
     victim = world.spawn("-c", SUICIDE, str(run.pk), *POINTS[point], DJANGO_SETTINGS_MODULE="config.settings")
     assert victim.wait(60) == -signal.SIGKILL
     survivor = Mortal(world, run)
-    eventually(lambda: advance(run) or _state(run) != State.RUNNING, seconds=60, every=0.2)
+    eventually(lambda: _ended(run), seconds=60, every=0.2)
     survivor.kill()
     assert run.state == State.COMPLETED
     if point == "while comparing":
@@ -196,12 +195,17 @@ def _chunks_done(world: World, run: Run) -> int:
         return iam.execute("SELECT count(*) FROM portal_ledger.chunks WHERE state = 'done'").fetchone()[0]
 
 
+def _ended(run: Run) -> bool:
+    advance(run)  # the tick
+    return _state(run) != State.RUNNING
+
+
 def _state(run: Run) -> str:
     run.refresh_from_db()
     return run.state
 
 
-def test_a_crash_of_postgresql_is_survived(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_crash_of_postgresql_is_survived() -> None:
     """The whole product with servers of its own: PostgreSQL and Redis are killed mid-run and started again."""
     from tests.journeys.own_servers import OwnServers
 
@@ -236,6 +240,6 @@ def test_a_dead_workers_chunk_is_taken_over_by_the_tick(world: World) -> None:
     with world.iam() as iam:
         iam.execute("UPDATE portal_ledger.chunks SET lease_until = now() - interval '1 s' WHERE state = 'claimed'")
     survivor = Mortal(world, run)
-    eventually(lambda: advance(run) or _state(run) != State.RUNNING, seconds=60)
+    eventually(lambda: _ended(run), seconds=60)
     survivor.kill()
     identical(world, run, dirt)
