@@ -33,6 +33,8 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 DATABASES = ("portal", "sigma_permit", "sigma_iam")
+STOP_POSTGRES = signal.SIGINT
+"""Drops the clients; SIGTERM would wait for them to leave."""
 _START_SECONDS = 60.0
 
 # Sized for two cores and a laptop's memory. fsync stays on: this is a real server.
@@ -195,8 +197,8 @@ class Servers:
     redis: subprocess.Popen[bytes] | None = None
 
     def stop(self) -> None:
-        """Stop what `start` started. SIGINT makes PostgreSQL drop its clients; SIGTERM would wait for them."""
-        for process, signal_number in ((self.redis, signal.SIGTERM), (self.postgres, signal.SIGINT)):
+        """Stop what `start` started."""
+        for process, signal_number in ((self.redis, signal.SIGTERM), (self.postgres, STOP_POSTGRES)):
             if process is not None and process.poll() is None:
                 process.send_signal(signal_number)
                 try:

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from config import embedded
+from config.supervisor import Start, Supervisor
 
 if TYPE_CHECKING:
     from migration_portal.runs.models import Run
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 console = Console()
 POLL_SECONDS = 0.25
+PATIENCE_SECONDS = 60.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,12 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     try:
         with ExitStack() as stack:
-            _start_servers(stack)
+            embedded.home().mkdir(parents=True, exist_ok=True)
+            supervisor = Supervisor(embedded.home() / "pids.json")
+            stack.callback(supervisor.stop)
+            _start_servers(supervisor)
             os.environ["LOG_LEVEL"] = "WARNING"  # of this process: the terminal is for the operator
             import django
 
             django.setup()
-            return _job(stack, options)
+            return _job(supervisor, options)
     except embedded.EmbeddedError as error:
         console.print(f"[red]{error}[/red]")
         return 2
@@ -65,16 +70,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _start_servers(stack: ExitStack) -> None:
+def _start_servers(supervisor: Supervisor) -> None:
     needs_postgres = not all(os.environ.get(f"{name}DATABASE_URL") for name in ("", "LEGACY_", "IAM_"))
-    needs_redis = not os.environ.get("REDIS_URL")
-    if needs_postgres or needs_redis:
-        with console.status("Starting PostgreSQL and Redis"):
-            servers = embedded.start(postgres=needs_postgres, redis=needs_redis)
-        stack.callback(servers.stop)
+    if needs_postgres:
+        with console.status("Starting PostgreSQL"):
+            supervisor.add("postgres", lambda: embedded.start(redis=False).postgres, embedded.STOP_POSTGRES)
+    if not os.environ.get("REDIS_URL"):
+        with console.status("Starting Redis"):
+            supervisor.add("redis", lambda: embedded.start(postgres=False).redis)
 
 
-def _job(stack: ExitStack, options: argparse.Namespace) -> int:
+def _job(supervisor: Supervisor, options: argparse.Namespace) -> int:
     from django.core.management import call_command
 
     from migration_portal.plan.errors import Refusal
@@ -82,7 +88,7 @@ def _job(stack: ExitStack, options: argparse.Namespace) -> int:
     with console.status("Preparing the portal's database"):
         call_command("migrate", verbosity=0, interactive=False)
         password = _operator()
-    url = _start_processes(stack, options)
+    url = _start_processes(supervisor, options)
     console.print(f"Console  [bold]{url}[/bold]   user [bold]operator[/bold]", end="")
     console.print(f"   password [bold]{password}[/bold]" if password else "   (password as printed at the first start)")
     code = 0
@@ -113,42 +119,29 @@ def _operator() -> str:
     return password
 
 
-def _start_processes(stack: ExitStack, options: argparse.Namespace) -> str:
+def _start_processes(supervisor: Supervisor, options: argparse.Namespace) -> str:
     """Web server, workers and beat, each in its own session: Ctrl-C reaches only us, and we stop them in order."""
     port = _port(options.port)
-    (embedded.home() / "static").mkdir(parents=True, exist_ok=True)
-    logs = embedded.home() / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    python = sys.executable
-    commands = {
-        "web": [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1",
-                "--threads", "4", "--worker-class", "gthread", "--no-control-socket"],
-        "worker": [python, "-m", "celery", "-A", "config", "worker", "--loglevel", "INFO", "--without-mingle",
-                   "--without-gossip"],
-        "beat": [python, "-m", "celery", "-A", "config", "beat", "--pidfile=", "--loglevel", "WARNING"],
-    }  # fmt: skip
-    for name, command in commands.items():
-        log = stack.enter_context((logs / f"{name}.log").open("ab"))
-        process = subprocess.Popen(
-            command,
-            cwd=embedded.PROJECT,
-            env=os.environ | {"LOG_LEVEL": "INFO"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        stack.callback(_stop, process)
+    for directory in ("static", "logs"):
+        (embedded.home() / directory).mkdir(parents=True, exist_ok=True)
+    web = ["gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "4"]
+    worker = ["celery", "-A", "config", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
+    beat = ["celery", "-A", "config", "beat", "--pidfile=", "--loglevel", "WARNING"]
+    supervisor.add("web", _process("web", [*web, "--worker-class", "gthread", "--no-control-socket"]))
+    supervisor.add("worker", _process("worker", worker))
+    supervisor.add("beat", _process("beat", beat))
     return f"http://127.0.0.1:{port}/admin/"
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _process(name: str, module: list[str]) -> Start:
+    def start() -> subprocess.Popen[bytes]:
+        with (embedded.home() / "logs" / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *module], cwd=embedded.PROJECT, env=os.environ | {"LOG_LEVEL": "INFO"},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    return start
 
 
 def _port(wish: int) -> int:
@@ -206,6 +199,9 @@ def _holds_rows(iam: Any) -> bool:
 
 def watch(run: Run) -> None:
     """Show the run's progress until it ends or needs the operator."""
+    from django.db import DatabaseError, connections
+
+    from migration_portal.plan.errors import Refusal
     from migration_portal.runs.progress import progress_of
     from migration_portal.runs.states import State
 
@@ -215,9 +211,20 @@ def watch(run: Run) -> None:
     )  # fmt: skip
     with bar:
         tasks: dict[str, Any] = {}
+        away_since: float | None = None
         while True:
-            run.refresh_from_db()
-            now = progress_of(run)
+            try:
+                run.refresh_from_db()
+                now = progress_of(run)
+                away_since = None
+            except (Refusal, DatabaseError):
+                # A server that was restarted comes back; one that does not is told in the end.
+                connections.close_all()
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > PATIENCE_SECONDS:
+                    raise
+                time.sleep(1)
+                continue
             for table in now.tables:
                 if table.name not in tasks:
                     tasks[table.name] = bar.add_task(table.name, total=1.0, note="")

@@ -54,8 +54,8 @@ def preflight() -> dict[str, Any]:
     except Refusal as refusal:
         findings.append(Finding("error", refusal.subject or "pre-flight", refusal.what, refusal.todo))
     except psycopg.Error as error:
-        refusal = describe(error, subject="pre-flight")
-        findings.append(Finding("error", refusal.subject, refusal.what, refusal.todo))
+        named = describe(error, subject="pre-flight")
+        findings.append(Finding("error", named.subject, named.what, named.todo))
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
     return {"findings": [asdict(finding) for finding in findings], "completeness": tables}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from typing import Any, Self
 
@@ -26,15 +23,10 @@ class OwnServers:
         self.home = tempfile.mkdtemp(prefix="portal-own-")
         os.chmod(self.home, 0o755)
         self.environment = {k: v for k, v in os.environ.items() if k not in _URLS} | {"PORTAL_HOME": self.home}
-        self.processes: list[subprocess.Popen[bytes]] = []
         self.start_servers()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
         self.servers.stop()
         if not os.environ.get("KEEP"):
             shutil.rmtree(self.home, ignore_errors=True)
@@ -62,28 +54,6 @@ class OwnServers:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=embedded.PROJECT, env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def stack(self) -> None:
-        """A worker and beat."""
-        for arguments in (
-            ["worker", "--without-mingle", "--without-gossip"],
-            ["beat", "--pidfile=", "-s", f"{self.home}/beat"],
-        ):
-            command = [sys.executable, "-m", "celery", "-A", "config", *arguments]
-            log = open(f"{self.home}/{arguments[0]}.log", "wb")  # noqa: SIM115 - the process keeps it
-            self.processes.append(
-                subprocess.Popen(
-                    command, cwd=embedded.PROJECT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-                )
-            )
-
     def ask(self, database: str, statement: str) -> Any:
         """The first column of the first row, or 0 while the server is away."""
         with self._at_home():
@@ -93,6 +63,3 @@ class OwnServers:
                 return connection.execute(statement).fetchone()[0]
         except psycopg.Error:
             return 0
-
-    def report(self) -> dict[str, Any]:
-        return json.loads(self.manage("portal", "report", "1"))

@@ -205,27 +205,6 @@ def _state(run: Run) -> str:
     return run.state
 
 
-def test_a_crash_of_postgresql_is_survived() -> None:
-    """The whole product with servers of its own: PostgreSQL and Redis are killed mid-run and started again."""
-    from tests.journeys.own_servers import OwnServers
-
-    with OwnServers() as own:
-        own.manage("migrate", "--verbosity", "0")
-        own.manage("portal", "apply_schema")
-        own.manage("legacy_sample", "--users", "20000")
-        own.stack()
-        own.manage("portal", "start")
-        eventually(lambda: own.ask("sigma_iam", "SELECT count(*) FROM portal_ledger.chunks WHERE state = 'done'") > 1)
-        own.kill_servers()
-        own.start_servers()
-        eventually(
-            lambda: own.ask("portal", "SELECT count(*) FROM runs_run WHERE state = 'completed'") == 1, seconds=120
-        )
-        tables = own.report()["tables"]
-        assert all(t["source"] == t["copied"] + t["quarantined"] and not t["mismatched"] for t in tables.values())
-        assert tables["users"]["source"] == 20000
-
-
 def test_a_dead_workers_chunk_is_taken_over_by_the_tick(world: World) -> None:
     dirt = world.sample()
     run = start(by="tester")
