@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from migration_portal.engine import boundaries
 from migration_portal.runs.models import Run
@@ -65,6 +66,8 @@ def page(site: str) -> Iterator[Any]:
         opened.click("button[type=submit]")
         opened.wait_for_selector("text=What to do next")
         yield opened
+        # Inside Playwright's loop Django keeps connections of its own, which outlive this test's databases.
+        connections.close_all()
         browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
     assert [item for item in wrong if not item.startswith("data:")] == []
