@@ -15,8 +15,10 @@ import psycopg
 from django.conf import settings
 from psycopg import Connection, IsolationLevel
 
-from migration_portal.engine.errors import describe
+from migration_portal.engine.errors import WrongVersion, describe
 
+OLDEST = 140000
+"""PostgreSQL 14: hash_record_extended, and scans of block ranges."""
 _OPTIONS: dict[str, Any] = {
     "connect_timeout": "5",
     "keepalives": "1",
@@ -29,7 +31,7 @@ _SESSION = "-c timezone=UTC -c datestyle=ISO,MDY -c intervalstyle=postgres -c ex
 
 
 def legacy(purpose: str) -> Connection[Any]:
-    """A read-only session on the legacy database; each transaction is one snapshot. Raises DatabaseUnreachable."""
+    """A read-only session on the legacy database; each transaction is one snapshot. Raises DatabaseUnreachable, WrongVersion."""
     connection = _connect(settings.LEGACY_DATABASE_URL, f"sigma-transit {purpose}", "legacy database")
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
@@ -37,22 +39,30 @@ def legacy(purpose: str) -> Connection[Any]:
 
 
 def legacy_writable(purpose: str) -> Connection[Any]:
-    """A session that may write to the legacy database: only for the sample. Raises DatabaseUnreachable."""
+    """A session that may write to the legacy database: only for the sample. Raises DatabaseUnreachable, WrongVersion."""
     return _connect(settings.LEGACY_DATABASE_URL, f"sigma-transit {purpose}", "legacy database")
 
 
 def iam(purpose: str) -> Connection[Any]:
-    """A session on the IAM database. Raises DatabaseUnreachable."""
+    """A session on the IAM database. Raises DatabaseUnreachable, WrongVersion."""
     return _connect(settings.IAM_DATABASE_URL, f"sigma-transit {purpose}", "IAM database")
 
 
 def _connect(url: str, application_name: str, subject: str) -> Connection[Any]:
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             url, autocommit=True, application_name=application_name[:63], options=_SESSION, **_OPTIONS
         )  # type: ignore[arg-type]
     except psycopg.Error as error:
         raise describe(error, subject=f"{subject} ({without_password(url)})") from None
+    version = connection.info.server_version
+    if version < OLDEST:
+        connection.close()
+        raise WrongVersion(
+            f"It runs PostgreSQL {version // 10000}.", subject=subject,
+            todo=f"PostgreSQL {OLDEST // 10000} or later is needed.",
+        )  # fmt: skip
+    return connection
 
 
 @contextmanager

@@ -93,31 +93,65 @@ def build_chunks(sides: Sides, table: Table, kinds: Sequence[str], *, settle: bo
     return [NewChunk("build", table.target, spec={"name": row[0], "settle": settle}) for row in found]
 
 
+def adopt_chunks(sides: Sides, table: Table) -> list[NewChunk]:
+    """One chunk for each unique constraint whose index has been built by now."""
+    found = sides.iam.execute(
+        "SELECT name FROM portal_ledger.set_aside WHERE run = %s AND table_name = %s AND kind = 'unique'"
+        " AND is_constraint AND restored_at IS NULL ORDER BY name",
+        [sides.run, table.target],
+    )
+    return [NewChunk("adopt", table.target, spec={"name": row[0]}) for row in found]
+
+
 def build(sides: Sides, chunk: Chunk) -> Outcome:
-    """Build one index or foreign key and mark the chunk done; rows in the way are quarantined."""
+    """Build one index or foreign key and mark the chunk done; rows in the way are quarantined.
+
+    A unique constraint gets its index here and is put back by `adopt`: doing both in one transaction
+    would raise a lock that other builders share, and two of them would wait for each other.
+    """
     table = sides.table(chunk.table_name)
-    name = chunk.spec["name"]
     with sides.iam.transaction():
         ledger.fence(sides.iam, chunk)
-        row = sides.iam.execute(
-            "SELECT name, kind, definition, is_constraint FROM portal_ledger.set_aside"
-            " WHERE run = %s AND table_name = %s AND name = %s AND restored_at IS NULL",
-            [sides.run, table.target, name],
-        ).fetchone()
         removed = 0
-        if row is not None:
-            definition = Definition(*row)
+        if definition := _waiting(sides, chunk):
             sides.iam.execute("SET LOCAL maintenance_work_mem = '256MB'")
             sides.iam.execute("SET LOCAL lock_timeout = '60s'")
             removed = _build_or_settle(sides, table, definition, settle=chunk.spec["settle"])
-            sides.iam.execute(
-                "UPDATE portal_ledger.set_aside SET restored_at = now()"
-                " WHERE run = %s AND table_name = %s AND name = %s",
-                [sides.run, table.target, name],
-            )
+            if definition.kind != "unique" or not definition.is_constraint:
+                _restored(sides, chunk)
         outcome = Outcome(written=-removed, quarantined=removed)
         ledger.done(sides.iam, chunk, outcome)
     return outcome
+
+
+def adopt(sides: Sides, chunk: Chunk) -> Outcome:
+    """Make a built index a constraint again, which takes an instant, and mark the chunk done."""
+    with sides.iam.transaction():
+        ledger.fence(sides.iam, chunk)
+        if definition := _waiting(sides, chunk):
+            sides.iam.execute("SET LOCAL lock_timeout = '60s'")
+            name = Identifier(definition.name)
+            statement = SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE USING INDEX {}")
+            sides.iam.execute(statement.format(sides.target_table(chunk.table_name), name, name))
+            _restored(sides, chunk)
+        ledger.done(sides.iam, chunk, Outcome())
+    return Outcome()
+
+
+def _waiting(sides: Sides, chunk: Chunk) -> Definition | None:
+    row = sides.iam.execute(
+        "SELECT name, kind, definition, is_constraint FROM portal_ledger.set_aside"
+        " WHERE run = %s AND table_name = %s AND name = %s AND restored_at IS NULL",
+        [sides.run, chunk.table_name, chunk.spec["name"]],
+    ).fetchone()
+    return Definition(*row) if row else None
+
+
+def _restored(sides: Sides, chunk: Chunk) -> None:
+    sides.iam.execute(
+        "UPDATE portal_ledger.set_aside SET restored_at = now() WHERE run = %s AND table_name = %s AND name = %s",
+        [sides.run, chunk.table_name, chunk.spec["name"]],
+    )
 
 
 def _build_or_settle(sides: Sides, table: Table, definition: Definition, *, settle: bool) -> int:
@@ -148,12 +182,12 @@ def _create(sides: Sides, table: Table, definition: Definition) -> None:
             SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(target, name, compile.raw(definition.definition))
         )
         return
+    exists = sides.iam.execute("SELECT to_regclass(%s)", [sides.iam_name(sides.schema, definition.name)]).fetchone()
+    if exists and exists[0]:
+        return  # built before a crash or a cancel, and not adopted yet
     real = _on(sides, sides.plan.target_schema, table.target)
     here = _on(sides, sides.schema, table.target)
     sides.iam.execute(compile.raw(definition.definition.replace(real, here, 1)))
-    if definition.is_constraint:
-        # Building the index first blocks only writers; the constraint then adopts it in an instant.
-        sides.iam.execute(SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE USING INDEX {}").format(target, name, name))
 
 
 def _on(sides: Sides, schema: str, table: str) -> str:

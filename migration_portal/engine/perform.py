@@ -20,6 +20,7 @@ KINDS: dict[str, Callable[[Sides, Chunk], Outcome]] = {
     "prepare": preparing.prepare,
     "copy": copying.copy_chunk,
     "build": constraints.build,
+    "adopt": constraints.adopt,
     "analyze": constraints.analyze,
     "verify": verification.sum_piece,
     "compare": verification.compare,

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from migration_portal import databases
 from migration_portal.engine import catalog
-from migration_portal.engine.errors import WrongVersion, describe
+from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.plan import checks
 from migration_portal.plan.checks import Finding
@@ -24,9 +24,6 @@ from migration_portal.plan.loader import load
 from migration_portal.plan.model import Catalog, Plan
 from migration_portal.schema import scripts
 from migration_portal.schema.apply import DIRECTORY
-
-OLDEST = 140000
-"""PostgreSQL 14: hash_record_extended, and scans of block ranges."""
 
 
 def preflight() -> dict[str, Any]:
@@ -71,13 +68,6 @@ def _broker() -> Iterator[Finding]:
 
 
 def _server(name: str, connection: Connection[Any]) -> Iterator[Finding]:
-    version = connection.info.server_version
-    if version < OLDEST:
-        raise WrongVersion(
-            f"It runs PostgreSQL {version // 10000}.",
-            subject=name,
-            todo=f"PostgreSQL {OLDEST // 10000} or later is needed.",
-        )
     yield Finding("info", name, f"PostgreSQL {connection.info.parameter_status('server_version')} answers.")
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":

@@ -105,10 +105,11 @@ def _chunks(run: Run, sides: Sides, step: Step) -> Iterator[NewChunk]:
             yield from boundaries.copy_chunks(sides, table)
         case "index":
             yield from constraints.build_chunks(sides, table, ["unique", "index"])
-            yield NewChunk("analyze", table.target)
         case "foreign":
+            yield from constraints.adopt_chunks(sides, table)
             yield from constraints.build_chunks(sides, table, ["foreign_key"])
         case "verify":
+            yield NewChunk("analyze", table.target)
             yield from verification.pieces(sides, table, run.verification)
         case "compare":
             yield verification.comparison(table, run.verification)
@@ -119,6 +120,7 @@ def _chunks(run: Run, sides: Sides, step: Step) -> Iterator[NewChunk]:
         case "reindex":
             yield from constraints.build_chunks(sides, table, ["unique", "index"], settle=False)
         case "reforeign":
+            yield from constraints.adopt_chunks(sides, table)
             yield from constraints.build_chunks(sides, table, ["foreign_key"], settle=False)
 
 

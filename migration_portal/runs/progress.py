@@ -10,9 +10,15 @@ from migration_portal.engine import ledger
 from migration_portal.engine.queries import queries
 from migration_portal.runs.models import Run
 
-# Shares of a table's whole work, from the measured time of each stage: copy, build, compare.
-_WEIGHTS = {"copy": 0.6, "build": 0.25, "verify": 0.15}
-_WORDS = (("verify", "verifying", "verified"), ("build", "building", "built"), ("copy", "copying", "copied"))
+# Each step's share of a table's whole work, from measured times; together they make 1.
+_WEIGHTS = {"copy": 0.6, "index": 0.15, "foreign": 0.1, "verify": 0.14, "compare": 0.01}
+_WORDS = (
+    ("compare", "comparing", "verified"),
+    ("verify", "verifying", "verifying"),
+    ("foreign", "building", "built"),
+    ("index", "building", "building"),
+    ("copy", "copying", "copied"),
+)
 _RECENT_SECONDS = 10.0
 
 
@@ -61,41 +67,25 @@ def progress_of(run: Run) -> Progress:
         rows = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["progress"], about)}
         steps = ledger.rows(iam, queries("report")["steps"], about)
     return Progress(
-        [_table(t.target, rows.get(t.target, {}), _by_stage(steps, t.target)) for t in run.plan.tables], steps
+        [_table(t.target, rows.get(t.target, {}), _shares(steps, t.target)) for t in run.plan.tables], steps
     )
 
 
-_STAGES = {
-    "copy": "copy",
-    "build": "build",
-    "verify": "verify",
-    "compare": "verify",
-    "undo": "undo",
-    "conclude": "undo",
-}
+def _shares(steps: list[dict[str, Any]], table: str) -> dict[str, float]:
+    """Per step of the table that has chunks, the share of them that is done; the latest verification counts."""
+    return {step["step"].split(":")[0]: step["done"] / step["chunks"] for step in steps if step["table_name"] == table}
 
 
-def _by_stage(steps: list[dict[str, Any]], table: str) -> dict[str, tuple[int, int]]:
-    """Stage -> (chunks done, chunks)."""
-    found: dict[str, tuple[int, int]] = {}
-    for step in steps:
-        stage = "build" if step["step"].split(":")[0] in ("index", "foreign") else _STAGES.get(step["kind"])
-        if step["table_name"] == table and stage:
-            done, chunks = found.get(stage, (0, 0))
-            found[stage] = (done + step["done"], chunks + step["chunks"])
-    return found
-
-
-def _table(name: str, row: dict[str, Any], stages: dict[str, tuple[int, int]]) -> TableProgress:
+def _table(name: str, row: dict[str, Any], shares: dict[str, float]) -> TableProgress:
     planned, read = int(row.get("planned") or 0), int(row.get("read") or 0)
     finished = int(row.get("planned_done") or 0)
-    shares = {stage: done / chunks for stage, (done, chunks) in stages.items() if chunks}
     if planned:
-        shares["copy"] = finished / planned
+        shares = shares | {"copy": finished / planned}
     if "undo" in shares:
-        fraction, stage = 1.0 - shares["undo"], "undoing" if shares["undo"] < 1 else "undone"
+        undone = (shares["undo"] + shares.get("conclude", 0.0)) / 2
+        fraction, stage = 1.0 - undone, "undoing" if undone < 1 else "undone"
     else:
-        fraction = sum(weight * shares.get(part, 0.0) for part, weight in _WEIGHTS.items())
+        fraction = sum(weight * shares.get(step, 0.0) for step, weight in _WEIGHTS.items())
         stage = _stage(shares)
     rate = int(float(row.get("recent") or 0) / _RECENT_SECONDS)
     left = round((planned - finished) / rate) if rate and planned > finished else None
@@ -103,7 +93,7 @@ def _table(name: str, row: dict[str, Any], stages: dict[str, tuple[int, int]]) -
 
 
 def _stage(shares: dict[str, float]) -> str:
-    for stage, doing, after in _WORDS:
-        if shares.get(stage):
-            return after if shares[stage] >= 1 else doing
+    for step, doing, after in _WORDS:
+        if shares.get(step):
+            return after if shares[step] >= 1 else doing
     return "waiting"

@@ -1,7 +1,7 @@
 """The embedded servers: their data survives restarts, and leftovers of a crash do not stop them."""
 
 import os
-import signal
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -53,4 +53,33 @@ def test_a_server_that_cannot_start_shows_its_log() -> None:
         (Path(own.home) / "postgres" / "postgresql.auto.conf").write_text("nonsense = 1\n")
         with pytest.raises(embedded.EmbeddedError, match="nonsense"):
             own.start_servers()
-        assert signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    "binaries", list(embedded._postgres_candidates()), ids=lambda b: f"{b.major}-{b.tree and b.tree.name}"
+)
+def test_every_kind_of_binaries_found_here_makes_a_server(
+    binaries: embedded.PostgresBinaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_postgres_candidates", lambda: iter([binaries]))
+    with OwnServers() as own:
+        assert own.ask("portal", "SELECT current_setting('server_version_num')::int / 10000") == binaries.major
+
+
+def test_a_directory_closed_to_the_servers_user_is_worked_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root runs PostgreSQL as somebody else")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("PORTAL_HOME", str(closed / "home"))
+    servers = embedded.start(redis=False)
+    place = embedded._place(embedded._server_user())
+    try:
+        with psycopg.connect(embedded.database_url("portal")) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert place.parent == Path("/var/tmp")
+    finally:
+        servers.stop()
+        shutil.rmtree(place)

@@ -1,18 +1,26 @@
 """Bad situations: a named error where the operator is, with what to do, and state unchanged."""
 
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
+from config import embedded
+from migration_portal.engine.errors import WrongVersion
 from migration_portal.plan.errors import PlanError
+from migration_portal.runs.advance import advance
 from migration_portal.runs.models import Chunk, Run
 from migration_portal.runs.report import report
 from migration_portal.runs.retry import retry
 from migration_portal.runs.start import start
 from migration_portal.runs.states import State
+from migration_portal.runs.work import work
 from tests import builders
-from tests.stack import World
+from tests.stack import World, on_server
 
 
 def test_a_legacy_table_without_primary_key_is_refused_before_anything_is_done(world: World) -> None:
@@ -44,9 +52,6 @@ def test_a_lost_privilege_fails_the_run_and_retry_finishes_it(world: World) -> N
     for _ in range(12):
         with world.iam() as iam:
             iam.execute("UPDATE portal_ledger.chunks SET not_before = '-infinity'")
-        from migration_portal.runs.advance import advance
-        from migration_portal.runs.work import work
-
         work(run.pk)
         advance(run)
     run.refresh_from_db()
@@ -67,9 +72,6 @@ def test_dispatch_holds_while_legacy_has_a_long_transaction(world: World, monkey
     with world.legacy() as other, other.transaction():
         other.execute("SELECT 1")
         run = start(by="tester")
-        from migration_portal.runs.advance import advance
-        from migration_portal.runs.work import work
-
         advance(run)
         run.refresh_from_db()
         assert "A transaction has been open on the legacy database" in run.hold_reason
@@ -77,3 +79,55 @@ def test_dispatch_holds_while_legacy_has_a_long_transaction(world: World, monkey
     monkeypatch.setattr(settings, "LEGACY_MAX_TRANSACTION_SECONDS", 900)
     assert builders.finish(run).state == State.COMPLETED
     assert run.hold_reason == ""
+
+
+def test_a_server_that_is_too_old_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.sample()
+    monkeypatch.setattr("migration_portal.databases.OLDEST", 990000)
+    with pytest.raises(WrongVersion, match="legacy database: It runs PostgreSQL .* 99 or later is needed"):
+        start(by="tester")
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of a megabyte that the server may write to."""
+    user = embedded._server_user()
+    directory = Path(tempfile.mkdtemp(prefix="portal-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(directory)]
+    if user is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        directory.rmdir()
+        pytest.skip("only root can mount the small disk that this test fills")
+    os.chown(directory, user.pw_uid, user.pw_gid)
+    yield directory
+    subprocess.run(["umount", "-l", str(directory)], check=True)
+    directory.rmdir()
+
+
+def test_a_full_disk_fails_the_run_whole_and_retry_finishes_it(world: World, small_disk: Path) -> None:
+    dirt = world.sample(users=6000, tenants=20)
+    space = f"small_{world.name}"
+    on_server(f"CREATE TABLESPACE {space} LOCATION '{small_disk}'")
+    try:
+        with world.iam() as iam:
+            iam.execute(f"ALTER TABLE users SET TABLESPACE {space}")
+        run = start(by="tester")
+        for _ in range(12):
+            with world.iam() as iam:
+                iam.execute("UPDATE portal_ledger.chunks SET not_before = '-infinity'")
+            work(run.pk)
+            advance(run)
+        run.refresh_from_db()
+        assert run.state == State.FAILED
+        error = Chunk.objects.get(run=run.key, state="failed").error
+        assert "The server's disk is full" in error
+        assert "press Retry" in error
+        with world.iam() as iam:
+            assert iam.execute("SELECT count(*) FROM users").fetchone() == (0,)
+            iam.execute("ALTER TABLE users SET TABLESPACE pg_default")
+        retry(run, by="tester")
+        assert builders.finish(run).state == State.COMPLETED
+        assert {name: table.reasons for name, table in report(run).tables.items()} == dirt.quarantined()
+    finally:
+        with world.iam() as iam:
+            iam.execute("ALTER TABLE users SET TABLESPACE pg_default")
+        on_server(f"DROP TABLESPACE {space}")
