@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import LiteralString
+from uuid import UUID
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -24,6 +25,8 @@ from migration_portal.plan.model import Table
 
 _PIPE_BYTES = 256 * 1024
 _STAGE = SQL("pg_temp.portal_stage")
+_dirty: set[tuple[UUID, str]] = set()
+"""Runs and tables in which this worker has met a row that cannot be cast: it guards casts from then on."""
 
 
 def copy_chunk(sides: Sides, chunk: Chunk) -> Outcome:
@@ -31,10 +34,13 @@ def copy_chunk(sides: Sides, chunk: Chunk) -> Outcome:
     table = sides.table(chunk.table_name)
     where = compile.key_range(table.key, chunk.lower, chunk.upper)
     if ledger.modes(sides.iam, sides.run).get(table.target) == "load" and chunk.failures == 0:
-        try:
-            return _load(sides, table, chunk, where)
-        except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
-            pass  # a bad row somewhere in it: rolled back, now carefully
+        about = (sides.run, table.target)
+        for guarded in (True,) if about in _dirty else (False, True):
+            try:
+                return _load(sides, table, chunk, where, guarded=guarded)
+            except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
+                # A bad row somewhere in it: rolled back, now carefully. Where there is one, there are more.
+                _dirty.add(about)
     with sides.iam.transaction():
         ledger.fence(sides.iam, chunk)
         outcome = copy_rows(sides, table, where)
@@ -57,12 +63,13 @@ def copy_rows(sides: Sides, table: Table, where: Composable) -> Outcome:
 # --- the fast path ------------------------------------------------------------------------
 
 
-def _load(sides: Sides, table: Table, chunk: Chunk, where: Composable) -> Outcome:
+def _load(sides: Sides, table: Table, chunk: Chunk, where: Composable, *, guarded: bool) -> Outcome:
     # No savepoint in here: rows written inside one carry its transaction id, not the chunk's (see commits).
     with sides.iam.transaction(), sides.legacy.transaction():
         ledger.fence(sides.iam, chunk)
         read = _count(sides, table, where)
-        written = _pipe(sides, _mapped(sides, table, where), sides.target_table(table.target), table.column_names)
+        select = compile.mapped(sides.plan, table, sides.info(table), where=where, guarded=guarded)
+        written = _pipe(sides, select, sides.target_table(table.target), table.column_names)
         refused = set_rejected_aside(sides, table, where) if written < read else 0
         if written + refused != read:
             raise Refusal(
@@ -75,11 +82,7 @@ def _load(sides: Sides, table: Table, chunk: Chunk, where: Composable) -> Outcom
     return outcome
 
 
-def _mapped(sides: Sides, table: Table, where: Composable, extra: Sequence[Composable] = ()) -> Composable:
-    return compile.mapped(sides.plan, table, sides.info(table), where=where, extra=extra)
-
-
-def _pipe(sides: Sides, select: Composable, target: Composable, columns: Sequence[str]) -> int:
+def _pipe(sides: Sides, select: Composed, target: Composable, columns: Sequence[str]) -> int:
     """COPY the query's result from legacy into a table of the IAM, binary and unparsed. Returns the rows."""
     out = SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(select)
     into = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, SQL(", ").join(map(Identifier, columns)))
@@ -145,9 +148,10 @@ def _stage(sides: Sides, table: Table, where: Composable) -> int:
     """Fill the stage; a range that fails is halved until the row that fails stands alone. Returns rows set aside."""
     try:
         with sides.iam.transaction(), sides.legacy.transaction():
-            extra = compile.source_key(table)
+            extra = [compile.source_key(table)]
+            select = compile.mapped(sides.plan, table, sides.info(table), where=where, extra=extra)
             columns = [*table.column_names, "portal_source_key"]
-            _pipe(sides, _mapped(sides, table, where, [extra]), _STAGE, columns)
+            _pipe(sides, select, _STAGE, columns)
         return 0
     except psycopg.Error as error:
         refusal = describe(error, subject=table.target)

@@ -94,7 +94,7 @@ def _rules(entries: dict[str, Any], place: str) -> tuple[Rule, ...]:
             entry = {"sql": entry}
         _only(entry, {"sql", "uuid", "advice"}, f"{place}, rule {name}")
         sql = NOT_UUID.format(entry["uuid"]) if "uuid" in entry else _sql(entry.get("sql"), place, name)
-        rules.append(Rule(name, sql, entry.get("advice", "")))
+        rules.append(Rule(name, sql, entry.get("advice", ""), cast="uuid" in entry))
     return tuple(rules)
 
 

@@ -16,11 +16,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Rule:
-    """A named SQL predicate over the source row, true for the rows it is about."""
+    """A named SQL predicate over the source row, true for the rows it is about.
+
+    `cast` rules name rows on which a mapped cast fails anyway: where none fails, they need not be asked.
+    """
 
     name: str
     sql: str
     advice: str = ""
+    cast: bool = False
 
 
 @dataclass(frozen=True)
