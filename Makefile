@@ -25,7 +25,7 @@ serve: $(VENV)/.runtime
 	@$(BIN)/python -m config.main_job --serve $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

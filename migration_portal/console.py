@@ -1,4 +1,4 @@
-"""What every screen of the console shares: rendering a page, and doing one thing on a POST."""
+"""What every screen of the console shares: read-only lists, rendering a page, and doing one thing on a POST."""
 
 from __future__ import annotations
 
@@ -11,9 +11,23 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from unfold.admin import ModelAdmin
 
 from migration_portal.engine.errors import describe
 from migration_portal.plan.errors import Refusal
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Records that nobody edits in a form."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 def page(request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter
 
 from migration_portal import console
@@ -17,7 +16,7 @@ from migration_portal.plan.errors import Refusal
 
 
 @admin.register(Event)
-class EventAdmin(ModelAdmin):
+class EventAdmin(console.ReadOnlyAdmin):
     list_display = ("at", "actor", "verb_text", "object_type", "object_id", "run", "reason")
     list_filter = (("verb", AllValuesCheckboxFilter), ("actor", AllValuesCheckboxFilter))
     list_filter_submit = True
@@ -31,15 +30,6 @@ class EventAdmin(ModelAdmin):
     @admin.display(description="Verb", ordering="verb")
     def verb_text(self, event: Event) -> str:
         return event.verb.replace("_", " ")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         return [

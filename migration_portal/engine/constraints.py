@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import copying, ledger, quarantine, source
+from migration_portal.engine import ledger, quarantine, source, staging
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
@@ -115,6 +115,8 @@ def build(sides: Sides, chunk: Chunk) -> Outcome:
         removed = 0
         if definition := _waiting(sides, chunk):
             sides.iam.execute("SET LOCAL maintenance_work_mem = '256MB'")
+            # Workers build side by side already: helpers of their own would only stand in each other's way.
+            sides.iam.execute("SET LOCAL max_parallel_maintenance_workers = 0")
             sides.iam.execute("SET LOCAL lock_timeout = '60s'")
             removed = _build_or_settle(sides, table, definition, settle=chunk.spec["settle"])
             if definition.kind != "unique" or not definition.is_constraint:
@@ -202,7 +204,7 @@ def _settle(sides: Sides, table: Table, definition: Definition) -> int:
     info = sides.info(table)
     if definition.kind == "foreign_key":
         key = next(key for key in info.foreign_keys if key.name == definition.name)
-        condition = copying.orphan_condition(key.columns, sides.target_table(key.parent), key.parent_columns)
+        condition = staging.orphan_condition(key.columns, sides.target_table(key.parent), key.parent_columns)
         return _remove(sides, table, condition, f"missing_{key.parent}")
     columns = info.uniques.get(definition.name)
     if columns is None:

@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from unfold.admin import ModelAdmin
 
 from migration_portal import console
 from migration_portal.inventory import asking
@@ -20,21 +19,8 @@ from migration_portal.inventory.text import as_text
 _TOP_TENANTS = 15
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Records that nobody edits in a form."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Inventory)
-class InventoryAdmin(ReadOnlyAdmin):
+class InventoryAdmin(console.ReadOnlyAdmin):
     list_display = ("__str__", "asked_by", "size", "users", "tenants")
     list_before_template = "portal/inventory/list_before.html"
 

@@ -11,12 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.admin import ModelAdmin
 
 from migration_portal import console
 from migration_portal.audit.models import Event
 from migration_portal.plan.errors import Refusal
-from migration_portal.runs import cancel, force, pause, retry, start, undo, verify
+from migration_portal.runs import start
 from migration_portal.runs.models import Chunk, Finding, QuarantinedRow, Run
 from migration_portal.runs.progress import progress_of
 from migration_portal.runs.quarantine_admin import QuarantinedRowAdmin
@@ -27,35 +26,17 @@ from migration_portal.runs.verbs import VERBS, available
 
 admin.site.register(QuarantinedRow, QuarantinedRowAdmin)
 
-_DO = {
-    "pause": pause.pause,
-    "resume": pause.resume,
-    "cancel": cancel.cancel,
-    "retry": retry.retry,
-    "force": force.force,
-    "verify": verify.verify,
-    "undo": undo.undo,
-}
 _MOST_CHUNKS = 2000
 _MOST_FINDINGS = 200
 
 
 @admin.register(Run)
-class RunAdmin(ModelAdmin):
+class RunAdmin(console.ReadOnlyAdmin):
     list_display = ("__str__", "plan_name", "state_label", "started_by", "started_at", "finished_at")
     list_filter = ("state", "dry_run")
     search_fields = ("plan_name", "started_by")
     list_before_template = "portal/runs/list_before.html"
     list_disable_select_all = True
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
-        return False
 
     @admin.display(description="State", ordering="state")
     def state_label(self, run: Run) -> str:
@@ -132,7 +113,7 @@ class RunAdmin(ModelAdmin):
         def ask() -> None:
             if known.typed and request.POST.get("typed", "").strip() != str(run):
                 raise Refusal(f"To {verb} it, type its name.", subject=str(run), todo=f"The name is: {run}")
-            _DO[verb](run, by=console.by(request), reason=console.reason(request))
+            known.do(run, by=console.by(request), reason=console.reason(request))
 
         back = reverse("admin:runs_run_change", args=[pk])
         return console.act(request, known.permission, ask, back=back, done=known.done)

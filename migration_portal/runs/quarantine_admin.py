@@ -11,7 +11,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesCheckboxFilter
 
 from migration_portal import console, databases
@@ -28,7 +27,7 @@ class _Echo:
         return value
 
 
-class QuarantinedRowAdmin(ModelAdmin):
+class QuarantinedRowAdmin(console.ReadOnlyAdmin):
     list_display = ("key_text", "table_name", "reason_text", "tenant", "state_label", "created_at")
     list_filter = (
         ("state", ChoicesCheckboxFilter),
@@ -40,15 +39,6 @@ class QuarantinedRowAdmin(ModelAdmin):
     list_before_template = "portal/runs/quarantine_before.html"
     list_filter_submit = True
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: QuarantinedRow | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: QuarantinedRow | None = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[QuarantinedRow]:
         rows = QuarantinedRow.objects.all()

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.engine import copying, ledger, quarantine
+from migration_portal.engine import ledger, quarantine, staging
 from migration_portal.engine.errors import describe
 from migration_portal.engine.source import by_source_key
 from migration_portal.plan.errors import Refusal
@@ -49,7 +49,7 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                     try:
                         with sides.iam.transaction():
                             where = by_source_key(table, [row.source_key])
-                            outcome = copying.copy_rows(sides, table, where)
+                            outcome = staging.copy_rows(sides, table, where)
                             if not outcome.read:
                                 raise Refusal(
                                     "The row is gone from the legacy database.", subject=str(row), todo="Discard it."

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from unfold.admin import ModelAdmin
 
 from migration_portal import console, databases
 from migration_portal.plan.errors import Refusal
@@ -16,7 +15,7 @@ from migration_portal.schema.models import AppliedScript
 
 
 @admin.register(AppliedScript)
-class AppliedScriptAdmin(ModelAdmin):
+class AppliedScriptAdmin(console.ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
@@ -25,9 +24,6 @@ class AppliedScriptAdmin(ModelAdmin):
             path("apply/", wrap(self.apply), name="schema_apply"),
             path("roll-back/", wrap(self.roll_back), name="schema_roll_back"),
         ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def show(self, request: HttpRequest) -> HttpResponse:
         console.need(request, "schema.view_appliedscript")

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from psycopg.sql import SQL
 
 from migration_portal.engine import ledger
 from migration_portal.engine.copying import copy_chunk
 from migration_portal.engine.errors import LeaseLost
+from migration_portal.engine.staging import copy_rows
 from migration_portal.runs.advance import advance
 from migration_portal.runs.models import QuarantinedRow
 from migration_portal.runs.opening import sides_of
@@ -175,3 +177,13 @@ def test_the_run_uses_no_memory_of_how_many_chunks_there_were(world: World) -> N
     assert left[-1][1] is None
     assert all(upper == lower for (_, upper), (lower, _) in itertools.pairwise(left))
     assert report(run).passed
+
+
+def test_a_careful_copy_before_its_parents_arrive_sets_no_orphans_aside(world: World) -> None:
+    dirt = world.sample()
+    run = start(by="tester")
+    builders_until_copy(run)
+    with sides_of(run, "test") as sides, sides.iam.transaction():
+        outcome = copy_rows(sides, sides.table("users"), SQL("true"))
+    rejected = dirt.quarantined()["users"]
+    assert outcome.quarantined == sum(rejected.values()) - rejected["missing_tenants"]

@@ -129,8 +129,8 @@ def _copying(world: World) -> bool:
 
 POINTS = {
     "after the claim": ("migration_portal.runs.work", "perform", "before"),
-    "mid-chunk, before the rows are written": ("migration_portal.engine.copying", "_pipe", "before"),
-    "mid-chunk, after the rows, before the done-mark": ("migration_portal.engine.copying", "_pipe", "after"),
+    "mid-chunk, before the rows are written": ("migration_portal.engine.copying", "pipe", "before"),
+    "mid-chunk, after the rows, before the done-mark": ("migration_portal.engine.copying", "pipe", "after"),
     "after the done-mark, before the commit": ("migration_portal.engine.ledger", "done", "after"),
     "after the commit, before anybody knows": ("migration_portal.runs.work", "perform", "after"),
     "while building a constraint": ("migration_portal.engine.constraints", "_create", "after"),

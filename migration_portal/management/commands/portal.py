@@ -15,21 +15,12 @@ from migration_portal.engine.errors import describe
 from migration_portal.inventory import asking
 from migration_portal.inventory.text import as_text
 from migration_portal.plan.errors import Refusal
-from migration_portal.runs import cancel, force, pause, retry, start, undo, verify
+from migration_portal.runs import start
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
 from migration_portal.runs.states import State
+from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
-
-_ON_A_RUN = {
-    "pause": pause.pause,
-    "resume": pause.resume,
-    "cancel": cancel.cancel,
-    "retry": retry.retry,
-    "force": force.force,
-    "verify": verify.verify,
-    "undo": undo.undo,
-}
 
 
 class Command(BaseCommand):
@@ -49,7 +40,7 @@ class Command(BaseCommand):
         shown = verbs.add_parser("report", help="print a run's report as JSON")
         shown.add_argument("run", type=int)
         verbs.add_parser("verify_audit", help="verify the audit chain")
-        for name in _ON_A_RUN:
+        for name in VERBS:
             verb = verbs.add_parser(name, help=f"{name} a run")
             verb.add_argument("run", type=int)
             verb.add_argument("--reason", default="")
@@ -57,8 +48,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         by = f"terminal:{getpass.getuser()}"
         try:
-            if verb in _ON_A_RUN:
-                _ON_A_RUN[verb](_run(options["run"]), by=by, reason=options["reason"])
+            if verb in VERBS:
+                VERBS[verb].do(_run(options["run"]), by=by, reason=options["reason"])
                 self.stdout.write(f"{verb}: asked for.")
             else:
                 getattr(self, verb)(by, options)
