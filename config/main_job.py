@@ -81,8 +81,11 @@ def _start_servers(supervisor: Supervisor) -> None:
 
 
 def _job(supervisor: Supervisor, options: argparse.Namespace) -> int:
+    import psycopg
     from django.core.management import call_command
+    from django.db import DatabaseError
 
+    from migration_portal.engine.errors import describe
     from migration_portal.plan.errors import Refusal
 
     with console.status("Preparing the portal's database"):
@@ -96,13 +99,20 @@ def _job(supervisor: Supervisor, options: argparse.Namespace) -> int:
         try:
             code = _migrate_sample(options)
         except Refusal as refusal:
-            console.print(f"[red]{refusal}[/red]")
-            code = 2
+            code = _tell(refusal)
+        except (psycopg.Error, DatabaseError) as error:
+            cause = error if isinstance(error, psycopg.Error) else error.__cause__
+            code = _tell(describe(cause) if isinstance(cause, psycopg.Error) else Refusal(str(error)))
     if options.exit:
         return code
     console.print("Serving the console; Ctrl-C stops everything.")
     signal.pause()
     return code
+
+
+def _tell(refusal: Exception) -> int:
+    console.print(f"{refusal}", style="red", markup=False)
+    return 2
 
 
 def _operator() -> str:

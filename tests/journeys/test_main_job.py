@@ -75,7 +75,7 @@ def test_the_main_job_survives_sigkill_of_every_process(home: Path) -> None:
     process = job(home, "--users", "120000", "--exit", "--json", str(home / "report.json"))
     pids = home / "pids.json"
     eventually(lambda: "beat" in _pids(pids))
-    eventually(lambda: "runs.work" in _log(home))
+    eventually(lambda: "Task runs.work" in _log(home))
     killed = []
     for name in ("worker", "postgres", "redis", "beat", "web", "worker"):
         before = _pids(pids).get(name)
