@@ -27,7 +27,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +110,28 @@ def redis_url() -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below the range from which systems take ports for outgoing connections."""
+    for _ in range(200):
+        port = 15000 + secrets.randbelow(17000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise EmbeddedError("No free port found between 15000 and 32000.")
+
+
+def _another_port(name: str) -> Settings:
+    """Somebody else listens on our saved port by now: choose and save another. Called under the lock of `start`."""
+    moved: dict[str, Any] = {name: _free_port()}
+    chosen = replace(settings(), **moved)
+    path = home() / "embedded.json"
+    draft = path.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(chosen), file)
+    draft.replace(path)
+    return chosen
 
 
 # --- finding binaries ---------------------------------------------------------------------
@@ -261,8 +280,10 @@ def _place(user: pwd.struct_passwd | None) -> Path:
 
 def _start_postgres() -> subprocess.Popen[bytes] | None:
     ours = settings()
-    if _answers(ours.postgres_port, b""):
+    if _postgres_ready():
         return None
+    if _answers(ours.postgres_port, b""):
+        ours = _another_port("postgres_port")
     user = _server_user()
     place = _place(user)
     data = place / "postgres"
@@ -275,18 +296,18 @@ def _start_postgres() -> subprocess.Popen[bytes] | None:
     _clear_stale_pid(data)
     options = [part for name, value in _POSTGRES_OPTIONS.items() for part in ("-c", f"{name}={value}")]
     command = [str(binaries.directory / "postgres"), "-D", str(data), "-p", str(ours.postgres_port), *options]
-    process = _start_after_crash(command, ours, user)
-    _create_databases(ours)
+    process = _start_after_crash(command, user)
+    _create_databases()
     return process
 
 
-def _start_after_crash(command: list[str], ours: Settings, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+def _start_after_crash(command: list[str], user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
     """Start the server; the children of one that was killed keep its memory for a moment, so try for a while."""
     log = home() / "postgres.log"
     for attempt in range(20):
         process = _spawn(command, log, user)
         try:
-            _wait_for(process, lambda: _postgres_ready(ours), log, "PostgreSQL")
+            _wait_for(process, _postgres_ready, log, "PostgreSQL")
         except EmbeddedError as error:
             if "pre-existing shared memory" not in str(error) or attempt == 19:
                 raise
@@ -354,7 +375,7 @@ def _clear_stale_pid(data: Path) -> None:
     pid_file.unlink()
 
 
-def _postgres_ready(ours: Settings) -> bool:
+def _postgres_ready() -> bool:
     import psycopg
 
     try:
@@ -364,7 +385,7 @@ def _postgres_ready(ours: Settings) -> bool:
     return True
 
 
-def _create_databases(ours: Settings) -> None:
+def _create_databases() -> None:
     import psycopg
     from psycopg import sql
 
@@ -377,8 +398,10 @@ def _create_databases(ours: Settings) -> None:
 
 def _start_redis() -> subprocess.Popen[bytes] | None:
     ours = settings()
-    if _answers(ours.redis_port, b"PING\r\n"):
+    if _redis_ready():
         return None
+    if _answers(ours.redis_port, b""):
+        ours = _another_port("redis_port")
     directory = home() / "redis"
     directory.mkdir(exist_ok=True)
     config = directory / "valkey.conf"
@@ -388,8 +411,13 @@ def _start_redis() -> subprocess.Popen[bytes] | None:
         'appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\nsave ""\n'
     )
     process = _spawn([str(find_redis()), str(config)], home() / "redis.log", None)
-    _wait_for(process, lambda: _answers(ours.redis_port, b"PING\r\n"), home() / "redis.log", "Redis")
+    _wait_for(process, _redis_ready, home() / "redis.log", "Redis")
     return process
+
+
+def _redis_ready() -> bool:
+    ours = settings()
+    return _answers(ours.redis_port, f"AUTH {ours.redis_password}\r\n".encode())
 
 
 def _spawn(command: list[str], log: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
@@ -426,12 +454,12 @@ def _tail(log: Path) -> str:
 
 
 def _answers(port: int, greeting: bytes) -> bool:
-    """Whether something listens on the loopback port; with a greeting, whether it answers as Redis does."""
+    """Whether something listens on the loopback port; with a greeting, whether it says yes as Redis does."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             if not greeting:
                 return True
             connection.sendall(greeting)
-            return connection.recv(16)[:1] in (b"+", b"-")
+            return connection.recv(16)[:1] == b"+"
     except OSError:
         return False

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import psycopg
@@ -83,3 +84,22 @@ def test_a_directory_closed_to_the_servers_user_is_worked_around(
     finally:
         servers.stop()
         shutil.rmtree(place)
+
+
+def test_a_saved_port_that_somebody_else_took_is_changed() -> None:
+    with OwnServers() as own:
+        own.servers.stop()
+        with own._at_home():
+            before = embedded.settings()
+        with socket.socket() as one, socket.socket() as two:
+            for taken, port in ((one, before.postgres_port), (two, before.redis_port)):
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
+            own.start_servers()
+            assert own.ask("portal", "SELECT 1") == 1
+            with own._at_home():
+                after = embedded.settings()
+        assert after.postgres_port != before.postgres_port
+        assert after.redis_port != before.redis_port
+        assert after.password == before.password
