@@ -15,7 +15,6 @@ from psycopg.types.json import Jsonb
 from migration_portal.engine.errors import LeaseLost
 from migration_portal.engine.queries import queries
 
-SCHEMA = "portal_ledger"
 LEASE_SECONDS = 5.0
 """Only covers the moment between the claim and the chunk's transaction; inside it, the row's lock is the lease."""
 MOST_FAILURES = 3

@@ -31,7 +31,6 @@ from migration_portal.engine.source import keys_in
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
-Side = Literal["legacy", "iam"]
 BUCKETS = 1024
 PIECE_BLOCKS = 8192
 MOST_FINDINGS = 1000

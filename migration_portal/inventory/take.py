@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from migration_portal import databases
 from migration_portal.engine.ledger import rows
-from migration_portal.plan import compile
+from migration_portal.engine.queries import named
 from migration_portal.plan.loader import load
 
 _NEEDED = ("users", "tenants", "licenses")
@@ -32,10 +32,10 @@ def look(legacy: Connection[Any], schema: str) -> dict[str, Any]:
 
     The last three are empty where the database has no such tables.
     """
-    ask = _queries()
-    database = rows(legacy, compile.raw(ask["database"]))[0]
+    ask = named(Path(__file__).parent / "inventory.sql")
+    database = rows(legacy, ask["database"])[0]
     tables = {}
-    for row in rows(legacy, compile.raw(ask["tables"]).format(schema=Literal(schema))):
+    for row in rows(legacy, ask["tables"].format(schema=Literal(schema))):
         count = legacy.execute(SQL("SELECT count(*) FROM {}").format(Identifier(schema, row["name"]))).fetchone()
         assert count is not None
         tables[row["name"]] = {"rows": count[0], "bytes": row["bytes"], "columns": row["columns"]}
@@ -49,16 +49,10 @@ def look(legacy: Connection[Any], schema: str) -> dict[str, Any]:
     if not set(_NEEDED) <= set(tables):
         return content
     names = {name: Identifier(schema, name) for name in _NEEDED}
-    content["users"] = rows(legacy, compile.raw(ask["users"]).format(**names))[0]
-    schemes = rows(legacy, compile.raw(ask["schemes"]).format(**names))
+    content["users"] = rows(legacy, ask["users"].format(**names))[0]
+    schemes = rows(legacy, ask["schemes"].format(**names))
     content["password_schemes"] = {row["scheme"]: row["count"] for row in schemes}
-    for row in rows(legacy, compile.raw(ask["tenants"]).format(**names)):
+    for row in rows(legacy, ask["tenants"].format(**names)):
         last = row.pop("last_login")
         content["tenants"].append(row | {"last_login": last.isoformat() if last else None})
     return content
-
-
-def _queries() -> dict[str, str]:
-    text = (Path(__file__).parent / "inventory.sql").read_text(encoding="utf-8")
-    parts = [part.split("\n", 1) for part in text.split("-- name: ")[1:]]
-    return {name.strip(): body for name, body in parts}

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
+from migration_portal.engine.queries import named
 from migration_portal.plan.errors import Refusal
 from migration_portal.sample.dirt import Dirt
 
@@ -53,9 +54,8 @@ def fill(legacy: Connection[Any], dirt: Dirt, *, seed: int, replace: bool = Fals
             "dirty": Literal(12 * dirt.each + dirt.bad_tenants),
             "hashes": Literal(list(HASHES)),
         }
-        text = (_HERE / "fill.sql").read_text(encoding="utf-8")
-        for part in text.split("-- name: ")[1:]:
-            legacy.execute(SQL(part.split("\n", 1)[1]).format(**values))  # type: ignore[arg-type]
+        for statement in named(_HERE / "fill.sql").values():
+            legacy.execute(statement.format(**values))
         legacy.execute((_HERE / "constraints.sql").read_bytes())
     # As a system that has run for a while: visibility known, so that key ranges come from the index alone.
     legacy.execute("VACUUM (ANALYZE) tenants, users, licenses, tenant_settings")
