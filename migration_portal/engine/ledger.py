@@ -195,6 +195,11 @@ def counts(iam: Connection[Any], run: UUID) -> dict[str, StepCounts]:
         return {row.step: row for row in cursor.execute(queries("chunks")["counts"], {"run": run})}
 
 
+def step_finished(iam: Connection[Any], run: UUID, step: str) -> bool:
+    row = iam.execute(queries("chunks")["step_finished"], {"run": run, "step": step}).fetchone()
+    return bool(row and row[0])
+
+
 def record_commit(iam: Connection[Any], run: UUID, table: str) -> None:
     """Note that the current transaction writes rows of `table`."""
     iam.execute(queries("chunks")["commit"], {"run": run, "table": table})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any
 
 import psycopg
+from psycopg.pq import ExecStatus
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from migration_portal.engine import quarantine
@@ -18,23 +21,47 @@ _PIPE_BYTES = 256 * 1024
 
 def pipe(sides: Sides, select: Composed, target: Composable, columns: Sequence[str]) -> int:
     """COPY the query's result from legacy into a table of the IAM, binary and unparsed. Returns the rows."""
-    out = SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(select)
     into = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, SQL(", ").join(map(Identifier, columns)))
-    with sides.legacy.cursor() as reader, sides.iam.cursor() as writer:
-        with reader.copy(out) as blocks, writer.copy(into) as sink:
-            for block in _batched(blocks):
+    with sides.iam.cursor() as writer:
+        with writer.copy(into) as sink, closing(_copy_out(sides.legacy, select)) as blocks:
+            for block in blocks:
                 sink.write(block)
         return writer.rowcount
 
 
-def _batched(blocks: psycopg.Copy) -> Iterator[bytes]:
-    """Gather the one-row messages of COPY TO into blocks worth a system call."""
-    buffer = bytearray()
-    for block in blocks:
-        buffer += block
-        if len(buffer) >= _PIPE_BYTES:
-            yield bytes(buffer)
-            buffer.clear()
+def _copy_out(legacy: psycopg.Connection[Any], select: Composed) -> Generator[bytes]:
+    """Blocks of a binary COPY TO, read through libpq itself.
+
+    COPY TO sends one message a row; psycopg's reader waits and checks between messages, which
+    costs more than the message does. Left early, the COPY is cancelled and the rest thrown away.
+    """
+    pgconn = legacy.pgconn
+    statement = SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(select).as_bytes(legacy)
+    started = pgconn.exec_(statement)
+    if started.status != ExecStatus.COPY_OUT:
+        raise psycopg.errors.error_from_result(started, encoding="utf-8")
+    read, buffer = pgconn.get_copy_data, bytearray()
+    ended = False
+    try:
+        while True:
+            size, row = read(0)
+            if size < 0:
+                ended = True
+                break
+            buffer += row
+            if len(buffer) >= _PIPE_BYTES:
+                yield bytes(buffer)
+                buffer.clear()
+    finally:
+        if not ended:
+            pgconn.get_cancel().cancel()
+            while read(0)[0] > 0:
+                pass
+        failure = None
+        while (result := pgconn.get_result()) is not None:
+            failure = result if result.status == ExecStatus.FATAL_ERROR else failure
+    if failure is not None:
+        raise psycopg.errors.error_from_result(failure, encoding="utf-8")
     if buffer:
         yield bytes(buffer)
 

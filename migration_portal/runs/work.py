@@ -43,6 +43,8 @@ def work(run_id: int) -> int:
                     continue
                 _do(sides, chunk)
                 count += 1
+                if ledger.step_finished(sides.iam, run.key, chunk.step):
+                    advance(run)  # steps that waited for this one may matter more than what is claimable now
     except Run.DoesNotExist:
         log.warning("run_gone", run=run_id)
     except (Refusal, psycopg.Error) as error:

@@ -105,3 +105,6 @@ FROM (
 -- name: commit
 INSERT INTO portal_ledger.commits (run, table_name, xid)
 VALUES (%(run)s, %(table)s, pg_current_xact_id()::xid)
+
+-- name: step_finished
+SELECT NOT EXISTS (SELECT FROM portal_ledger.chunks WHERE run = %(run)s AND step = %(step)s AND state <> 'done')
