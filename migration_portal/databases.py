@@ -28,7 +28,12 @@ _OPTIONS: dict[str, Any] = {
     "tcp_user_timeout": "20000",
 }
 # A chunk (about 25 MB) is sorted in memory.
-_SESSION = "-c timezone=UTC -c datestyle=ISO,MDY -c intervalstyle=postgres -c extra_float_digits=1 -c jit=off -c work_mem=64MB"
+_SESSION = (
+    "-c timezone=UTC -c datestyle=ISO,MDY -c intervalstyle=postgres -c extra_float_digits=1 -c jit=off -c work_mem=64MB"
+)
+
+_APPLYING = " -c portal.applying=on"
+"""What we copy from one side to the other is not captured there, and passes its guard."""
 
 
 def legacy(purpose: str) -> Connection[Any]:
@@ -40,19 +45,32 @@ def legacy(purpose: str) -> Connection[Any]:
 
 
 def legacy_writable(purpose: str) -> Connection[Any]:
-    """A session that may write to the legacy database: only for the sample. Raises DatabaseUnreachable, WrongVersion."""
+    """A session that may write to the legacy database, for the sample and for capture. Raises DatabaseUnreachable, WrongVersion."""
     return _connect(settings.LEGACY_DATABASE_URL, f"sigma-transit {purpose}", "legacy database")
 
 
+def legacy_applying(purpose: str) -> Connection[Any]:
+    """A session that brings rows back to legacy: what it writes is not captured. Raises DatabaseUnreachable, WrongVersion."""
+    return _connect(settings.LEGACY_DATABASE_URL, f"sigma-transit {purpose}", "legacy database", _APPLYING)
+
+
 def iam(purpose: str) -> Connection[Any]:
-    """A session on the IAM database. Raises DatabaseUnreachable, WrongVersion."""
-    return _connect(settings.IAM_DATABASE_URL, f"sigma-transit {purpose}", "IAM database")
+    """A session on the IAM database; what it writes is not captured. Raises DatabaseUnreachable, WrongVersion."""
+    return _connect(settings.IAM_DATABASE_URL, f"sigma-transit {purpose}", "IAM database", _APPLYING)
 
 
-def _connect(url: str, application_name: str, subject: str) -> Connection[Any]:
+def iam_source(purpose: str) -> Connection[Any]:
+    """A read-only session on the IAM; each transaction is one snapshot: the way back reads here."""
+    connection = _connect(settings.IAM_DATABASE_URL, f"sigma-transit {purpose}", "IAM database")
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    return connection
+
+
+def _connect(url: str, application_name: str, subject: str, more: str = "") -> Connection[Any]:
     try:
         connection = psycopg.connect(
-            url, autocommit=True, application_name=application_name[:63], options=_SESSION, **_OPTIONS
+            url, autocommit=True, application_name=application_name[:63], options=_SESSION + more, **_OPTIONS
         )  # type: ignore[arg-type]
     except psycopg.Error as error:
         raise describe(error, subject=f"{subject} ({without_password(url)})") from None

@@ -18,7 +18,20 @@ from migration_portal.audit.models import Event
 GENESIS = "0" * 64
 _LOCK = 0x5167_0002
 _ALLOWED = frozenset(
-    {"checksum", "count", "counts", "dry_run", "from", "key", "plan", "plan_checksum", "reason", "script", "state"}
+    {
+        "capture",
+        "checksum",
+        "count",
+        "counts",
+        "dry_run",
+        "from",
+        "key",
+        "plan",
+        "plan_checksum",
+        "reason",
+        "script",
+        "state",
+    }
     | {"table", "to", "verification", "workers"}
 )
 """What `data` may hold. An allow-list: a new key is a decision, so that no secret slips in."""

@@ -116,10 +116,7 @@ def _references(question: _Question) -> Iterator[Check]:
                 child=sides.target_table(table.target),
                 parent=_target(sides, key.parent),
                 set=SQL(" AND ").join(SQL("c.{} IS NOT NULL").format(Identifier(c)) for c in key.columns),
-                joined=SQL(" AND ").join(
-                    SQL("p.{} = c.{}").format(Identifier(p), Identifier(c))
-                    for p, c in zip(key.parent_columns, key.columns, strict=True)
-                ),
+                joined=compile.same(key.parent_columns, key.columns, "p", "c"),
             )
             if orphans := _one(sides.iam, statement):
                 broken[key.name] = orphans

@@ -51,7 +51,7 @@ def _load(sides: Sides, table: Table, chunk: Chunk, where: Composable, *, guarde
         select = compile.mapped(sides.plan, table, sides.info(table), where=where, guarded=guarded)
         # In the order of the key, the primary key's index grows page by page: a third off the load.
         select += SQL(" ORDER BY {}").format(SQL(", ").join(map(Identifier, table.key)))
-        written = pipe(sides, select, sides.target_table(table.target), table.column_names)
+        written = pipe(sides.legacy, select, sides.iam, sides.target_table(table.target), table.column_names)
         refused = set_rejected_aside(sides, table, where) if written < read else 0
         if written + refused != read:
             raise Refusal(

@@ -17,8 +17,10 @@ def _nothing(sides: Sides, chunk: Chunk) -> Outcome:
 
 
 KINDS: dict[str, Callable[[Sides, Chunk], Outcome]] = {
+    "capture": preparing.start_capture,
     "prepare": preparing.prepare,
     "copy": copying.copy_chunk,
+    "catch_up": preparing.catch_up,
     "build": constraints.build,
     "adopt": constraints.adopt,
     "analyze": constraints.analyze,

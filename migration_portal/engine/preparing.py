@@ -1,8 +1,8 @@
-"""The first chunk of every run: remember both schemas, then set constraints aside where tables are empty."""
+"""The chunks around the copy: capture, setting constraints aside, and catching up before they return."""
 
 from __future__ import annotations
 
-from migration_portal.engine import constraints, ledger
+from migration_portal.engine import capture, catchup, constraints, ledger
 from migration_portal.engine.ledger import Chunk, Outcome
 from migration_portal.engine.sides import Sides
 
@@ -18,6 +18,27 @@ def prepare(sides: Sides, chunk: Chunk) -> Outcome:
             constraints.set_aside(sides, table, sides.plan.target_schema if dry else None)
         ledger.done(sides.iam, chunk, Outcome())
     return Outcome()
+
+
+def start_capture(sides: Sides, chunk: Chunk) -> Outcome:
+    """Watch the source tables before anything is read from them, and mark the chunk done."""
+    assert sides.queue is not None
+    capture.install(sides.queue, sides.plan, sides.source)
+    return _done(sides, chunk, Outcome())
+
+
+def catch_up(sides: Sides, chunk: Chunk) -> Outcome:
+    """Apply what changed while the tables were copied, and mark the chunk done. What comes later is the loop's."""
+    assert sides.queue is not None
+    done = catchup.drain(catchup.Flow("forward", sides, sides.queue, sides.iam, settled=False))
+    return _done(sides, chunk, Outcome(read=done.entries, written=done.written - done.removed))
+
+
+def _done(sides: Sides, chunk: Chunk, outcome: Outcome) -> Outcome:
+    with sides.iam.transaction():
+        ledger.fence(sides.iam, chunk)
+        ledger.done(sides.iam, chunk, outcome)
+    return outcome
 
 
 def sweep(sides: Sides, chunk: Chunk) -> Outcome:

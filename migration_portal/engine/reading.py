@@ -19,24 +19,30 @@ from migration_portal.plan.model import Table
 _PIPE_BYTES = 256 * 1024
 
 
-def pipe(sides: Sides, select: Composed, target: Composable, columns: Sequence[str]) -> int:
-    """COPY the query's result from legacy into a table of the IAM, binary and unparsed. Returns the rows."""
-    into = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, SQL(", ").join(map(Identifier, columns)))
-    with sides.iam.cursor() as writer:
-        with writer.copy(into) as sink, closing(_copy_out(sides.legacy, select)) as blocks:
+def pipe(
+    source: psycopg.Connection[Any],
+    select: Composed,
+    into: psycopg.Connection[Any],
+    target: Composable,
+    columns: Sequence[str],
+) -> int:
+    """COPY a query's result from one server into a table of another, binary and unparsed. Returns the rows."""
+    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, SQL(", ").join(map(Identifier, columns)))
+    with into.cursor() as writer:
+        with writer.copy(statement) as sink, closing(_copy_out(source, select)) as blocks:
             for block in blocks:
                 sink.write(block)
         return writer.rowcount
 
 
-def _copy_out(legacy: psycopg.Connection[Any], select: Composed) -> Generator[bytes]:
+def _copy_out(source: psycopg.Connection[Any], select: Composed) -> Generator[bytes]:
     """Blocks of a binary COPY TO, read through libpq itself.
 
     COPY TO sends one message a row; psycopg's reader waits and checks between messages, which
     costs more than the message does. Left early, the COPY is cancelled and the rest thrown away.
     """
-    pgconn = legacy.pgconn
-    statement = SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(select).as_bytes(legacy)
+    pgconn = source.pgconn
+    statement = SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(select).as_bytes(source)
     started = pgconn.exec_(statement)
     if started.status != ExecStatus.COPY_OUT:
         raise psycopg.errors.error_from_result(started, encoding="utf-8")

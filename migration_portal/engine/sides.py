@@ -27,6 +27,8 @@ class Sides:
     target: Catalog
     run: UUID
     schema: str
+    queue: Connection[Any] | None = None
+    """A session that may write to legacy's capture queue, where the run captures."""
 
     def table(self, target: str) -> Table:
         return self.plan.table(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
@@ -26,6 +26,12 @@ def by_source_key(table: Table, keys: Sequence[Sequence[str]]) -> Composable:
     if len(table.key) == 1:
         return SQL("{} = ANY({})").format(Identifier(table.key[0]), Literal([key[0] for key in keys]))
     return keys_in([Identifier(name) for name in table.key], keys)
+
+
+def array_of_keys(keys: Iterable[Sequence[str]]) -> Composable:
+    """The keys as the text of their arrays, for a comparison with `portal_source_key::text`: PostgreSQL has no ragged arrays."""
+    arrays = SQL(", ").join(SQL("({}::text[])::text").format(Literal(list(key))) for key in keys)
+    return SQL("ARRAY[{}]::text[]").format(arrays)
 
 
 def by_target_key(sides: Sides, table: Table, keys: Sequence[Sequence[str]]) -> list[tuple[list[str], list[str], str]]:

@@ -6,8 +6,7 @@ is found by halving the range, or the stage, until the row that fails stands alo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import LiteralString
+from collections.abc import Sequence
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -54,7 +53,7 @@ def _stage(sides: Sides, table: Table, where: Composable) -> int:
             extra = [compile.source_key(table)]
             select = compile.mapped(sides.plan, table, sides.info(table), where=where, extra=extra)
             columns = [*table.column_names, "portal_source_key"]
-            pipe(sides, select, _STAGE, columns)
+            pipe(sides.legacy, select, sides.iam, _STAGE, columns)
         return 0
     except psycopg.Error as error:
         refusal = describe(error, subject=table.target)
@@ -120,17 +119,8 @@ def orphan_condition(columns: Sequence[str], parent: Composable, parent_columns:
     return SQL("{set} AND NOT EXISTS (SELECT FROM {parent} AS p WHERE {joined})").format(
         set=SQL(" AND ").join(SQL("s.{} IS NOT NULL").format(Identifier(c)) for c in columns),
         parent=parent,
-        joined=_equal(zip(parent_columns, columns, strict=True), "p", "s"),
+        joined=compile.same(parent_columns, columns, "p", "s"),
     )
-
-
-def _equal(pairs: Iterable[tuple[str, str]], left: LiteralString, right: LiteralString) -> Composed:
-    parts = [SQL("{}.{} = {}.{}").format(SQL(left), Identifier(a), SQL(right), Identifier(b)) for a, b in pairs]
-    return SQL(" AND ").join(parts)
-
-
-def _same(columns: Sequence[str], left: LiteralString, right: LiteralString) -> Composed:
-    return _equal(zip(columns, columns, strict=True), left, right)
 
 
 def _twice(sides: Sides, table: Table, columns: Sequence[str], reason: str, *, nulls: bool = False) -> list[Rejected]:
@@ -153,7 +143,7 @@ def _taken_by_this_run(sides: Sides, table: Table, primary_key: Sequence[str]) -
     """A row that this run wrote under the same key came from another source row: two ids that are one uuid."""
     taken = SQL("EXISTS (SELECT FROM {} AS t WHERE {} AND t.xmin::text = ANY({}))").format(
         sides.target_table(table.target),
-        _same(primary_key, "t", "s"),
+        compile.same(primary_key, primary_key, "t", "s"),
         Literal(list(ledger.xids(sides.iam, sides.run, table.target))),
     )
     return _take_out(sides, table, taken, "duplicate_key")
@@ -162,7 +152,9 @@ def _taken_by_this_run(sides: Sides, table: Table, primary_key: Sequence[str]) -
 def _unique_taken(sides: Sides, table: Table, columns: Sequence[str], reason: str, name: str) -> list[Rejected]:
     primary_key = sides.info(table).primary_key
     taken = SQL("EXISTS (SELECT FROM {target} AS t WHERE {same} AND NOT ({key}))").format(
-        target=sides.target_table(table.target), same=_same(columns, "t", "s"), key=_same(primary_key, "t", "s")
+        target=sides.target_table(table.target),
+        same=compile.same(columns, columns, "t", "s"),
+        key=compile.same(primary_key, primary_key, "t", "s"),
     )
     return _take_out(sides, table, taken, reason, detail=name)
 
@@ -195,8 +187,9 @@ def _insert(sides: Sides, table: Table) -> list[Rejected]:
     ).fetchone()
     assert row is not None
     if ledger.modes(sides.iam, sides.run).get(table.target) == "upsert":
-        sides.iam.execute(_remember(sides, table))
+        sides.iam.execute(remember(sides, table, _STAGE))
     rejected = _insert_range(sides, table, row[0], row[1])
+    primary_key = sides.info(table).primary_key
     sides.iam.execute(
         SQL(
             "INSERT INTO portal_ledger.commits (run, table_name, xid) SELECT DISTINCT {run}::uuid, {name}, t.xmin"
@@ -207,7 +200,7 @@ def _insert(sides: Sides, table: Table) -> list[Rejected]:
             name=Literal(table.target),
             target=sides.target_table(table.target),
             stage=_STAGE,
-            same=_same(sides.info(table).primary_key, "t", "s"),
+            same=compile.same(primary_key, primary_key, "t", "s"),
         )
     )
     return rejected
@@ -231,14 +224,14 @@ def _insert_range(sides: Sides, table: Table, first: int, end: int) -> list[Reje
     return _take_out(sides, table, alone, "cannot_be_stored", detail=str(refusal))
 
 
-def _overwrites(sides: Sides, table: Table) -> list[str]:
+def overwrites(sides: Sides, table: Table) -> list[str]:
     """What an upsert changes in a row that exists: mapped columns, never the plan's defaults (they are the IAM's by now)."""
     key = sides.info(table).primary_key
     return [column.name for column in table.columns if column.name not in key and not column.default]
 
 
-def _differs(sides: Sides, table: Table, theirs: str, ours: str) -> Composable:
-    columns, info = _overwrites(sides, table), sides.info(table)
+def differs(sides: Sides, table: Table, theirs: str, ours: str) -> Composable:
+    columns, info = overwrites(sides, table), sides.info(table)
 
     def row(alias: str) -> Composable:
         return SQL(", ").join(
@@ -253,7 +246,7 @@ def _differs(sides: Sides, table: Table, theirs: str, ours: str) -> Composable:
     return SQL("ROW({}) IS DISTINCT FROM ROW({})").format(row(theirs), row(ours)) if columns else SQL("false")
 
 
-def _remember(sides: Sides, table: Table) -> Composed:
+def remember(sides: Sides, table: Table, stage: Composable) -> Composed:
     """Keep what was there before each row that this run is about to change or add; the first image is the one that counts."""
     key = sides.info(table).primary_key
     return SQL(
@@ -266,9 +259,9 @@ def _remember(sides: Sides, table: Table) -> Composed:
         name=Literal(table.target),
         key=SQL(", ").join(SQL("s.{}::text").format(Identifier(c)) for c in key),
         target=sides.target_table(table.target),
-        stage=_STAGE,
-        same=_same(key, "t", "s"),
-        differs=_differs(sides, table, "t", "s"),
+        stage=stage,
+        same=compile.same(key, key, "t", "s"),
+        differs=differs(sides, table, "t", "s"),
         ours=Literal(list(ledger.xids(sides.iam, sides.run, table.target))),
     )
 
@@ -277,11 +270,11 @@ def _upsert(sides: Sides, table: Table, first: int, end: int) -> Composed:
     """Insert staged rows; rows that are there already are changed only where they differ."""
     info = sides.info(table)
     names = SQL(", ").join(map(Identifier, table.column_names))
-    changed = _overwrites(sides, table)
+    changed = overwrites(sides, table)
     action: Composable = SQL("NOTHING")
     if changed:
         assignments = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in changed)
-        action = SQL("UPDATE SET {} WHERE {}").format(assignments, _differs(sides, table, "t", "excluded"))
+        action = SQL("UPDATE SET {} WHERE {}").format(assignments, differs(sides, table, "t", "excluded"))
     return SQL(
         "INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage}"
         " WHERE portal_ordinal >= {first} AND portal_ordinal < {end} ON CONFLICT ({key}) DO {action}"

@@ -131,10 +131,7 @@ def _unreferenced(sides: Sides, table: Table) -> Composable:
     conditions = [
         SQL(" AND NOT EXISTS (SELECT FROM {child} AS c WHERE {joined})").format(
             child=compile.raw(child),
-            joined=SQL(" AND ").join(
-                SQL("c.{} = t.{}").format(Identifier(mine), Identifier(theirs))
-                for mine, theirs in zip(columns, parent_columns, strict=True)
-            ),
+            joined=compile.same(columns, parent_columns, "c", "t"),
         )
         for child, columns, parent_columns in sorted(found)
     ]

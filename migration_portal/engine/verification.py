@@ -13,6 +13,7 @@ among uuids: case and collation order them differently.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,13 +23,13 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier
 from psycopg.sql import Literal as Value
 
-from migration_portal.engine import ledger, quarantine
+from migration_portal.engine import capture, ledger, merging, quarantine
 from migration_portal.engine.boundaries import block_pieces
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
 from migration_portal.engine.source import keys_in
-from migration_portal.plan import compile
+from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Table
 
 BUCKETS = 1024
@@ -36,6 +37,7 @@ PIECE_BLOCKS = 8192
 MOST_FINDINGS = 1000
 """Rows reported a table; the counts in the report go on."""
 _LONGEST = 200
+_SETTLING_SECONDS = 3.0
 _ROW_KINDS = ["missing", "extra", "differs", "more"]
 
 
@@ -146,7 +148,30 @@ def differences_in(sides: Sides, table: Table, buckets: Sequence[int]) -> list[D
     if not suspects:
         return []
     ours = set(ledger.xids(sides.iam, sides.run, table.target))
-    return sorted(look_again(sides, table, suspects, ours), key=lambda d: d.key)
+    found = look_again(sides, table, suspects, ours)
+    if found and sides.queue is not None:
+        found = _persistent(sides, table, found, ours)
+    return sorted(found, key=lambda d: d.key)
+
+
+def _persistent(sides: Sides, table: Table, found: list[Difference], ours: set[str]) -> list[Difference]:
+    """Of rows that differ while legacy is being written to, those that differ for no such reason.
+
+    A key whose change is captured but not applied differs rightly; one that has no such entry and
+    differs in the same way once what was captured has passed was lost.
+    """
+    assert sides.queue is not None
+    last = capture.lag(sides.queue).last
+    until = time.monotonic() + _SETTLING_SECONDS
+    while last is not None and time.monotonic() < until:
+        row = sides.queue.execute(
+            "SELECT EXISTS (SELECT FROM portal_capture.queue WHERE id <= %s AND attempts = 0)", [last]
+        ).fetchone()
+        if not row or not row[0]:
+            break
+        time.sleep(0.1)
+    again = {d.key: d for d in look_again(sides, table, [d.key for d in found], ours)}
+    return [d for d in found if again.get(d.key) == d]
 
 
 def look_again(sides: Sides, table: Table, keys: Sequence[tuple[str, ...]], ours: set[str]) -> list[Difference]:
@@ -155,12 +180,17 @@ def look_again(sides: Sides, table: Table, keys: Sequence[tuple[str, ...]], ours
     Rows that only the IAM has are differences when this run wrote them; others were there before it.
     """
     found: list[Difference] = []
+    owned = directions.owner(table, sides.source, sides.target) if sides.queue else []
     for place in range(0, len(keys), 2000):
         batch = [list(key) for key in keys[place : place + 2000]]
-        legacy = _fields(sides, table, "legacy", batch)
+        with sides.legacy.transaction():  # one snapshot of the rows and of what waits to be applied
+            legacy = _fields(sides, table, "legacy", batch)
+            pending = _pending(sides, table)
         iam = _fields(sides, table, "iam", batch)
         for key in map(tuple, batch):
             theirs, mine = legacy.get(key), iam.get(key)
+            if key[: len(owned)] in pending:
+                continue
             if theirs is not None and mine is None:
                 found.append(Difference("missing", key, {}))
             elif theirs is None and mine is not None and mine[0] in ours:
@@ -168,6 +198,21 @@ def look_again(sides: Sides, table: Table, keys: Sequence[tuple[str, ...]], ours
             elif theirs and mine and (fields := _differing_fields(table, theirs[1], mine[1])):
                 found.append(Difference("differs", key, fields))
     return found
+
+
+def _pending(sides: Sides, table: Table) -> set[tuple[str, ...]]:
+    """The part of the target's key that follows from legacy's, of keys captured and not yet applied."""
+    if sides.queue is None:
+        return set()
+    found = sides.legacy.execute(
+        "SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %s AND key IS NOT NULL", [table.source]
+    )
+    keys = [tuple(row[0]) for row in found]
+    return (
+        {tuple(map(str, row[:-1])) for row in sides.legacy.execute(merging.pseudo(sides, table, keys))}
+        if keys
+        else set()
+    )
 
 
 def record(sides: Sides, table: Table, verification: int, differences: Sequence[Difference]) -> None:

@@ -63,6 +63,15 @@ def target_key(columns: Sequence[str]) -> Composed:
     return SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("{}::text").format(Identifier(c)) for c in columns))
 
 
+def same(left: Iterable[str], right: Iterable[str], left_alias: str, right_alias: str) -> Composed:
+    """left_alias.column = right_alias.column for each pair of columns, joined by AND."""
+    parts = [
+        SQL("{}.{} = {}.{}").format(raw(left_alias), Identifier(a), raw(right_alias), Identifier(b))
+        for a, b in zip(left, right, strict=True)
+    ]
+    return SQL(" AND ").join(parts)
+
+
 def key_range(key: Sequence[str], lower: Sequence[str] | None, upper: Sequence[str] | None) -> Composable:
     """The half-open range lower <= key < upper; None leaves an end open."""
     names = SQL("({})").format(SQL(", ").join(map(Identifier, key)))
@@ -113,10 +122,7 @@ def mappable(plan: Plan, table: Table, catalog: Catalog) -> Composed:
         SQL("({nulls} OR EXISTS (SELECT FROM ({parent}) AS parent WHERE {joined}))").format(
             nulls=SQL(" OR ").join(SQL("child.{} IS NULL").format(Identifier(c)) for c in key.columns),
             parent=mappable(plan, plan.table(key.parent), catalog),
-            joined=SQL(" AND ").join(
-                SQL("parent.{} = child.{}").format(Identifier(p), Identifier(c))
-                for p, c in zip(key.parent_columns, key.columns, strict=True)
-            ),
+            joined=same(key.parent_columns, key.columns, "parent", "child"),
         )
         for key in planned_foreign_keys(plan, table, catalog)
     ]

@@ -85,7 +85,7 @@ def steps_of(run: Run, sides: Sides) -> list[Step]:
     if run.state == State.UNDOING:
         return steps.backward(run.plan, sides.target, run.undo_attempt)
     modes = ledger.modes(sides.iam, run.key)
-    return steps.forward(run.plan, sides.target, modes, run.verification, dry_run=run.dry_run)
+    return steps.forward(run.plan, sides.target, modes, run.verification, dry_run=run.dry_run, capture=run.capture)
 
 
 def _finished(counts: dict[str, StepCounts], name: str) -> bool:
@@ -93,7 +93,7 @@ def _finished(counts: dict[str, StepCounts], name: str) -> bool:
 
 
 def _chunks(run: Run, sides: Sides, step: Step) -> Iterator[NewChunk]:
-    if step.kind in ("prepare", "sweep"):
+    if step.kind in ("capture", "prepare", "catch_up", "sweep"):
         yield NewChunk(step.kind, "")
         return
     if step.kind == "check":

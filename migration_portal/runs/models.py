@@ -32,6 +32,7 @@ class Run(models.Model):
     plan_name = models.CharField(max_length=100)
     plan_text = models.TextField()
     dry_run = models.BooleanField(default=False)
+    capture = models.BooleanField(default=False)
     state = models.CharField(max_length=20, choices=State.choices, default=State.RUNNING)
     verification = models.PositiveIntegerField(default=1)
     undo_attempt = models.PositiveIntegerField(default=0)
@@ -75,6 +76,18 @@ class Run(models.Model):
     def schema(self) -> str:
         """Where target tables are: the plan's schema, or a dry run's own scratch schema."""
         return f"portal_dry_run_{self.pk}" if self.dry_run else self.plan.target_schema
+
+    @property
+    def loaded(self) -> bool:
+        """All rows are copied and constraints in force: catch-up may go on beside whatever else happens."""
+        return (
+            not Chunk.objects.filter(
+                run=self.key, kind__in=("capture", "prepare", "copy", "catch_up", "build", "adopt")
+            )
+            .exclude(state="done")
+            .exists()
+            and Chunk.objects.filter(run=self.key, step__startswith="verify:").exists()
+        )
 
     def move_to(self, state: State, **changes: Any) -> None:
         """Change state, unless somebody else has by now. Raises IllegalTransition; then nothing has changed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from migration_portal import databases
 from migration_portal.engine import catalog, ledger
@@ -24,4 +25,9 @@ def sides_of(run: Run, purpose: str) -> Iterator[Sides]:
             catalog.remember(iam, run.key, source, catalog.read(iam, plan.target_schema))
             remembered = catalog.recall(iam, run.key)
             assert remembered is not None
-        yield Sides(legacy, iam, plan, *remembered, run=run.key, schema=run.schema)
+        sides = Sides(legacy, iam, plan, *remembered, run=run.key, schema=run.schema)
+        if not run.capture:
+            yield sides
+            return
+        with databases.legacy_writable(f"queue {run.pk}") as queue:
+            yield replace(sides, queue=queue)

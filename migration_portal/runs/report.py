@@ -83,6 +83,9 @@ def report(run: Run) -> Report:
         mismatched = {
             row["table_name"]: row["count"] for row in ledger.rows(iam, queries("report")["mismatched"], about)
         }
+        verified = {}
+        if run.capture:
+            verified = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["verified"], about)}
         checks = ledger.rows(iam, queries("report")["checks"], about)
         left = {row["table_name"]: row["count"] for row in ledger.rows(iam, queries("report")["left"], about)}
         clock = ledger.rows(iam, queries("report")["clock"], about)[0]["seconds"]
@@ -92,9 +95,13 @@ def report(run: Run) -> Report:
         row = copied.get(name, {"source": 0, "written": 0, "seconds": 0.0})
         why = reasons.get(name, {})
         seconds = float(row["seconds"] or 0)
-        written = int(row["written"] or 0) + retried.get(name, 0)
+        source, written = int(row["source"] or 0), int(row["written"] or 0) + retried.get(name, 0)
+        if name in verified:
+            # Legacy went on changing: what counts is what it holds now, and what of that is in the IAM.
+            source = verified[name]["legacy"] + sum(why.values())
+            written = verified[name]["legacy"] - verified[name]["missing"]
         tables[name] = TableReport(
-            source=int(row["source"] or 0),
+            source=source,
             copied=written,
             quarantined=sum(why.values()),
             mismatched=mismatched.get(name, 0),

@@ -22,9 +22,11 @@ class RunOverlaps(Refusal):
     """Another run of the plan is not finished."""
 
 
-def start(*, by: str, dry_run: bool = False, plan_path: str | Path | None = None) -> Run:
+def start(*, by: str, dry_run: bool = False, capture: bool = False, plan_path: str | Path | None = None) -> Run:
     """Create the run and hand it to the workers.
 
+    With `capture`, changes in legacy are recorded from before the first row is read, and applied
+    until the tenants are cut over; a dry run never captures.
     Raises PlanError, DatabaseUnreachable, or RunOverlaps when another run of the plan is under way
     or has left constraints set aside.
     """
@@ -54,9 +56,14 @@ def start(*, by: str, dry_run: bool = False, plan_path: str | Path | None = None
     try:
         with transaction.atomic():
             run = Run.objects.create(
-                plan_name=plan.name, plan_text=text, dry_run=dry_run, started_by=by, state=State.RUNNING
+                plan_name=plan.name,
+                plan_text=text,
+                dry_run=dry_run,
+                capture=capture and not dry_run,
+                started_by=by,
+                state=State.RUNNING,
             )
-            data = {"plan": plan.name, "plan_checksum": plan.checksum, "dry_run": dry_run}
+            data = {"plan": plan.name, "plan_checksum": plan.checksum, "dry_run": dry_run, "capture": run.capture}
             chain.record("start", of=run, run=run.pk, by=by, data=data)
             call_workers(run)
     except IntegrityError:

@@ -25,20 +25,30 @@ def parents(plan: Plan, table: Table, catalog: Catalog) -> set[str]:
     return {key.parent for key in catalog[table.target].foreign_keys} & planned - {table.target}
 
 
-def forward(plan: Plan, catalog: Catalog, modes: Mapping[str, str], verification: int, *, dry_run: bool) -> list[Step]:
-    """The steps of a run. A loaded table is copied at once; one in use waits for its parents, whose keys are in force."""
+def forward(
+    plan: Plan, catalog: Catalog, modes: Mapping[str, str], verification: int, *, dry_run: bool, capture: bool = False
+) -> list[Step]:
+    """The steps of a run. A loaded table is copied at once; one in use waits for its parents, whose keys are in force.
+
+    With `capture` changes are recorded before anything is read, and applied before constraints return:
+    nobody is set aside for a collision that existed only between two snapshots.
+    """
     steps: list[Step] = []
 
     def add(kind: str, table: str, *requires: str, name: str = "") -> None:
         full = name or (f"{kind}:{table}" if table else kind)
         steps.append(Step(full, kind, table, len(steps), frozenset(requires)))
 
-    add("prepare", "")
+    if capture:
+        add("capture", "")
+    add("prepare", "", *(["capture"] if capture else []))
     for table in plan.tables:
         wait = [f"copy:{p}" for p in parents(plan, table, catalog)] if modes.get(table.target) == "upsert" else []
         add("copy", table.target, "prepare", *wait)
+    if capture:
+        add("catch_up", "", *(f"copy:{table.target}" for table in plan.tables))
     for table in plan.tables:
-        add("index", table.target, f"copy:{table.target}")
+        add("index", table.target, "catch_up" if capture else f"copy:{table.target}")
     for table in plan.tables:
         others = parents(plan, table, catalog)
         add("foreign", table.target, f"index:{table.target}", *(f"foreign:{p}" for p in others))

@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS portal_ledger.commits (
     committed_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS commits_run ON portal_ledger.commits (run, table_name);
+CREATE INDEX IF NOT EXISTS commits_xid ON portal_ledger.commits USING hash (xid);
 
 -- What a run changed in a table that was in use, for undo: the row as it was, or NULL where there was none.
 -- json, not jsonb: a legacy payload may hold \u0000.
@@ -145,6 +146,22 @@ CREATE TABLE IF NOT EXISTS portal_ledger.left_in_place (
     key text[] NOT NULL,
     reason text NOT NULL,
     PRIMARY KEY (run, table_name, key)
+);
+
+-- Rows written on the side that does not own their tenant: listed one by one, decided by a person.
+CREATE TABLE IF NOT EXISTS portal_ledger.strays (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run uuid NOT NULL,
+    direction text NOT NULL CHECK (direction IN ('forward', 'reverse')),
+    table_name text NOT NULL,
+    key text[] NOT NULL,
+    tenant text,
+    what text NOT NULL CHECK (what IN ('written', 'deleted')),
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'taken', 'dropped')),
+    decided_at timestamptz,
+    decided_by text NOT NULL DEFAULT '',
+    UNIQUE (run, direction, table_name, key)
 );
 
 -- Which IAM schema scripts are applied, by whom, and what they said then.

@@ -1,0 +1,85 @@
+-- name: lock
+-- One at a time, and it reads only once it has the lock: an older state never overwrites a newer one.
+SELECT pg_advisory_xact_lock({lock_class}, {number})
+
+-- name: stage
+CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {target} INCLUDING DEFAULTS INCLUDING GENERATED, portal_source_key text[])
+ON COMMIT DELETE ROWS
+
+-- name: keys
+CREATE TEMP TABLE IF NOT EXISTS {keys} ({columns}, portal_source_key text[]) ON COMMIT DELETE ROWS
+
+-- name: pseudo
+-- What the key of a row would be in the target, for rows that may be gone.
+SELECT {owner}, {key} FROM unnest({values}) AS keys({names}), LATERAL (SELECT {typed}) AS {alias} WHERE NOT {rejected}
+
+-- name: twice
+-- Rows of the batch that want the same unique value: the first by key may have it.
+DELETE FROM {stage} AS s WHERE s.ctid IN (
+    SELECT ctid FROM (SELECT ctid, row_number() OVER (PARTITION BY {columns} ORDER BY portal_source_key) AS n
+                      FROM {stage} WHERE {set}) AS numbered WHERE n > 1)
+RETURNING s.portal_source_key
+
+-- name: holders
+-- Target rows outside the batch that hold a unique value wanted by a row inside: have they changed in the source, too?
+SELECT DISTINCT {key} FROM {target} AS t JOIN {stage} AS s ON {same}
+WHERE NOT ({same_key}) AND NOT EXISTS (SELECT FROM {keys} AS k WHERE {owned})
+
+-- name: park
+-- Rows of the batch that change or go let go of their unique values first: so two rows can swap theirs.
+UPDATE {target} AS t SET {column} = {parked}
+WHERE EXISTS (SELECT FROM {stage} AS s WHERE {same} AND NOT ({same_key}))
+  AND EXISTS (SELECT FROM {keys} AS k WHERE {owned})
+
+-- name: leaving
+DELETE FROM {stage} AS s WHERE EXISTS (SELECT FROM {parent_keys} AS k WHERE {owned}
+                                       AND NOT (k.portal_source_key::text = ANY({spared})))
+  AND NOT EXISTS (SELECT FROM {parent_stage} AS p WHERE {same})
+RETURNING s.portal_source_key
+
+-- name: orphans
+DELETE FROM {stage} AS s WHERE {orphan} RETURNING s.portal_source_key
+
+-- name: taken
+-- Values that a row outside the batch goes on holding.
+DELETE FROM {stage} AS s WHERE EXISTS (SELECT FROM {target} AS t WHERE {same} AND NOT ({same_key}))
+RETURNING s.portal_source_key
+
+-- name: upsert
+INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage} ON CONFLICT ({key}) DO {action}
+
+-- name: delete
+DELETE FROM {target} AS t USING {keys} AS k
+WHERE {owned} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND {mine}
+  AND NOT (k.portal_source_key::text = ANY({spared}))
+
+-- name: gone_elsewhere
+-- Rows that are gone from a source that does not own them, and still live in the target.
+SELECT k.portal_source_key, {tenant} FROM {target} AS t JOIN {keys} AS k ON {owned}
+WHERE NOT ({mine}) AND NOT (k.portal_source_key::text = ANY({present}))
+
+-- name: emptied
+-- After a TRUNCATE: whatever the source has no row for goes.
+DELETE FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
+
+-- name: came
+-- Quarantined rows that arrived after all.
+UPDATE portal_ledger.quarantine SET state = 'copied', decided_at = now(), decided_by = 'catch-up'
+WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
+  AND source_key IN (SELECT portal_source_key FROM {stage})
+
+-- name: went
+-- Quarantined rows that the source has no more: there is nothing left to decide.
+DELETE FROM portal_ledger.quarantine
+WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied' AND source_key = %(key)s
+
+-- name: waiting_for
+-- Orphans whose parent has just arrived.
+SELECT DISTINCT q.source_table, q.source_key FROM portal_ledger.quarantine AS q, jsonb_each_text(q.data) AS d
+WHERE q.run = %(run)s AND q.state = 'open' AND q.reason = %(reason)s AND d.value = ANY(%(keys)s)
+
+-- name: stray
+INSERT INTO portal_ledger.strays (run, direction, table_name, key, tenant, what)
+VALUES (%(run)s, %(direction)s, %(table)s, %(key)s, %(tenant)s, %(what)s)
+ON CONFLICT (run, direction, table_name, key) DO UPDATE
+SET tenant = excluded.tenant, what = excluded.what, seen_at = now(), state = 'open', decided_at = NULL, decided_by = ''
