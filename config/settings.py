@@ -52,6 +52,11 @@ LEGACY_MAX_TRANSACTION_SECONDS = env.int("LEGACY_MAX_TRANSACTION_SECONDS", defau
 LEGACY_MAX_REPLICA_LAG_SECONDS = env.int("LEGACY_MAX_REPLICA_LAG_SECONDS", default=60)
 LEGACY_MAX_LATENCY_SECONDS = env.float("LEGACY_MAX_LATENCY_SECONDS", default=2.0)
 
+CAPTURE_MAX_ENTRIES = env.int("CAPTURE_MAX_ENTRIES", default=1_000_000)
+CUTOVER_HOLD_SECONDS = env.float("CUTOVER_HOLD_SECONDS", default=5.0)
+CUTOVER_DRAIN_SECONDS = env.float("CUTOVER_DRAIN_SECONDS", default=30.0)
+CUTOVER_MAX_LAG_SECONDS = env.float("CUTOVER_MAX_LAG_SECONDS", default=30.0)
+
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -70,6 +75,9 @@ INSTALLED_APPS = [
     "migration_portal.schema",
     "migration_portal.runs",
     "migration_portal.sample",
+    "migration_portal.catchup",
+    "migration_portal.cutover",
+    "flags",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -141,8 +149,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
 }
+# The loops have workers of their own: they never wait behind a run's chunks, nor the chunks behind them.
+CELERY_TASK_ROUTES = {"catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}}
 CELERY_BEAT_SCHEDULE = {
     "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 4}},
+    "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": 4, "queue": "follow"}},
+    "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": 10, "queue": "follow"}},
     "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")

@@ -32,6 +32,7 @@ _ALLOWED = frozenset(
         "script",
         "state",
     }
+    | {"direction", "guard", "hold_ms", "home", "tenant", "wave"}
     | {"table", "to", "verification", "workers"}
 )
 """What `data` may hold. An allow-list: a new key is a decision, so that no secret slips in."""

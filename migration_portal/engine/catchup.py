@@ -8,7 +8,7 @@ collides stays queued and is tried again by itself, ever more rarely; what never
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,14 +35,15 @@ class Flow:
 
     `queue` is a writable session on the source, `ledger` one on the IAM database (the target's own
     on the way forward, so that what it says commits with the rows). The source owns the tenants
-    in `homes` if not `by_default`, else all others. While constraints are set aside, nothing is `settled`.
+    that `homes` names if not `by_default`, else all others; it is asked once no other can write.
+    While constraints are set aside, nothing is `settled`.
     """
 
     name: Literal["forward", "reverse"]
     sides: Sides
     queue: Connection[Any]
     ledger: Connection[Any]
-    homes: frozenset[str] = frozenset()
+    homes: Callable[[], frozenset[str]] = frozenset
     by_default: bool = True
     settled: bool = True
 

@@ -57,6 +57,7 @@ class _Work:
     keys: dict[str, list[Key]]
     whoever: bool
     widen: bool
+    homes: frozenset[str] = frozenset()
     spared: dict[str, set[Key]] = field(default_factory=dict)
     merged: Merged = field(default_factory=Merged)
 
@@ -84,6 +85,8 @@ def merge(flow: Flow, keys: dict[str, list[Key]], *, whoever: bool = False, wide
     sides = flow.sides
     with sides.iam.transaction():
         sides.iam.execute(_query("lock", **lock_of(flow.name)))
+        # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
+        work.homes = flow.homes()
         with sides.legacy.transaction():
             for name, found in keys.items():
                 _exceptions(work, name, found)
@@ -109,9 +112,9 @@ def _where(table: Table, keys: Sequence[Key]) -> Composable:
     return source.by_source_key(table, keys)
 
 
-def _at_home(flow: Flow, name: str) -> Composable:
-    tenant = directions.tenant_of_source_row(flow.sides.plan, name)
-    return directions.at_home(tenant, flow.homes, by_default=flow.by_default)
+def _at_home(work: _Work, name: str) -> Composable:
+    tenant = directions.tenant_of_source_row(work.flow.sides.plan, name)
+    return directions.at_home(tenant, work.homes, by_default=work.flow.by_default)
 
 
 def _exceptions(work: _Work, name: str, keys: list[Key]) -> None:
@@ -126,12 +129,12 @@ def _exceptions(work: _Work, name: str, keys: list[Key]) -> None:
         )  # fmt: skip
         found = [Rejected(key, reason, row) for key, reason, row in sides.legacy.execute(statement).fetchall()]
         work.merged.rejected += quarantine.set_aside(sides, table, found)
-    if work.whoever or (flow.by_default and not flow.homes):
+    if work.whoever or (flow.by_default and not work.homes):
         return
     first = directions.siblings(sides.plan, name)[0]
     statement = SQL("SELECT {}, {} FROM {} WHERE ({}) AND NOT {} AND NOT {}").format(
         compile.source_key(first), directions.tenant_of_source_row(sides.plan, name),
-        compile.source_table(sides.plan, first), _where(first, keys), compile.rejected(first), _at_home(flow, name),
+        compile.source_table(sides.plan, first), _where(first, keys), compile.rejected(first), _at_home(work, name),
     )  # fmt: skip
     for key, tenant in sides.legacy.execute(statement).fetchall():
         _stray(work, name, key, tenant, "written")
@@ -150,7 +153,7 @@ def _names(table: Table) -> tuple[Identifier, Identifier]:
 
 def _stage(work: _Work, table: Table) -> None:
     """The rows that the source has for the keys, and for each key what it would be in the target."""
-    flow, sides = work.flow, work.flow.sides
+    sides = work.flow.sides
     stage, keys = _names(table)
     info, owner = sides.info(table), directions.owner(table, sides.source, sides.target)
     columns = [SQL("{} {}").format(Identifier(c.name), compile.raw(info.columns[c.name].type)) for c in owner]
@@ -159,7 +162,7 @@ def _stage(work: _Work, table: Table) -> None:
     wanted = work.keys[table.source]
     where = _where(table, wanted)
     if not work.whoever:
-        where = SQL("({}) AND {}").format(where, _at_home(flow, table.source))
+        where = SQL("({}) AND {}").format(where, _at_home(work, table.source))
     select = compile.mapped(sides.plan, table, info, where=where, extra=[compile.source_key(table)])
     pipe(sides.legacy, select, sides.iam, stage, [*table.column_names, "portal_source_key"])
     pipe(sides.legacy, pseudo(sides, table, wanted), sides.iam, keys, [*(c.name for c in owner), "portal_source_key"])
@@ -206,7 +209,7 @@ def _mine(work: _Work, table: Table) -> Composable:
     schema = Identifier(sides.schema)
     tenant = directions.target_tenant(sides.plan, table, sides.target, schema, "t")
     mine = (
-        SQL("true") if work.whoever else directions.at_home(tenant, flow.homes, by_default=flow.by_default)
+        SQL("true") if work.whoever else directions.at_home(tenant, work.homes, by_default=flow.by_default)
     )  # fmt: skip
     owner = directions.owner(table, sides.source, sides.target)
     if len(owner) < len(_key(work, table)) and flow.name == "forward":
@@ -344,7 +347,7 @@ def _remove(work: _Work, table: Table) -> None:
             "gone_elsewhere", target=target, keys=keys, owned=owned, tenant=tenant, mine=mine,
             present=source.array_of_keys(present),
         )  # fmt: skip
-        if work.flow.homes or not work.flow.by_default:
+        if work.homes or not work.flow.by_default:
             for found, whose in sides.iam.execute(gone).fetchall():
                 _stray(work, table.source, found, whose, "deleted")
     work.merged.removed += sides.iam.execute(
@@ -362,11 +365,13 @@ def empty(flow: Flow, name: str) -> int:
     removed = 0
     with sides.iam.transaction():
         sides.iam.execute(_query("lock", **lock_of(flow.name)))
+        # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
+        work.homes = flow.homes()
         with sides.legacy.transaction():
             for table in work.tables:
                 stage, _ = _names(table)
                 sides.iam.execute(_query("stage", stage=stage, target=sides.target_table(table.target)))
-                select = compile.mapped(sides.plan, table, sides.info(table), where=_at_home(flow, name))
+                select = compile.mapped(sides.plan, table, sides.info(table), where=_at_home(work, name))
                 pipe(sides.legacy, select, sides.iam, stage, table.column_names)
         for table in reversed(work.tables):
             stage, _ = _names(table)

@@ -112,7 +112,7 @@ def sum_piece(sides: Sides, chunk: Chunk) -> Outcome:
 
 
 def _sums(sides: Sides, table: Table, spec: dict[str, Any], *, guarded: bool) -> tuple[list[Any], list[Any], list[Any]]:
-    rows = _rows(sides, table, spec["side"], _blocks(spec["first"], spec["end"]), guarded=guarded)
+    rows = select_rows(sides, table, spec["side"], _blocks(spec["first"], spec["end"]), guarded=guarded)
     statement = SQL(
         "SELECT coalesce(array_agg(bucket), '{{}}'), coalesce(array_agg(count), '{{}}'), coalesce(array_agg(hash), '{{}}')"
         " FROM (SELECT {bucket} AS bucket, count(*) AS count, sum(hash) AS hash"
@@ -195,7 +195,7 @@ def look_again(sides: Sides, table: Table, keys: Sequence[tuple[str, ...]], ours
                 found.append(Difference("missing", key, {}))
             elif theirs is None and mine is not None and mine[0] in ours:
                 found.append(Difference("extra", key, {}))
-            elif theirs and mine and (fields := _differing_fields(table, theirs[1], mine[1])):
+            elif theirs and mine and (fields := differing_fields(table, theirs[1], mine[1])):
                 found.append(Difference("differs", key, fields))
     return found
 
@@ -249,7 +249,7 @@ def _finding(
 # --- SQL ----------------------------------------------------------------------------------
 
 
-def _rows(sides: Sides, table: Table, side: str, where: Composable, *, guarded: bool = True) -> Composable:
+def select_rows(sides: Sides, table: Table, side: str, where: Composable, *, guarded: bool = True) -> Composable:
     """SELECT the mapped columns of one side's rows. Quarantined legacy rows are accounted for, so they are left out."""
     info = sides.info(table)
     if side == "iam":
@@ -296,7 +296,7 @@ def _keyed_hashes(sides: Sides, table: Table, side: str, buckets: Sequence[int])
     ).format(
         key=compile.target_key(sides.info(table).primary_key),
         hash=_hash(sides, table, quick),
-        rows=_rows(sides, table, side, SQL("true")),
+        rows=select_rows(sides, table, side, SQL("true")),
         bucket=_BUCKET,
         buckets=Value(list(buckets)),
     )
@@ -313,7 +313,7 @@ def _fields(
     statement = SQL("SELECT {key}, portal_xmin, ARRAY[{values}] FROM ({rows}) AS mapped WHERE {wanted}").format(
         key=compile.target_key(primary_key),
         values=SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in columns),
-        rows=_rows(sides, table, side, SQL("true")),
+        rows=select_rows(sides, table, side, SQL("true")),
         wanted=keys_in([Identifier(name) for name in primary_key], keys),
     )
     connection, _ = _relation(sides, table, side)
@@ -322,7 +322,7 @@ def _fields(
     return {tuple(key): (xmin, dict(zip(columns, values, strict=True))) for key, xmin, values in found}
 
 
-def _differing_fields(
+def differing_fields(
     table: Table, legacy: dict[str, str | None], iam: dict[str, str | None]
 ) -> dict[str, tuple[str | None, str | None]]:
     return {

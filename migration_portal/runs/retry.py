@@ -10,7 +10,7 @@ from django.db import transaction
 
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.engine import ledger, quarantine, staging
+from migration_portal.engine import catchup, ledger, quarantine, staging
 from migration_portal.engine.errors import describe
 from migration_portal.engine.source import by_source_key
 from migration_portal.plan.errors import Refusal
@@ -48,6 +48,7 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                         continue
                     try:
                         with sides.iam.transaction():
+                            catchup.only_writer(sides.iam)
                             where = by_source_key(table, [row.source_key])
                             outcome = staging.copy_rows(sides, table, where)
                             if not outcome.read:

@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from flags import homes
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.engine import catalog, ledger
@@ -38,6 +39,11 @@ def start(*, by: str, dry_run: bool = False, capture: bool = False, plan_path: s
             f"The plan cannot be read ({error.strerror}).", subject=str(path), todo="Set MIGRATION_PLAN to a file."
         ) from error
     plan = parse(text, name=path.name)
+    if not dry_run and (moved := len(homes.in_iam())):
+        raise RunOverlaps(
+            f"{moved} tenants are at home in the IAM: a run would overwrite what they wrote there.", subject=plan.name,
+            todo="Reverse them first, or start a dry run.",
+        )  # fmt: skip
     with databases.both("start") as (legacy, iam):
         ledger.install(iam)
         with legacy.transaction():

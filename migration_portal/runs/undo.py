@@ -2,6 +2,7 @@
 
 from django.db import transaction
 
+from flags import homes
 from migration_portal.audit import chain
 from migration_portal.plan.errors import Refusal
 from migration_portal.runs.dispatch import call_workers
@@ -16,6 +17,11 @@ def undo(run: Run, *, by: str, reason: str) -> None:
         raise Refusal("A dry run has written nothing.", subject=str(run))
     if not reason.strip():
         raise Refusal("Undo needs a reason.", subject=str(run), todo="Say why; it goes into the audit log.")
+    if moved := len(homes.in_iam()):
+        raise Refusal(
+            f"{moved} tenants are at home in the IAM: undo would take their rows away.", subject=str(run),
+            todo="Reverse them first.",
+        )  # fmt: skip
     run.move_to(State.UNDOING, undo_attempt=run.undo_attempt + 1, finished_at=None)
     chain.record("undo", of=run, run=run.pk, by=by, reason=reason)
     call_workers(run)

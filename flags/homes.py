@@ -1,0 +1,16 @@
+"""Asking where tenants live. The answer is read fresh: a stale one would write to the wrong system."""
+
+from __future__ import annotations
+
+from flags.models import TenantHome
+
+
+def in_iam() -> frozenset[str]:
+    """The ids of the tenants at home in the IAM."""
+    return frozenset(TenantHome.objects.filter(home=TenantHome.Home.IAM).values_list("tenant", flat=True))
+
+
+def of(tenant: str) -> TenantHome:
+    """The tenant's home; one that nobody has decided about lives in legacy."""
+    found = TenantHome.objects.filter(pk=tenant).first()
+    return found or TenantHome(tenant=tenant, legacy_tenant=tenant)

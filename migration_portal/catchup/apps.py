@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class CatchupConfig(AppConfig):
+    name = "migration_portal.catchup"
+    label = "catchup"
+    verbose_name = "Catch-up"

@@ -1,0 +1,57 @@
+"""How far each direction of catch-up is, for the console: the queues themselves are in the two databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.utils import timezone
+
+from migration_portal.runs.models import Run
+
+
+class Stream(models.Model):
+    """One direction of catch-up, as its loop last saw it."""
+
+    class Direction(models.TextChoices):
+        FORWARD = "forward", "legacy → IAM"
+        REVERSE = "reverse", "IAM → legacy"
+
+    direction = models.CharField(max_length=10, choices=Direction.choices, primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE)
+    beat_at = models.DateTimeField(default=timezone.now)
+    batch_size = models.PositiveIntegerField(default=500)
+    entries = models.PositiveBigIntegerField(default=0)
+    retrying = models.PositiveBigIntegerField(default=0)
+    lag_seconds = models.FloatField(default=0)
+    applied = models.PositiveBigIntegerField(default=0)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        permissions = [("compact_stream", "Can compact the capture queue")]
+
+    def __str__(self) -> str:
+        return self.get_direction_display()
+
+    @property
+    def alive(self) -> bool:
+        """Its loop gave a sign of life lately."""
+        return self.beat_at > timezone.now() - timedelta(seconds=30)
+
+
+class LagSample(models.Model):
+    """The lag at one moment: entries waiting, the age of the oldest in seconds, and entries applied since the sample before."""
+
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="samples")
+    at = models.DateTimeField(default=timezone.now)
+    entries = models.PositiveBigIntegerField()
+    seconds = models.FloatField()
+    applied = models.PositiveBigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["stream", "at"], name="lag_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.entries} at {self.at:%H:%M:%S}"

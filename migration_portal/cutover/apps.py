@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class CutoverConfig(AppConfig):
+    name = "migration_portal.cutover"
+    label = "cutover"
+    verbose_name = "Cut-over"

@@ -1,0 +1,181 @@
+"""Moving one tenant: hold its writes, drain its lag, verify what was touched, flip its home, release.
+
+Until the flip nothing has changed, and whatever goes wrong before it drops the hold. The flip is
+one row in the portal's database; the guards on both sides follow it, closing the old one first,
+so that at every instant at most one side accepts writes.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from flags.models import TenantHome
+from migration_portal import databases
+from migration_portal.audit import chain
+from migration_portal.catchup.flows import captured_run, forward, reverse, start_reverse
+from migration_portal.cutover.blockers import blockers
+from migration_portal.cutover.models import Cutover
+from migration_portal.engine import capture, catchup, merging, tenants
+from migration_portal.engine.catchup import Flow
+from migration_portal.engine.errors import describe
+from migration_portal.engine.queries import queries
+from migration_portal.engine.sides import Sides
+from migration_portal.engine.verification import Difference
+from migration_portal.plan import directions
+from migration_portal.plan.errors import Refusal
+from migration_portal.runs.opening import sides_of
+
+log = structlog.get_logger(__name__)
+_SHOWN = 5
+_COMPARISONS = 3
+
+
+def move(cutover: Cutover) -> None:
+    """Make the move that was asked for; when it cannot be made, it is aborted with the reason and nothing has changed."""
+    started = time.monotonic()
+    try:
+        _move(cutover)
+    except (Refusal, psycopg.Error) as error:
+        refusal = error if isinstance(error, Refusal) else describe(error)
+        with transaction.atomic():
+            Cutover.objects.filter(pk=cutover.pk).update(
+                state=Cutover.State.ABORTED, error=str(refusal), finished_at=timezone.now()
+            )
+            TenantHome.objects.filter(pk=cutover.tenant_id).update(held_until=None)
+            chain.record(
+                "abort_move", of=cutover.tenant, by=cutover.asked_by, reason=str(refusal)[:500],
+                data={"home": cutover.home, "wave": cutover.wave},
+            )  # fmt: skip
+    log.info("move", tenant=cutover.tenant_id, home=cutover.home, seconds=round(time.monotonic() - started, 3))
+
+
+def _move(cutover: Cutover) -> None:
+    run = captured_run()
+    if run is None:
+        raise Refusal("No run captures changes.", subject=str(cutover.tenant), todo="Start a run with capture.")
+    tenant = cutover.tenant
+    tenant.refresh_from_db()
+    to_iam = cutover.home == TenantHome.Home.IAM
+    Cutover.objects.filter(pk=cutover.pk).update(state=Cutover.State.PREPARING)
+    with ExitStack() as stack:
+        there = stack.enter_context(sides_of(run, "cut over"))
+        if in_the_way := blockers(tenant, cutover.home, there, run):
+            raise Refusal(" ".join(in_the_way), subject=str(tenant), todo="Nothing has changed.")
+        if to_iam:
+            start_reverse(there)
+        flow = stack.enter_context((forward if to_iam else reverse)(run, "cut over"))
+        old = databases.legacy_writable("hold") if to_iam else databases.iam("hold")
+        new = databases.iam("hold") if to_iam else databases.legacy_writable("hold")
+        step = _Move(cutover, tenant, flow, there, stack.enter_context(old), stack.enter_context(new))
+        suspicious = step.prepare()
+        step.hold_and_flip(suspicious)
+
+
+@dataclass
+class _Move:
+    """`old` and `new` are sessions on the side that owns the tenant now, and on the one that will."""
+
+    cutover: Cutover
+    tenant: TenantHome
+    flow: Flow
+    there: Sides
+    old: psycopg.Connection[Any]
+    new: psycopg.Connection[Any]
+
+    @property
+    def _ids(self) -> tuple[str, str]:
+        """The tenant as the old side writes it, and as the new one does."""
+        ids = (self.tenant.legacy_tenant, self.tenant.tenant)
+        return ids if self.flow.name == "forward" else (ids[1], ids[0])
+
+    def prepare(self) -> bool:
+        """Before the hold: drain, and compare the whole tenant. Returns whether rows went on differing, perhaps in flight."""
+        for _ in range(_COMPARISONS):
+            until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
+            catchup.drain(self.flow, tenant=self._ids[0], deadline=until)
+            if not tenants.compare_tenant(self.there, self.tenant.legacy_tenant, self.tenant.tenant):
+                return False
+        return True
+
+    def hold_and_flip(self, suspicious: bool) -> None:
+        seconds = float(settings.CUTOVER_HOLD_SECONDS)
+        begun = time.monotonic()
+        Cutover.objects.filter(pk=self.cutover.pk).update(state=Cutover.State.HOLDING)
+        TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=timezone.now() + timedelta(seconds=seconds))
+        try:
+            capture.hold(self.old, self._ids[0], seconds=seconds)
+            done = catchup.drain(self.flow, tenant=self._ids[0], deadline=begun + seconds)
+            if suspicious:
+                self._refuse(tenants.compare_tenant(self.there, self.tenant.legacy_tenant, self.tenant.tenant))
+            for source, keys in done.touched.items():
+                self._refuse(tenants.compare_keys(self.there, *self._in_legacy(source, keys)))
+            self._flip(begun, seconds)
+        finally:
+            with suppress(psycopg.Error):
+                capture.release(self.old, self._ids[0])
+
+    def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:
+        if self.flow.name == "forward":
+            return source, keys
+        table = directions.siblings(self.flow.sides.plan, source)[0]
+        with self.flow.sides.legacy.transaction():
+            found = self.flow.sides.legacy.execute(merging.pseudo(self.flow.sides, table, keys)).fetchall()
+        return table.target, [tuple(map(str, row[:-1])) for row in found]
+
+    def _refuse(self, differences: dict[str, list[Difference]]) -> None:
+        if differences:
+            named = ", ".join(
+                f"{table} {'/'.join(d.key)}" for table, found in differences.items() for d in found[:_SHOWN]
+            )
+            count = sum(len(found) for found in differences.values())
+            raise Refusal(
+                f"{count} of its rows differ between the two systems ({named}).", subject=str(self.tenant),
+                todo="Nothing has changed. Look at these rows on both sides, then verify again.",
+            )  # fmt: skip
+
+    def _flip(self, begun: float, seconds: float) -> None:
+        target = self.flow.sides.iam
+        with target.transaction():
+            # Whoever applies rows asks for homes under this lock: none with the old answer is left.
+            target.execute(queries("catchup")["lock"].format(**merging.lock_of(self.flow.name)))
+            left = self.old.execute(
+                "SELECT count(*) FROM portal_capture.queue WHERE tenant = %s", [self._ids[0]]
+            ).fetchone()
+            if left and left[0]:
+                raise Refusal(
+                    f"{left[0]} of its changes could not be applied in time.", subject=str(self.tenant),
+                    todo="Nothing has changed. Look at the entries that are tried again, then cut over once more.",
+                )  # fmt: skip
+            if time.monotonic() - begun > seconds:
+                raise Refusal("The hold's deadline passed.", subject=str(self.tenant), todo="Nothing has changed.")
+            capture.decide(self.old, self._ids[0], here=False)
+            try:
+                self._record((time.monotonic() - begun) * 1000)
+            except BaseException:
+                capture.decide(self.old, self._ids[0], here=True)
+                raise
+            capture.decide(self.new, self._ids[1], here=True)
+
+    @transaction.atomic
+    def _record(self, hold_ms: float) -> None:
+        now, cutover = timezone.now(), self.cutover
+        TenantHome.objects.filter(pk=self.tenant.pk).update(
+            home=cutover.home, held_until=None, changed_at=now, changed_by=cutover.asked_by, verified_at=now,
+            wave=cutover.wave or self.tenant.wave,
+        )  # fmt: skip
+        Cutover.objects.filter(pk=cutover.pk).update(state=Cutover.State.DONE, finished_at=now, hold_ms=hold_ms)
+        chain.record(
+            "cut_over" if cutover.home == TenantHome.Home.IAM else "reverse",
+            of=self.tenant, by=cutover.asked_by, reason=cutover.reason,
+            data={"home": cutover.home, "hold_ms": round(hold_ms), "wave": cutover.wave},
+        )  # fmt: skip
