@@ -131,6 +131,11 @@ class World:
             "-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", "-l", "INFO"
         )
 
+    def follower(self) -> subprocess.Popen[bytes]:
+        """A worker of the loops: catch-up both ways, and cut-over."""
+        queue = ("-Q", "follow", "--concurrency", "3")
+        return self.spawn("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", *queue)
+
     def beat(self) -> subprocess.Popen[bytes]:
         schedule = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-beat"
         return self.spawn("-m", "celery", "-A", "config", "beat", "--pidfile=", "-s", str(schedule))

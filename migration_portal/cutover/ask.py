@@ -34,7 +34,7 @@ def reverse(tenants: Sequence[TenantHome], *, by: str, reason: str, wave: str = 
 
 @transaction.atomic
 def _ask(tenants: Sequence[TenantHome], home: TenantHome.Home, *, by: str, reason: str, wave: str) -> list[Cutover]:
-    wanted = [tenant for tenant in tenants if tenant.home != home]
+    wanted = list(TenantHome.objects.filter(pk__in=[tenant.pk for tenant in tenants]).exclude(home=home))
     if not wanted:
         raise Refusal(f"None of these tenants can be moved to {home.label}: they live there.", todo="Select others.")
     busy = Cutover.objects.filter(tenant__in=wanted, state__in=_WAITING).select_related("tenant").first()

@@ -27,7 +27,7 @@ from migration_portal.cutover.blockers import blockers
 from migration_portal.cutover.models import Cutover
 from migration_portal.engine import capture, catchup, merging, tenants
 from migration_portal.engine.catchup import Flow
-from migration_portal.engine.errors import describe
+from migration_portal.engine.errors import describe, passing
 from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
 from migration_portal.engine.verification import Difference
@@ -38,15 +38,22 @@ from migration_portal.runs.opening import sides_of
 log = structlog.get_logger(__name__)
 _SHOWN = 5
 _COMPARISONS = 3
+_ATTEMPTS = 3
+"""For what passes by itself: a server that restarts, a deadlock."""
 
 
 def move(cutover: Cutover) -> None:
     """Make the move that was asked for; when it cannot be made, it is aborted with the reason and nothing has changed."""
     started = time.monotonic()
-    try:
-        _move(cutover)
-    except (Refusal, psycopg.Error) as error:
-        refusal = error if isinstance(error, Refusal) else describe(error)
+    for attempt in range(_ATTEMPTS):
+        try:
+            _move(cutover)
+            break
+        except (Refusal, psycopg.Error) as error:
+            refusal = error if isinstance(error, Refusal) else describe(error)
+        if passing(refusal) and attempt < _ATTEMPTS - 1:
+            time.sleep(0.5)
+            continue
         with transaction.atomic():
             Cutover.objects.filter(pk=cutover.pk).update(
                 state=Cutover.State.ABORTED, error=str(refusal), finished_at=timezone.now()
@@ -56,6 +63,7 @@ def move(cutover: Cutover) -> None:
                 "abort_move", of=cutover.tenant, by=cutover.asked_by, reason=str(refusal)[:500],
                 data={"home": cutover.home, "wave": cutover.wave},
             )  # fmt: skip
+        break
     log.info("move", tenant=cutover.tenant_id, home=cutover.home, seconds=round(time.monotonic() - started, 3))
 
 
@@ -165,6 +173,16 @@ class _Move:
                 capture.decide(self.old, self._ids[0], here=True)
                 raise
             capture.decide(self.new, self._ids[1], here=True)
+        if self.flow.name == "reverse":
+            self._mirror_again()
+
+    def _mirror_again(self) -> None:
+        """What has no way back (roles, say) follows from legacy again."""
+        plan = self.there.plan
+        for source in {table.source for table in plan.tables if not table.reverse}:
+            column = directions.tenant_column(plan, source, self.there.source)
+            if column is not None:
+                catchup.enqueue_tenant(self.new, plan, source, column, self.tenant.legacy_tenant)
 
     @transaction.atomic
     def _record(self, hold_ms: float) -> None:

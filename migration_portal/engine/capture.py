@@ -7,6 +7,7 @@ sessions that replay a log), except for our own writes, which set `portal.applyi
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,18 @@ from migration_portal.engine.errors import LockTimeout, describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
 from migration_portal.plan import directions
-from migration_portal.plan.errors import PlanError
+from migration_portal.plan.errors import PlanError, Refusal
 from migration_portal.plan.model import Catalog, Plan
 
 _LOCK_TIMEOUT = "1s"
 _ATTEMPTS = 20
 """A writer that holds a table longer than all attempts keeps us out; we never queue before other writers for long."""
+
+
+class HoldTimeout(Refusal):
+    """Some writer did not let go of the tenant in time."""
+
+
 GUARD_CLASS = 0x5168
 GUARD_MASK = 1023
 _TRIGGERS = ("portal_capture", "portal_capture_truncate")
@@ -183,6 +190,14 @@ def tenants_waiting(connection: Connection[Any]) -> dict[str, int]:
     return dict(connection.execute(queries("capture")["tenants_waiting"]).fetchall())
 
 
+def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], tenant: str | None = None) -> None:
+    """Ask for these keys to be looked up again."""
+    with queue.cursor() as cursor:
+        cursor.executemany(
+            queries("capture")["enqueue"], [{"table": table, "key": list(key), "tenant": tenant} for key in keys]
+        )
+
+
 def compact(connection: Connection[Any]) -> int:
     """Drop entries that a newer one of the same key makes superfluous. Returns how many."""
     return connection.execute(queries("capture")["compact"]).rowcount
@@ -203,14 +218,14 @@ def decide(connection: Connection[Any], tenant: str, *, here: bool) -> None:
 def hold(connection: Connection[Any], tenant: str, *, seconds: float) -> None:
     """Wait until nobody writes for the tenant, and keep it so until `release` or the session's end.
 
-    Only writers that pass the guard's trigger are held. Raises LockTimeout.
+    Only writers that pass the guard's trigger are held. Raises HoldTimeout.
     """
     with connection.transaction():
         connection.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(f"{int(seconds * 1000)}ms")))
         try:
             connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s) & %s)", [GUARD_CLASS, tenant, GUARD_MASK])
         except psycopg.errors.LockNotAvailable as error:
-            raise LockTimeout(
+            raise HoldTimeout(
                 "Its writers did not pause within the deadline.", subject=f"tenant {tenant}",
                 todo="Nothing has changed. Look for a long transaction, then cut over again.",
             ) from error  # fmt: skip

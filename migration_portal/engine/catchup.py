@@ -15,13 +15,16 @@ from typing import Any, Literal
 import psycopg
 from psycopg import Connection
 from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
+from psycopg.sql import Literal as SqlLiteral
 
 from migration_portal.engine import merging, quarantine, staging
 from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.merging import Key, Widen
 from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
-from migration_portal.plan import directions
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Plan
 
 MOST_ATTEMPTS = 6
 """Then a row that collides is quarantined (about a minute). On the way back nothing is: it stays queued."""
@@ -200,12 +203,18 @@ def _empty(flow: Flow, entry: Entry) -> Batch:
     return Batch(entries=1, removed=removed)
 
 
-def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], tenant: str | None = None) -> None:
-    """Ask for these keys to be looked up again."""
-    with queue.cursor() as cursor:
-        cursor.executemany(
-            queries("capture")["enqueue"], [{"table": table, "key": list(key), "tenant": tenant} for key in keys]
+def enqueue_tenant(queue: Connection[Any], plan: Plan, source: str, column: str, tenant: str) -> None:
+    """Ask for all of a tenant's rows in a source table to be looked up again."""
+    table = directions.siblings(plan, source)[0]
+    statement = SQL(
+        "INSERT INTO portal_capture.queue (table_name, key, tenant) SELECT {}, {}, {} FROM {} WHERE {} = {}"
+    )
+    queue.execute(
+        statement.format(
+            SqlLiteral(source), compile.source_key(table), SqlLiteral(tenant), compile.source_table(plan, table),
+            Identifier(column), SqlLiteral(tenant),
         )
+    )  # fmt: skip
 
 
 def only_writer(iam: Connection[Any]) -> None:

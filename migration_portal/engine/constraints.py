@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import ledger, quarantine, source, staging
+from migration_portal.engine import capture, ledger, quarantine, source, staging
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
@@ -238,6 +238,9 @@ def _remove(sides: Sides, table: Table, condition: Composable, reason: str) -> i
     for key in keys:
         own, row = found.get(tuple(key), (key, None))
         rejected.append(Rejected(own, reason, row))
+    if sides.queue is not None and reason.startswith("duplicate_"):
+        # Perhaps the other row only waits to be caught up, and this one is in its right.
+        capture.enqueue(sides.queue, table.source, [row.key for row in rejected])
     return quarantine.set_aside(sides, table, rejected)
 
 

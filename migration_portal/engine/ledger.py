@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import class_row, dict_row, tuple_row
+from psycopg.sql import SQL, Literal
 from psycopg.types.json import Jsonb
 
 from migration_portal.engine.errors import LeaseLost
@@ -62,11 +64,19 @@ class Outcome:
 
 
 def install(iam: Connection[Any]) -> None:
-    """Create the ledger in the IAM database, or do nothing when it is there."""
+    """Create the ledger in the IAM database, or do nothing when it is there.
+
+    Its version is kept as the schema's comment, because even CREATE INDEX IF NOT EXISTS locks out writers.
+    """
     text = (Path(__file__).parent / "sql" / "install.sql").read_bytes()
+    version = hashlib.sha256(text).hexdigest()
+    there = "SELECT obj_description(to_regnamespace('portal_ledger'), 'pg_namespace')"
+    if iam.cursor(row_factory=tuple_row).execute(there).fetchone() == (version,):
+        return
     with iam.transaction():
         iam.execute("SELECT pg_advisory_xact_lock(%s)", [_INSTALL_LOCK])
         iam.execute(text)
+        iam.execute(SQL("COMMENT ON SCHEMA portal_ledger IS {}").format(Literal(version)))
 
 
 def installed(iam: Connection[Any]) -> bool:

@@ -216,8 +216,19 @@ def _mine(work: _Work, table: Table) -> Composable:
         written = SQL(
             "EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_name = {})"
         ).format(Literal(table.target))
-        mine = SQL("{} AND {}").format(mine, written)
+        mine = SQL("{} AND ({} OR {})").format(mine, written, _parent_goes(work, table))
     return mine
+
+
+def _parent_goes(work: _Work, table: Table) -> Composable:
+    """The row's parent, of the same source row, is removed by this batch: then it goes with it, whoever wrote it."""
+    sides = work.flow.sides
+    found = directions.through_first(sides.plan, table, sides.target)
+    if found is None:
+        return SQL("false")
+    parent, key = found
+    joined = compile.same(key.parent_columns, key.columns, "p", "t")
+    return SQL("NOT EXISTS (SELECT FROM {} AS p WHERE {})").format(_names(parent)[0], joined)
 
 
 def _key(work: _Work, table: Table) -> tuple[str, ...]:

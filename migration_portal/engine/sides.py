@@ -29,6 +29,8 @@ class Sides:
     schema: str
     queue: Connection[Any] | None = None
     """A session that may write to legacy's capture queue, where the run captures."""
+    away: frozenset[str] = frozenset()
+    """Tenants at home in the IAM: what only the IAM keeps of them cannot be compared."""
 
     def table(self, target: str) -> Table:
         return self.plan.table(target)

@@ -18,9 +18,14 @@ Fields = dict[tuple[str, ...], dict[str, str | None]]
 
 
 def compare_tenant(sides: Sides, legacy_tenant: str, tenant: str) -> dict[str, list[Difference]]:
-    """The rows of one tenant that differ, by target table; `sides` are those of the way forward."""
+    """The rows of one tenant that differ, by target table; `sides` are those of the way forward.
+
+    Of a tenant at home in the IAM, only tables with a way back can be compared.
+    """
     found = {}
     for table in sides.plan.tables:
+        if tenant in sides.away and not table.reverse:
+            continue
         theirs = _legacy_where(sides, table, legacy_tenant)
         ours = _iam_where(sides, table, tenant)
         if theirs is not None and (differences := _compare(sides, table, theirs, ours)):
@@ -84,13 +89,13 @@ def _iam_where(sides: Sides, table: Table, tenant: str) -> Composable:
     """The tenant's rows: by their own column, or by a foreign key to the first table of the same source."""
     if table.tenant:
         return SQL("{} = {}").format(Identifier(table.tenant), Literal(tenant))
-    first = directions.siblings(sides.plan, table.source)[0]
-    key = next((key for key in sides.info(table).foreign_keys if key.parent == first.target), None)
-    if key is None or first.tenant is None:
+    found = directions.through_first(sides.plan, table, sides.target)
+    if found is None or found[0].tenant is None:
         return SQL("false")
+    first, key = found
     return SQL("({}) IN (SELECT {} FROM {} WHERE {} = {})").format(
         SQL(", ").join(map(Identifier, key.columns)), SQL(", ").join(map(Identifier, key.parent_columns)),
-        sides.target_table(first.target), Identifier(first.tenant), Literal(tenant),
+        sides.target_table(first.target), Identifier(first.tenant or ""), Literal(tenant),
     )  # fmt: skip
 
 

@@ -252,6 +252,8 @@ def _finding(
 def select_rows(sides: Sides, table: Table, side: str, where: Composable, *, guarded: bool = True) -> Composable:
     """SELECT the mapped columns of one side's rows. Quarantined legacy rows are accounted for, so they are left out."""
     info = sides.info(table)
+    if sides.away and not table.reverse:
+        where = SQL("({}) AND {}").format(where, _here(sides, table, side))
     if side == "iam":
         columns = SQL(", ").join(map(Identifier, _compared(sides, table)))
         return SQL("SELECT {}, xmin::text AS portal_xmin FROM {} WHERE {}").format(
@@ -263,9 +265,19 @@ def select_rows(sides: Sides, table: Table, side: str, where: Composable, *, gua
     return compile.mapped(sides.plan, table, info, where=where, extra=[SQL("'' AS portal_xmin")], guarded=guarded)
 
 
+def _here(sides: Sides, table: Table, side: str) -> Composable:
+    """Rows of tenants at home in legacy: a table without a way back is the IAM's alone for the others."""
+    if side == "legacy":
+        tenant = directions.tenant_of_source_row(sides.plan, table.source)
+    else:
+        schema = Identifier(sides.schema)
+        tenant = directions.target_tenant(sides.plan, table, sides.target, schema, table.target)
+    return directions.at_home(tenant, sides.away, by_default=True)
+
+
 def _compared(sides: Sides, table: Table) -> list[str]:
     """The columns to compare: all of a table we loaded; in a table in use, the plan's defaults belong to the IAM."""
-    if ledger.modes(sides.iam, sides.run).get(table.target) == "load":
+    if not sides.away and ledger.modes(sides.iam, sides.run).get(table.target) == "load":
         return list(table.column_names)
     return [column.name for column in table.columns if not column.default]
 

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Catalog, Column, Plan, Table
+from migration_portal.plan.model import Catalog, Column, ForeignKey, Plan, Table
 
 
 def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
@@ -85,15 +85,23 @@ def target_tenant(plan: Plan, table: Table, target: Catalog, schema: Composable,
     row = compile.raw(alias)
     if table.tenant:
         return SQL("{}.{}::text").format(row, Identifier(table.tenant))
+    found = through_first(plan, table, target)
+    if found is None:
+        return SQL("NULL::text")
+    first, key = found
+    return SQL("(SELECT p.{}::text FROM {}.{} AS p WHERE {})").format(
+        Identifier(first.tenant or ""), schema, Identifier(first.target),
+        compile.same(key.parent_columns, key.columns, "p", alias),
+    )  # fmt: skip
+
+
+def through_first(plan: Plan, table: Table, target: Catalog) -> tuple[Table, ForeignKey] | None:
+    """The table of the same source that knows the tenant, and the mapped foreign key that leads to it."""
     first = _with_tenant(plan, table.source)
-    if first is not None and first.tenant:
-        for key in target[table.target].foreign_keys:
-            if key.parent == first.target:
-                joined = compile.same(key.parent_columns, key.columns, "p", alias)
-                return SQL("(SELECT p.{}::text FROM {}.{} AS p WHERE {})").format(
-                    Identifier(first.tenant), schema, Identifier(first.target), joined
-                )
-    return SQL("NULL::text")
+    for key in target[table.target].foreign_keys:
+        if first is not None and key.parent == first.target and all(table.column(c) for c in key.columns):
+            return first, key
+    return None
 
 
 def _with_tenant(plan: Plan, source: str) -> Table | None:

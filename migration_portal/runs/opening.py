@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from flags import homes
 from migration_portal import databases
 from migration_portal.engine import catalog, ledger
 from migration_portal.engine.sides import Sides
@@ -25,7 +26,7 @@ def sides_of(run: Run, purpose: str) -> Iterator[Sides]:
             catalog.remember(iam, run.key, source, catalog.read(iam, plan.target_schema))
             remembered = catalog.recall(iam, run.key)
             assert remembered is not None
-        sides = Sides(legacy, iam, plan, *remembered, run=run.key, schema=run.schema)
+        sides = Sides(legacy, iam, plan, *remembered, run=run.key, schema=run.schema, away=homes.in_iam())
         if not run.capture:
             yield sides
             return
