@@ -139,6 +139,8 @@ def _start_processes(supervisor: Supervisor, options: argparse.Namespace) -> str
     beat = ["celery", "-A", "config", "beat", "--pidfile=", "--loglevel", "WARNING"]
     supervisor.add("web", _process("web", [*web, "--worker-class", "gthread", "--no-control-socket"]))
     supervisor.add("worker", _process("worker", worker))
+    follower = [*worker, "-Q", "follow", "--concurrency", "3", "--hostname", "follow@%h"]
+    supervisor.add("follower", _process("follower", follower))
     supervisor.add("beat", _process("beat", beat))
     return f"http://127.0.0.1:{port}/admin/"
 
@@ -191,7 +193,7 @@ def _migrate_sample(options: argparse.Namespace) -> int:
             fill(legacy, dirt, seed=options.seed, replace=not os.environ.get("LEGACY_DATABASE_URL"))
         apply(by="operator")
         asking.now("inventory", by="operator")
-    run = start(by="operator")
+    run = start(by="operator", capture=True)
     watch(run)
     result = report(run)
     show(result)

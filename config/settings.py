@@ -242,6 +242,8 @@ UNFOLD: dict[str, Any] = {
                     _link("Pre-flight", "flight_takeoff", "preflight", "inventory.view_preflight"),
                     _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
                     _link("Runs", "moving", "admin:runs_run_changelist", "runs.view_run"),
+                    _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
+                    _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
                     _link(
                         "Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"
                     ),

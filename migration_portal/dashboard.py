@@ -11,7 +11,10 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from flags.models import TenantHome
 from migration_portal import databases
+from migration_portal.catchup.models import Stream
+from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
 from migration_portal.inventory.models import Inventory
 from migration_portal.plan.errors import Refusal
@@ -57,6 +60,10 @@ def now(request: HttpRequest) -> dict[str, Any]:
             found["progress"] = progress_of(run)
             found["throughput"] = throughput_of(run)
             findings = Finding.objects.filter(run=run.key, verification=run.verification)
+            found["streams"] = list(Stream.objects.order_by("direction"))
+            found["moved"] = TenantHome.objects.filter(home=TenantHome.Home.IAM).count()
+            found["tenants"] = TenantHome.objects.count()
+            found["strays"] = Stray.objects.filter(run=run.key, state="open").count() if installed else 0
             found["findings"] = findings.values("table_name", "key").distinct().count() if installed else 0
     except (Refusal, DatabaseError) as error:
         found["trouble"] = str(error)
@@ -85,6 +92,19 @@ def _hints(found: dict[str, Any], request: HttpRequest) -> Iterator[Hint]:
         yield Hint(f"{run} was cancelled. Undo it to remove what it copied.", place, urgent=True)
     elif run.state == State.COMPLETED and run.dry_run:
         yield Hint("The dry run is done. Read its report, then start the run.", place)
+    elif run.state == State.COMPLETED and run.capture and found.get("moved", 0) < found.get("tenants", 0):
+        yield Hint(
+            f"{found['moved']:,} of {found['tenants']:,} tenants are cut over. Choose the next wave.",
+            reverse("cutover"),
+        )
+    for stream in found.get("streams", ()):
+        if stream.error or not stream.alive:
+            yield Hint(
+                f"Catch-up {stream} stands still: {stream.error or 'no sign of life'}", reverse("cutover"), urgent=True
+            )
+    if found.get("strays"):
+        link = reverse("admin:cutover_stray_changelist")
+        yield Hint(f"{found['strays']:,} stray writes wait for a decision.", link, urgent=True)
     if found.get("findings"):
         yield Hint(f"{found['findings']:,} rows differ between the two systems.", place, urgent=True)
     if found.get("quarantined"):

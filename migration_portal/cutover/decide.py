@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.db import transaction
 from psycopg.rows import dict_row
 
+from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import FLOWS, captured_run
 from migration_portal.cutover.models import Stray
-from migration_portal.engine import catchup, merging
+from migration_portal.engine import catchup, merging, tenants
 from migration_portal.engine.catchup import Entry, Flow
 from migration_portal.plan import directions
 from migration_portal.plan.errors import Refusal
+from migration_portal.runs.models import Run
+from migration_portal.runs.opening import sides_of
 
 
 def take(stray: Stray, *, by: str, reason: str) -> None:
@@ -44,7 +50,23 @@ def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:
     return table.target, tuple(map(str, row[:-1]))
 
 
-def _run(stray: Stray):  # type: ignore[no-untyped-def]
+def on_both_sides(stray: Stray) -> list[tuple[str, Any, Any, bool]]:
+    """The row as both systems hold it now: (field, legacy, IAM, whether they agree), secrets masked. Raises Refusal."""
+    run = captured_run()
+    if run is None:
+        raise Refusal("No run captures changes any more.", subject=str(stray))
+    key: Sequence[str] = stray.key
+    with sides_of(run, "stray") as sides:
+        source = stray.table_name
+        if stray.direction == "reverse":
+            with FLOWS["reverse"](run, "stray") as flow:
+                source, key = _on_the_other_side(flow, stray)
+        table = directions.siblings(sides.plan, source)[0]
+        found = tenants.row_on_both_sides(sides, table, key)
+    return [(name, legacy, iam, legacy == iam) for name, (legacy, iam) in found.items()]
+
+
+def _run(stray: Stray) -> Run:
     run = captured_run()
     if run is None or stray.state != "open":
         raise Refusal("It was decided already.", subject=str(stray), todo="Reload the page.")
@@ -53,8 +75,6 @@ def _run(stray: Stray):  # type: ignore[no-untyped-def]
 
 @transaction.atomic
 def _record(stray: Stray, state: str, *, by: str, reason: str) -> None:
-    from migration_portal import databases
-
     chain.record(
         f"{'take' if state == 'taken' else 'drop'}_stray", of=stray, by=by, reason=reason,
         data={"table": stray.table_name, "key": stray.key, "state": state, "direction": stray.direction},

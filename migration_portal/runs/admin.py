@@ -91,11 +91,12 @@ class RunAdmin(console.ReadOnlyAdmin):
 
     def start(self, request: HttpRequest) -> HttpResponse:
         dry = request.POST.get("dry_run") == "yes"
+        capture = request.POST.get("capture") == "yes"
         started: list[Run] = []
         answer = console.act(
             request,
             "runs.start_run",
-            lambda: started.append(start.start(by=console.by(request), dry_run=dry)),
+            lambda: started.append(start.start(by=console.by(request), dry_run=dry, capture=capture)),
             back=reverse("admin:runs_run_changelist"),
             done="The dry run has started." if dry else "The run has started.",
         )

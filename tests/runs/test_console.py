@@ -29,7 +29,7 @@ PAGES = (
     "/admin/inventory/inventory/1/change/", "/admin/inventory/inventory/1/download.txt",
     "/admin/inventory/inventory/1/download.json", "/admin/inventory/inventory/compare/?before=1&after=1",
     "/admin/preflight/", "/admin/plan/", "/admin/schema/appliedscript/", "/admin/audit/event/",
-    "/admin/audit/event/1/change/",
+    "/admin/audit/event/1/change/", "/admin/cutover/", "/admin/cutover/live/",
 )  # fmt: skip
 QUARANTINE = ("/admin/runs/quarantinedrow/", "/admin/runs/quarantinedrow/1/change/")
 

@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from flags.models import TenantHome
 from migration_portal.audit import chain
+from migration_portal.cutover import ask, finalize, guard
 from migration_portal.engine.errors import describe
 from migration_portal.inventory import asking
 from migration_portal.inventory.text import as_text
@@ -36,10 +38,20 @@ class Command(BaseCommand):
         back.add_argument("--to", help="keep this script and those before it")
         begin = verbs.add_parser("start", help="start a run")
         begin.add_argument("--dry-run", action="store_true")
+        begin.add_argument("--capture", action="store_true", help="record changes, for cutting tenants over")
         begin.add_argument("--wait", action="store_true", help="until it ends or needs you")
         shown = verbs.add_parser("report", help="print a run's report as JSON")
         shown.add_argument("run", type=int)
         verbs.add_parser("verify_audit", help="verify the audit chain")
+        for name in ("cut_over", "reverse"):
+            moving = verbs.add_parser(name, help="move tenants " + ("to the IAM" if name == "cut_over" else "back"))
+            moving.add_argument("tenants", nargs="+", help="ids, or: all")
+            moving.add_argument("--reason", default="")
+            moving.add_argument("--wave", default="")
+        guarding = verbs.add_parser("guard", help="refuse writes for tenants that live on the other side")
+        guarding.add_argument("switch", choices=["on", "off"])
+        guarding.add_argument("--reason", default="")
+        verbs.add_parser("finalize", help="stop reverse sync, remove capture").add_argument("--reason", required=True)
         for name in VERBS:
             verb = verbs.add_parser(name, help=f"{name} a run")
             verb.add_argument("run", type=int)
@@ -79,7 +91,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Rolled back: {', '.join(names) or 'nothing'}.")
 
     def start(self, by: str, options: dict[str, Any]) -> None:
-        run = start.start(by=by, dry_run=options["dry_run"])
+        run = start.start(by=by, dry_run=options["dry_run"], capture=options["capture"])
         self.stdout.write(f"{run} has started.")
         while options["wait"] and run.state == State.RUNNING:
             time.sleep(0.5)
@@ -90,6 +102,21 @@ class Command(BaseCommand):
             if not result.passed:
                 raise Refusal(f"It is {run.state}; not everything is accounted for.", subject=str(run))
 
+    def cut_over(self, by: str, options: dict[str, Any]) -> None:
+        asked = ask.cut_over(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
+        self.stdout.write(f"{len(asked)} tenants are being moved; the board shows how far they are.")
+
+    def reverse(self, by: str, options: dict[str, Any]) -> None:
+        asked = ask.reverse(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
+        self.stdout.write(f"{len(asked)} tenants are being moved back; the board shows how far they are.")
+
+    def guard(self, by: str, options: dict[str, Any]) -> None:
+        guard.switch(on=options["switch"] == "on", by=by, reason=options["reason"])
+        self.stdout.write(f"The guard is {options['switch']}.")
+
+    def finalize(self, by: str, options: dict[str, Any]) -> None:
+        self.stdout.write(f"Finalized; the ledger is archived in {finalize.finalize(by=by, reason=options['reason'])}.")
+
     def report(self, by: str, options: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(report(_run(options["run"])).as_dict(), indent=2))
 
@@ -99,6 +126,17 @@ class Command(BaseCommand):
         if not verdict.intact:
             raise Refusal(f"The chain is broken at event {verdict.broken_at}: {verdict.why}.", subject="audit log")
         self.stdout.write(f"All {verdict.events:,} events are as they were written.")
+
+
+def _tenants(options: dict[str, Any]) -> list[TenantHome]:
+    ask.know_tenants()
+    if options["tenants"] == ["all"]:
+        return list(TenantHome.objects.all())
+    found = {tenant.pk: tenant for tenant in TenantHome.objects.filter(pk__in=options["tenants"])}
+    for wanted in options["tenants"]:
+        if wanted not in found:
+            raise Refusal("There is no such tenant.", subject=wanted, todo="Give ids as the IAM writes them.")
+    return list(found.values())
 
 
 def _run(pk: int) -> Run:

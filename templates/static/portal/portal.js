@@ -14,3 +14,18 @@ document.addEventListener("submit", (event) => {
     setTimeout(() => (button.disabled = true), 0);
   }
 });
+// One box ticks them all; a dialog's form takes along what is ticked elsewhere.
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset?.ticks;
+  if (!name) return;
+  for (const box of document.querySelectorAll(`input[type=checkbox][name=${name}]`)) box.checked = event.target.checked;
+});
+document.addEventListener("submit", (event) => {
+  const name = event.target.dataset.takes;
+  if (!name) return;
+  for (const box of document.querySelectorAll(`input[type=checkbox][name=${name}]:checked`)) {
+    const copy = document.createElement("input");
+    Object.assign(copy, { type: "hidden", name, value: box.value });
+    event.target.append(copy);
+  }
+});

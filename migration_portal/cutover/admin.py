@@ -1,0 +1,72 @@
+"""Stray writes: rows written on the side that does not own their tenant, decided one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+
+from migration_portal import console, databases
+from migration_portal.cutover import decide
+from migration_portal.cutover.models import Stray
+from migration_portal.engine import ledger
+from migration_portal.plan.errors import Refusal
+
+
+@admin.register(Stray)
+class StrayAdmin(console.ReadOnlyAdmin):
+    list_display = ("__str__", "tenant", "what", "direction", "state_label", "seen_at")
+    list_before_template = "portal/cutover/strays_before.html"
+    list_disable_select_all = True
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Stray]:
+        with databases.iam("strays") as iam:
+            return Stray.objects.all() if ledger.installed(iam) else Stray.objects.none()
+
+    @admin.display(description="State", ordering="state")
+    def state_label(self, stray: Stray) -> str:
+        from django.template.loader import render_to_string
+
+        return render_to_string("portal/parts/state.html", {"state": stray.state})
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [path("<int:pk>/decide/", wrap(self.decide), name="cutover_stray_decide"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Stray writes", **(extra_context or {})})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        console.need(request, "cutover.view_stray")
+        stray = get_object_or_404(Stray, pk=object_id)
+        may = request.user.has_perm("cutover.decide_stray") and stray.state == "open"
+        sides: list[tuple[str, Any, Any, bool]] = []
+        trouble = ""
+        try:
+            sides = decide.on_both_sides(stray)
+        except Refusal as refusal:
+            trouble = str(refusal)
+        return console.page(
+            request, "portal/cutover/stray.html", str(stray), stray=stray, may=may, sides=sides, trouble=trouble
+        )
+
+    def decide(self, request: HttpRequest, pk: int) -> HttpResponse:
+        stray = get_object_or_404(Stray, pk=pk)
+        verb = decide.take if request.POST.get("verb") == "take" else decide.drop
+
+        def do() -> None:
+            if not console.reason(request):
+                raise Refusal(
+                    "Deciding needs a reason.", subject=str(stray), todo="Say why; it goes into the audit log."
+                )
+            verb(stray, by=console.by(request), reason=console.reason(request))
+
+        back = reverse("admin:cutover_stray_change", args=[pk])
+        return console.act(request, "cutover.decide_stray", do, back=back, done="Decided: both sides agree again.")
