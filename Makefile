@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format bench clean
+.PHONY: run serve test check format bench bench-live bench-growth clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -37,6 +37,12 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-growth: $(VENV)/.dev
+	@$(BIN)/python -m bench.growth $(ARGS)
+
+bench-live: $(VENV)/.dev
+	@$(BIN)/python -m bench.live $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.copy $(ARGS)

@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "migration_portal.sample",
     "migration_portal.catchup",
     "migration_portal.cutover",
+    "waffle",
     "flags",
 ]
 MIDDLEWARE = [
@@ -133,6 +134,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 X_FRAME_OPTIONS = "DENY"
+
+# --- feature flags: ours decide (flags/decide.py), waffle's API asks them ------------------
+WAFFLE_FLAG_MODEL = "flags.Flag"
+WAFFLE_CREATE_MISSING_FLAGS = False
 
 # --- Celery -------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

@@ -1,9 +1,17 @@
-"""Which system owns a tenant's writes."""
+"""Which system owns a tenant's writes, and which features are on for whom."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.http import HttpRequest
 from django.utils import timezone
+from waffle.managers import FlagManager
+from waffle.models import AbstractUserFlag
+
+from flags.decide import Subject
 
 
 class TenantHome(models.Model):
@@ -37,3 +45,66 @@ class TenantHome(models.Model):
     def held(self) -> bool:
         """Its writes wait for a moment: it is being moved."""
         return self.held_until is not None and self.held_until > timezone.now()
+
+
+class Flag(AbstractUserFlag):
+    """A feature flag. What counts are the fields below; waffle's own are left at their defaults.
+
+    `targets` and `excluded` hold `user:<id>` and `tenant:<id>`; `kind` says whose id the percentage hashes.
+    """
+
+    class Kind(models.TextChoices):
+        USER = "user", "users"
+        TENANT = "tenant", "tenants"
+
+    superusers = models.BooleanField(default=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.USER)
+    percentage = models.DecimalField(max_digits=6, decimal_places=3, default=0)
+    bucket_group = models.CharField(max_length=100, blank=True)
+    salt = models.CharField(max_length=50, blank=True)
+    killed = models.BooleanField(default=False)
+    fact = models.BooleanField(default=False)
+    met = models.BooleanField(default=False)
+    requires = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="required_by")
+    targets = ArrayField(models.CharField(max_length=80), default=list, blank=True)
+    excluded = ArrayField(models.CharField(max_length=80), default=list, blank=True)
+    waves = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+
+    objects: ClassVar[models.Manager[Flag]] = FlagManager()  # type: ignore[assignment,misc]
+
+    class Meta:
+        ordering = ["name"]
+        default_permissions = ("view",)
+        permissions = [
+            ("narrow_flag", "Can narrow and kill flags"),
+            ("widen_flag", "Can widen and revive flags"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(percentage__gte=0, percentage__lte=100), name="flag_percentage_0_to_100"
+            )
+        ]
+
+    def is_active(self, request: HttpRequest, read_only: bool = False) -> bool:
+        """What waffle's own functions ask: for the subject that the API has put on the request."""
+        from flags.evaluate import is_on
+
+        return is_on(self.name, getattr(request, "flag_subject", Subject()))
+
+
+class FlagChange(models.Model):
+    """What was changed about a flag, by whom and why."""
+
+    flag = models.ForeignKey(Flag, on_delete=models.CASCADE, related_name="changes")
+    at = models.DateTimeField(default=timezone.now)
+    by = models.CharField(max_length=150)
+    reason = models.TextField(blank=True)
+    before = models.JSONField()
+    after = models.JSONField()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.flag} {self.at:%Y-%m-%d %H:%M:%S}"

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from migration_portal.catchup.flows import FLOWS, captured_run
 from migration_portal.catchup.models import LagSample, Stream
-from migration_portal.engine import capture, catchup
+from migration_portal.engine import capture, catchup, rechecking
 from migration_portal.engine.errors import describe
 from migration_portal.plan.errors import Refusal
 from migration_portal.runs.models import Run
@@ -71,6 +71,12 @@ def _turn(stream: Stream, run: Run, seconds: float) -> int:
     with FLOWS[stream.direction](run, "catch-up") as flow:
         if not capture.installed(flow.queue):
             return 0
+        if gone := capture.unwatched(flow.queue, flow.sides.plan):
+            raise Refusal(
+                f"Changes of {', '.join(gone)} are not recorded any more: its triggers are gone or switched off.",
+                subject=f"capture ({stream.direction})",
+                todo="Find out who removed them. What changed since is only found by verifying again.",
+            )  # fmt: skip
         while time.monotonic() < until:
             done = catchup.batch(flow, most=stream.batch_size)
             total, since = total + done.entries, since + done.entries
@@ -81,10 +87,19 @@ def _turn(stream: Stream, run: Run, seconds: float) -> int:
                 since, sampled = 0, time.monotonic()
                 if not Run.objects.filter(pk=run.pk, state=run.state).exists():
                     break  # undone, or a new run: whoever comes next looks again
-            if not done.entries:
+            if not done.entries and not _rechecked(stream, run, flow):
                 time.sleep(0.1)
         _sample(stream, flow, since)
     return total
+
+
+def _rechecked(stream: Stream, run: Run, flow: catchup.Flow) -> int:
+    """While nothing waits to be applied, compare again what was. Returns keys compared."""
+    if stream.direction != Stream.Direction.FORWARD:
+        return 0
+    compared, _ = rechecking.recheck(flow.sides, run.verification)
+    stream.compared += compared
+    return compared
 
 
 def _tuned(size: int, seconds: float) -> int:
@@ -97,6 +112,8 @@ def _sample(stream: Stream, flow: catchup.Flow, applied: int) -> None:
     if lag.entries > settings.CAPTURE_MAX_ENTRIES:
         log.warning("queue_compacted", direction=stream.direction, dropped=capture.compact(flow.queue))
     now = timezone.now()
+    if flow.name == "forward":
+        stream.touched = rechecking.touched(flow.sides)
     stream.entries, stream.retrying, stream.lag_seconds = lag.entries, lag.retrying, lag.seconds
     stream.applied, stream.beat_at, stream.error = stream.applied + applied, now, ""
     stream.save()

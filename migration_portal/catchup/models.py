@@ -25,6 +25,8 @@ class Stream(models.Model):
     retrying = models.PositiveBigIntegerField(default=0)
     lag_seconds = models.FloatField(default=0)
     applied = models.PositiveBigIntegerField(default=0)
+    touched = models.PositiveBigIntegerField(default=0)
+    compared = models.PositiveBigIntegerField(default=0)
     error = models.TextField(blank=True)
 
     class Meta:

@@ -98,6 +98,7 @@ def merge(flow: Flow, keys: dict[str, list[Key]], *, whoever: bool = False, wide
             _remove(work, table)
         if flow.name == "forward":
             _close_quarantine(work)
+            _touch(work)
     return work.merged
 
 
@@ -392,6 +393,15 @@ def empty(flow: Flow, name: str) -> int:
             if flow.name == "forward":
                 ledger.record_commit(sides.iam, sides.run, table.target)
     return removed
+
+
+def _touch(work: _Work) -> None:
+    """Note the keys for continuous verification."""
+    sides = work.flow.sides
+    for name in work.keys:
+        keys = _names(directions.siblings(sides.plan, name)[0])[1]
+        touch = queries("rechecking")["touch"].format(run=Literal(sides.run), source=Literal(name), keys=keys)
+        sides.iam.execute(touch)
 
 
 # --- quarantine ---------------------------------------------------------------------------

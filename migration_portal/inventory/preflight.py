@@ -43,6 +43,7 @@ def preflight() -> dict[str, Any]:
             target = catalog.read(iam, plan.target_schema)
             findings += checks.check(plan, source, target)
             findings += [*_legacy_privileges(legacy, plan, source), *_iam_privileges(iam, plan, target)]
+            findings += _capture(legacy, plan, source)
             findings += _disk(legacy, iam, plan, source)
             if not any(finding.severity == "error" for finding in findings):
                 findings += _reverse(plan, source)
@@ -109,6 +110,26 @@ def _legacy_privileges(legacy: Connection[Any], plan: Plan, source: Catalog) -> 
             yield Finding(
                 "error", name, "The role may not read this legacy table.",
                 f"GRANT SELECT ON {plan.source_schema}.{name} TO the role in LEGACY_DATABASE_URL.",
+            )  # fmt: skip
+
+
+def _capture(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[Finding]:
+    """What capture needs beyond reading: a schema of our own, and triggers. No superuser, no wal_level, no restart."""
+    with legacy.transaction():
+        row = legacy.execute(
+            "SELECT has_database_privilege(current_database(), 'CREATE') OR to_regnamespace('portal_capture') IS NOT NULL"
+        ).fetchone()
+    if not row or not row[0]:
+        yield Finding(
+            "warning", "capture", "The role may not create a schema for captured changes on legacy.",
+            "GRANT CREATE ON DATABASE to the role in LEGACY_DATABASE_URL, or run without capture.",
+        )  # fmt: skip
+    owner = "(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass)"
+    for name in plan.sources:
+        if name in source and not _may(legacy, owner, plan.source_schema, name):
+            yield Finding(
+                "warning", f"capture: {name}", "The role does not own this legacy table, so its changes cannot be captured.",
+                f"GRANT the owner of {plan.source_schema}.{name} to the role in LEGACY_DATABASE_URL, or run without capture.",
             )  # fmt: skip
 
 

@@ -250,6 +250,11 @@ def test_verifying_again_passes_while_tenants_live_on_both_sides(world: World, h
         "INSERT INTO users (id, tenant_id, username, hashed_password) VALUES (gen_random_uuid(), %s, 'eve', 'x')",
         home,
     )
+    iam(
+        world,
+        "INSERT INTO user_roles (user_id, role_id) SELECT id, '00000000-0000-4000-8000-000000000002'"
+        " FROM users WHERE username = 'eve'",
+    )
     both_loops()
     run = Run.objects.get()
     verify(run, by="tester")

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from migration_portal.engine import capture, catchup
-from migration_portal.runs.models import QuarantinedRow, Run
+from migration_portal.catchup.follow import follow
+from migration_portal.catchup.models import Stream
+from migration_portal.engine import capture, catchup, rechecking
+from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.opening import sides_of
 from migration_portal.runs.report import report
 from migration_portal.runs.verify import verify
@@ -209,3 +211,42 @@ def test_compaction_keeps_one_entry_a_key(world: World, home: str) -> None:
         assert capture.compact(sides.queue) == 49
     caught_up(run)
     assert iam(world, "SELECT full_name FROM users") == [("Name 49",)]
+
+
+def test_what_was_applied_is_compared_again_and_a_difference_is_a_finding(world: World, home: str) -> None:
+    good, bad = builders.user(world, home), builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'New'")
+    caught_up(run)
+    with world.iam() as connection:
+        connection.execute("UPDATE users SET full_name = 'Corrupted' WHERE id = %s", [bad])
+    with sides_of(run, "test") as sides:
+        assert rechecking.touched(sides) == 2
+        assert rechecking.recheck(sides, run.verification) == (2, 1)
+        assert rechecking.touched(sides) == 0
+    finding = Finding.objects.get()
+    assert (finding.key, finding.field, finding.legacy_value, finding.iam_value) == (
+        [bad],
+        "full_name",
+        "New",
+        "Corrupted",
+    )
+    assert good != bad
+
+
+def test_a_row_whose_change_still_waits_is_no_finding(world: World, home: str) -> None:
+    user = builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'Once'")
+    caught_up(run)
+    change(world, "UPDATE users SET full_name = 'Twice' WHERE id = %s", user)
+    with sides_of(run, "test") as sides:
+        assert rechecking.recheck(sides, run.verification) == (0, 0)
+        assert rechecking.touched(sides) == 1
+
+
+def test_the_loop_says_so_when_somebody_removes_the_triggers(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    change(world, "DROP TRIGGER portal_capture ON users")
+    follow("forward", seconds=0.2)
+    assert "users are not recorded any more" in Stream.objects.get().error
