@@ -127,7 +127,7 @@ def apply(flow: Flow, entries: Sequence[Entry], *, whoever: bool = False) -> Bat
     keys = _by_table(entries)
     for _ in range(_WIDENINGS):
         try:
-            return _settle(flow, entries, merging.merge(flow, keys, whoever=whoever), keys)
+            return _settle(flow, entries, _merge(flow, keys, whoever=whoever), keys)
         except Widen as wider:
             for table, more in wider.keys.items():
                 keys[table] = list(dict.fromkeys([*keys.get(table, []), *more]))
@@ -137,6 +137,14 @@ def apply(flow: Flow, entries: Sequence[Entry], *, whoever: bool = False) -> Bat
                 raise
             return _halves(flow, entries, str(refusal), whoever=whoever)
     return _settle(flow, entries, merging.merge(flow, keys, whoever=whoever, widen=False), keys)
+
+
+def _merge(flow: Flow, keys: dict[str, list[Key]], *, whoever: bool) -> merging.Merged:
+    """Most batches hold no row that cannot be cast: ask for those only when one fails."""
+    try:
+        return merging.merge(flow, keys, whoever=whoever, guarded=False)
+    except psycopg.errors.DataError:
+        return merging.merge(flow, keys, whoever=whoever)
 
 
 def _by_table(entries: Iterable[Entry]) -> dict[str, list[Key]]:

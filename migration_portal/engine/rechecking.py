@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from migration_portal.engine import capture, tenants, verification
 from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
 
-_MOST = 2000
-
 
 def recheck(sides: Sides, number: int) -> tuple[int, int]:
-    """Compare some touched keys on both sides; `number` is the verification that findings belong to.
+    """Compare the oldest batch of touched keys; `number` is the verification that findings belong to.
 
     Returns (keys compared, rows found different). Keys with a change still waiting stay touched.
     """
     assert sides.queue is not None
-    about = {"run": sides.run, "most": _MOST}
-    chosen: dict[str, list[tuple[str, ...]]] = {}
-    texts: dict[str, dict[tuple[str, ...], str]] = {}
-    for source, key, written in sides.iam.execute(queries("rechecking")["some"], about).fetchall():
-        chosen.setdefault(source, []).append(tuple(key))
-        texts.setdefault(source, {})[tuple(key)] = written
-    compared = different = 0
-    for source, keys in chosen.items():
-        differences = tenants.compare_keys(sides, source, keys)
-        waiting = _waiting(sides, source, keys)
-        if differences and not waiting and capture.lag(sides.queue).entries == 0:
-            # Looked at once more: what was written between the two reads has been captured by now.
-            again = tenants.compare_keys(sides, source, keys)
-            for target, found in again.items():
-                lasting = [difference for difference in found if difference in differences.get(target, [])]
-                if lasting and capture.lag(sides.queue).entries == 0:
-                    verification.record(sides, sides.table(target), number, lasting)
-                    different += len(lasting)
-        elif differences:
-            continue  # in flight: asked again at the next look
-        settled = [key for key in keys if key not in waiting]
-        settled_texts = [written for key, written in texts[source].items() if key in set(settled)]
-        sides.iam.execute(queries("rechecking")["settled"], {"run": sides.run, "source": source, "keys": settled_texts})
-        compared += len(settled)
-    return compared, different
+    row = sides.iam.execute(queries("rechecking")["next"], {"run": sides.run}).fetchone()
+    if row is None:
+        return 0, 0
+    identifier, source, texts = row
+    found = sides.iam.execute(queries("rechecking")["keys"], {"texts": texts}).fetchall()
+    written = {tuple(key): text for (key,), text in zip(found, texts, strict=True)}
+    keys = list(written)
+    differences = tenants.compare_keys(sides, source, keys)
+    different = 0
+    later: list[str] = []
+    if differences:
+        # Read once more after what waits: a change between the two reads has been captured by then.
+        again = tenants.compare_keys(sides, source, keys)
+        waiting = _waiting(sides, source)
+        if waiting or capture.lag(sides.queue).entries:
+            later = [text for key, text in written.items() if key in waiting] or texts
+        else:
+            for target, rows in again.items():
+                lasting = [difference for difference in rows if difference in differences.get(target, [])]
+                verification.record(sides, sides.table(target), number, lasting)
+                different += len(lasting)
+    sides.iam.execute(queries("rechecking")["settled"], {"id": identifier, "later": later})
+    return len(keys) - len(later), different
 
 
 def touched(sides: Sides) -> int:
@@ -50,7 +44,7 @@ def touched(sides: Sides) -> int:
     return int(row[0]) if row else 0
 
 
-def _waiting(sides: Sides, source: str, keys: Sequence[tuple[str, ...]]) -> set[tuple[str, ...]]:
+def _waiting(sides: Sides, source: str) -> set[tuple[str, ...]]:
     assert sides.queue is not None
     found = sides.queue.execute("SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %s", [source])
-    return {tuple(row[0]) for row in found if row[0]} & set(keys)
+    return {tuple(row[0]) for row in found if row[0]}

@@ -13,6 +13,9 @@ CREATE TEMP TABLE IF NOT EXISTS {keys} ({columns}, portal_source_key text[]) ON 
 -- What the key of a row would be in the target, for rows that may be gone.
 SELECT {owner}, {key} FROM unnest({values}) AS keys({names}), LATERAL (SELECT {typed}) AS {alias} WHERE NOT {rejected}
 
+-- name: new_values
+SELECT EXISTS (SELECT FROM {stage} AS s WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {same_key} AND {same}))
+
 -- name: twice
 -- Rows of the batch that want the same unique value: the first by key may have it.
 DELETE FROM {stage} AS s WHERE s.ctid IN (

@@ -148,13 +148,13 @@ CREATE TABLE IF NOT EXISTS portal_ledger.left_in_place (
     PRIMARY KEY (run, table_name, key)
 );
 
--- Keys that catch-up has written since they were last compared.
+-- Keys that catch-up has written since they were last compared, a batch a row; each key is the text of its array.
 CREATE TABLE IF NOT EXISTS portal_ledger.touched (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run uuid NOT NULL,
     source_table text NOT NULL,
-    key text[] NOT NULL,
-    touched_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (run, source_table, key)
+    keys text[] NOT NULL,
+    touched_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- Rows written on the side that does not own their tenant: listed one by one, decided by a person.

@@ -1,12 +1,20 @@
--- name: some
-SELECT source_table, key, key::text FROM portal_ledger.touched WHERE run = %(run)s ORDER BY touched_at LIMIT %(most)s
+-- name: next
+-- The oldest batch of touched keys.
+SELECT t.id, t.source_table, ARRAY(SELECT k FROM unnest(t.keys) AS k) AS texts
+FROM portal_ledger.touched AS t WHERE run = %(run)s ORDER BY id LIMIT 1
+
+-- name: keys
+SELECT k::text[] FROM unnest(%(texts)s::text[]) AS k
 
 -- name: settled
-DELETE FROM portal_ledger.touched WHERE run = %(run)s AND source_table = %(source)s AND key::text = ANY(%(keys)s)
+-- What still waits to be applied is asked about later; the rest is done.
+WITH gone AS (DELETE FROM portal_ledger.touched WHERE id = %(id)s RETURNING run, source_table)
+INSERT INTO portal_ledger.touched (run, source_table, keys)
+SELECT run, source_table, %(later)s::text[] FROM gone WHERE cardinality(%(later)s::text[]) > 0
 
 -- name: count
-SELECT count(*) FROM portal_ledger.touched WHERE run = %(run)s
+SELECT coalesce(sum(cardinality(keys)), 0)::bigint FROM portal_ledger.touched WHERE run = %(run)s
 
 -- name: touch
-INSERT INTO portal_ledger.touched (run, source_table, key)
-SELECT {run}, {source}, portal_source_key FROM {keys} ON CONFLICT (run, source_table, key) DO NOTHING
+INSERT INTO portal_ledger.touched (run, source_table, keys)
+SELECT {run}, {source}, array_agg(portal_source_key::text) FROM {keys} HAVING count(*) > 0
