@@ -160,6 +160,7 @@ CELERY_BEAT_SCHEDULE = {
     "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 4}},
     "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": 4, "queue": "follow"}},
     "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": 10, "queue": "follow"}},
+    "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": 10}},
     "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
@@ -248,6 +249,7 @@ UNFOLD: dict[str, Any] = {
                     _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
                     _link("Runs", "moving", "admin:runs_run_changelist", "runs.view_run"),
                     _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
+                    _link("Features", "toggle_on", "features", "flags.view_flag"),
                     _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
                     _link(
                         "Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"

@@ -16,7 +16,7 @@ Kind = Literal["user", "tenant"]
 
 def bucket(name: str, salt: str, kind: Kind, id: str) -> int:
     """0 … 99,999 for a subject; `name` is the flag's, or its group's where several flags shall cover the same subjects."""
-    digest = hashlib.sha256(f"{name}.{salt}.{kind}:{id}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{prefix(name, salt, kind)}{id}".encode()).hexdigest()
     return (int(digest[:8], 16) * BUCKETS) >> 32
 
 
@@ -25,12 +25,6 @@ def covered(bucket: int, percentage: Decimal) -> bool:
     return bucket < percentage * (BUCKETS // 100)
 
 
-SQL_BUCKET = (
-    "((('x' || substr(encode(sha256(convert_to(%(prefix)s || {id}, 'UTF8')), 'hex'), 1, 8))::bit(32)::bigint"
-    " * 100000) >> 32)"
-)
-"""The same as SQL over a column `{id}`; `prefix` is `f"{name}.{salt}.{kind}:"`."""
-
-
 def prefix(name: str, salt: str, kind: Kind) -> str:
+    """What is hashed before the id."""
     return f"{name}.{salt}.{kind}:"

@@ -29,3 +29,12 @@ document.addEventListener("submit", (event) => {
     event.target.append(copy);
   }
 });
+document.addEventListener("submit", (event) => {
+  const from = document.getElementById(event.target.dataset.copies);
+  if (!from) return;
+  for (const [name, value] of new FormData(from)) {
+    const copy = document.createElement("input");
+    Object.assign(copy, { type: "hidden", name, value });
+    event.target.append(copy);
+  }
+});

@@ -1,0 +1,95 @@
+"""Switching features from the console: the change, its permission by what it does, and the audit event, together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db import transaction
+from psycopg.sql import SQL
+
+from flags import change as changing
+from flags.decide import Definition
+from flags.evaluate import definition, definitions
+from flags.models import Flag, TenantHome
+from flags.sql import condition
+from migration_portal import databases
+from migration_portal.audit import chain
+from migration_portal.plan.errors import Refusal
+from migration_portal.runs.models import Finding, Run
+from migration_portal.runs.states import State
+
+FACT = "database_migration_complete"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many a flag is on for: users and tenants of the IAM, and some of those that a change adds."""
+
+    users: int
+    tenants: int
+    all_users: int
+    all_tenants: int
+
+
+def needed(flag: Flag, values: dict[str, Any]) -> str:
+    """The permission a change needs: whoever may kill a feature may not for that reason turn it on."""
+    return "flags.widen_flag" if changing.widens(flag, **values) else "flags.narrow_flag"
+
+
+@transaction.atomic
+def switch(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None = None, **values: Any) -> None:
+    """Change the flag and record it. Raises Refusal; then nothing has changed."""
+    try:
+        made = changing.change(flag, by=by, reason=reason, requires=requires, **values)
+    except changing.Refused as refused:
+        raise Refusal(str(refused), subject=flag.name) from None
+    data = {"from": made.before, "to": made.after}
+    chain.record("kill_flag" if values.get("killed") else "change_flag", of=flag, by=by, reason=reason, data=data)
+
+
+def parse(post: Any) -> dict[str, Any]:
+    """The values of the console's form. Raises Refusal."""
+    try:
+        percentage = Decimal(post.get("percentage", "0") or "0")
+    except InvalidOperation:
+        raise Refusal(f"{post.get('percentage')} is not a percentage.", todo="Use 0 to 100.") from None
+    return {
+        "percentage": percentage,
+        "kind": "tenant" if post.get("kind") == "tenant" else "user",
+        **{name: post.get(name, "").split() for name in ("targets", "excluded")},
+        "waves": [wave.strip() for wave in post.get("waves", "").splitlines() if wave.strip()],
+    }
+
+
+def reach(flag: Flag, **values: Any) -> Reach:
+    """Count whom the flag is on for, as it stands or as it would be with these values. Raises DatabaseUnreachable."""
+    known: dict[str, Definition] = dict(definitions(fresh=True))
+    wanted = {
+        "percentage": values.get("percentage", flag.percentage), "kind": values.get("kind", flag.kind),
+        **{n: frozenset(values.get(n, getattr(flag, n))) for n in ("targets", "excluded", "waves")},
+    }  # fmt: skip
+    known[flag.name] = replace(definition(flag), **wanted)
+    waves: dict[str, list[str]] = {}
+    for tenant, wave in TenantHome.objects.exclude(wave="").values_list("tenant", "wave"):
+        waves.setdefault(wave, []).append(tenant)
+    with databases.iam("features") as iam:
+        users = condition(known, flag.name, waves, user="id", tenant="tenant_id")
+        tenants = condition(known, flag.name, waves, user=None, tenant="id")
+        count = SQL("SELECT count(*) FILTER (WHERE {}), count(*) FROM {}")
+        found = iam.execute(count.format(users, SQL("users"))).fetchone()
+        others = iam.execute(count.format(tenants, SQL("tenants"))).fetchone()
+    assert found is not None and others is not None
+    return Reach(found[0], others[0], found[1], others[1])
+
+
+def derive() -> bool:
+    """Whether the database migration is complete: the latest run completed, and its last verification found nothing."""
+    run = Run.objects.filter(dry_run=False).first()
+    met = run is not None and run.state == State.COMPLETED
+    if met and run is not None:
+        met = not Finding.objects.filter(run=run.key, verification=run.verification).exists()
+    changing.learn(FACT, met=met)
+    return met

@@ -1,0 +1,10 @@
+"""Celery's shell: facts follow from the migration."""
+
+from celery import shared_task
+
+from migration_portal.features import switch
+
+
+@shared_task(name="features.derive")
+def derive() -> None:
+    switch.derive()
