@@ -9,6 +9,7 @@ from typing import Any
 
 import environ
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from config import embedded
@@ -57,6 +58,17 @@ CUTOVER_HOLD_SECONDS = env.float("CUTOVER_HOLD_SECONDS", default=5.0)
 CUTOVER_DRAIN_SECONDS = env.float("CUTOVER_DRAIN_SECONDS", default=30.0)
 CUTOVER_MAX_LAG_SECONDS = env.float("CUTOVER_MAX_LAG_SECONDS", default=30.0)
 
+# --- the legacy endpoints -----------------------------------------------------------------
+LEGACY_CONTRACT = env.str("LEGACY_CONTRACT", default="documented")
+if LEGACY_CONTRACT not in ("documented", "observed"):
+    raise ImproperlyConfigured(f"LEGACY_CONTRACT is {LEGACY_CONTRACT}; it must be documented or observed.")
+LEGACY_UPSTREAM_URL = env("LEGACY_UPSTREAM_URL", default="")
+LEGACY_UPSTREAM_SECONDS = env.float("LEGACY_UPSTREAM_SECONDS", default=10.0)
+LEGACY_SERVED_BY = env("LEGACY_SERVED_BY", default="")
+LEGACY_CALLS_A_MINUTE = env.int("LEGACY_CALLS_A_MINUTE", default=5)
+# The secret that the legacy system signs its tokens with: they go on working after a tenant was cut over.
+LEGACY_JWT_SECRET = env("LEGACY_JWT_SECRET", default="") or SECRET_KEY
+
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -79,6 +91,8 @@ INSTALLED_APPS = [
     "migration_portal.cutover",
     "waffle",
     "flags",
+    "iam",
+    "legacy_compat",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

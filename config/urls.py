@@ -17,6 +17,7 @@ urlpatterns = [
     path("admin/features/", include(features.urls(admin.site.admin_view))),
     path("admin/cutover/", include(board.urls(admin.site.admin_view))),
     path("admin/", admin.site.urls),
+    path("api/", include("legacy_compat.urls")),
     path("health/live", live),
     path("health/ready", ready),
     path("", RedirectView.as_view(pattern_name="admin:index")),

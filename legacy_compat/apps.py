@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class LegacyCompatConfig(AppConfig):
+    name = "legacy_compat"
+    verbose_name = "Legacy endpoints"

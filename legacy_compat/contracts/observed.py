@@ -1,0 +1,142 @@
+"""The profile of the released service, as recorded by calling it. Pure: IAM data in, answers out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from iam.models import License, Tenant, User
+from iam.tokens import Pair
+from legacy_compat.contracts.shapes import Answer, moment, text
+
+WRONG = Answer(401, {"detail": "Incorrect username or password"}, {"WWW-Authenticate": "Bearer"})
+NOT_AUTHENTICATED = Answer(401, {"detail": "Not authenticated"}, {"WWW-Authenticate": "Bearer"})
+BAD_TOKEN = Answer(401, {"detail": "Could not validate credentials"}, {"WWW-Authenticate": "Bearer"})
+BAD_REFRESH = Answer(401, {"detail": "Invalid refresh token"})
+INACTIVE = Answer(400, {"detail": "Inactive user"})
+FORBIDDEN = Answer(403, {"detail": "Not enough permissions"})
+NOT_FOUND = Answer(404, {"detail": "Not Found"})
+NO_USER = Answer(404, {"detail": "User not found"})
+NO_TENANT = Answer(404, {"detail": "Tenant not found"})
+NO_LICENCE = Answer(404, {"detail": "License not found"})
+LOGGED_OUT = Answer(200, {"message": "Successfully logged out"})
+CHANGED = Answer(200, {"message": "Password changed successfully"})
+WRONG_CURRENT = Answer(400, {"detail": "Current password is incorrect"})
+BAD_CREDENTIALS = Answer(400, {"detail": "Invalid credentials format"})
+USERS_SIZE, ESCAPES = 100, True
+
+
+def credentials(content_type: str, form: Mapping[str, str]) -> tuple[str, str, str] | Answer:
+    """(user name or e-mail, password, tenant) out of a login request."""
+    fields = ("credentials", "tenant_id")
+    if not content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        return missing(*fields)
+    if absent := [name for name in fields if name not in form]:
+        return missing(*absent)
+    try:
+        user, separator, password = base64.b64decode(form["credentials"], validate=True).decode("ascii").partition(":")
+    except (binascii.Error, ValueError):
+        return BAD_CREDENTIALS
+    return (user, password, form["tenant_id"]) if separator else BAD_CREDENTIALS
+
+
+def missing(*names: str) -> Answer:
+    """422 with one entry for each missing field, in the order given."""
+    return Answer(
+        422,
+        {"detail": [{"type": "missing", "loc": ["body", n], "msg": "Field required", "input": None} for n in names]},
+    )
+
+
+def not_a_number(name: str, value: str) -> Answer:
+    entry = {
+        "type": "int_parsing", "loc": ["query", name],
+        "msg": "Input should be a valid integer, unable to parse string as an integer", "input": value,
+    }  # fmt: skip
+    return Answer(422, {"detail": [entry]})
+
+
+def too_large(name: str, value: str, most: int) -> Answer:
+    entry = {
+        "type": "less_than_equal", "loc": ["query", name], "msg": f"Input should be less than or equal to {most}",
+        "input": value, "ctx": {"le": most},
+    }  # fmt: skip
+    return Answer(422, {"detail": [entry]})
+
+
+def too_small(name: str, value: str, least: int) -> Answer:
+    entry = {
+        "type": "greater_than_equal", "loc": ["query", name], "msg": f"Input should be greater than or equal to {least}",
+        "input": value, "ctx": {"ge": least},
+    }  # fmt: skip
+    return Answer(422, {"detail": [entry]})
+
+
+def tokens(pair: Pair, user: User | None) -> Answer:
+    """A login's or a refresh's answer; the released service never says who it was."""
+    return Answer(
+        200,
+        {
+            "access_token": pair.access, "refresh_token": pair.refresh, "token_type": "bearer", "expires_in": None,
+            "scope": None, "id_token": None,
+        },
+    )  # fmt: skip
+
+
+def user(found: User) -> dict[str, Any]:
+    return {
+        "tenant_id": str(found.tenant_id), "email": found.email, "username": found.username,
+        "full_name": found.full_name, "is_active": found.is_active, "is_superuser": found.is_superuser,
+        "is_verified": found.is_verified, "oauth_provider": None, "oauth_id": None, "sso_provider": None, "sso_id": None,
+        "avatar_url": found.avatar_url, "bio": found.bio, "phone_number": found.phone_number, "id": str(found.pk),
+        "created_at": moment(found.created_at), "updated_at": moment(found.updated_at),
+        "last_login": moment(found.last_login),
+    }  # fmt: skip
+
+
+def users(found: list[User], total: int, page: int, size: int) -> Answer:
+    return Answer(200, [user(one) for one in found])
+
+
+def tenant(found: Tenant) -> dict[str, Any]:
+    return {
+        "id": str(found.pk), "name": found.name, "slug": found.slug, "is_active": found.is_active,
+        "max_licenses": found.max_licenses, "created_at": moment(found.created_at),
+    }  # fmt: skip
+
+
+def tenants(found: list[Tenant], total: int, page: int, size: int) -> Answer:
+    pages = -(-total // size)
+    items = [tenant(one) for one in found]
+    return Answer(200, {"items": items, "total": total, "page": page, "size": size, "pages": pages})
+
+
+def licence(found: License) -> dict[str, Any]:
+    return {
+        "id": str(found.pk), "license_key": found.license_key, "tenant_id": text(found.tenant_id),
+        "template_id": found.template_id, "linked_subscription": found.linked_subscription,
+        "issued_at": moment(found.issued_at), "validity_days": found.validity_days,
+        "expires_at": moment(expiry(found)), "payload": found.payload,
+    }  # fmt: skip
+
+
+def expiry(found: License) -> datetime | None:
+    """Judged by its own issue date and validity: the released service failed on a licence without a subscription."""
+    if found.issued_at is None or found.validity_days is None:
+        return None
+    return found.issued_at + timedelta(days=found.validity_days)
+
+
+def validation(found: License | None, now: datetime) -> Answer:
+    if found is None:
+        return NO_LICENCE
+    ends = expiry(found)
+    if ends is not None and ends <= now:
+        details = f"Expired on {ends.astimezone(UTC):%Y-%m-%d}"
+        return Answer(200, {"valid": False, "error": "License has expired", "details": details})
+    if found.tenant is not None and not found.tenant.is_active:
+        return Answer(200, {"valid": False, "error": "License is inactive", "details": "Tenant is inactive"})
+    return Answer(200, {"valid": True, "license": licence(found), "message": "License is valid and active"})

@@ -1,0 +1,65 @@
+"""A tenant at home in the IAM with a user, and a client of the legacy endpoints."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import bcrypt
+import pytest
+from django.test import Client
+
+from flags.models import TenantHome
+from iam.models import License, Tenant, User
+from legacy_compat import proxy
+from tests.stack import World
+
+PASSWORD = "correct horse"
+QUICK_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+
+
+@dataclass
+class Old:
+    """An old client, and whom it may sign in as."""
+
+    client: Client
+    tenant: Tenant
+    user: User
+
+    def login(self, **fields: Any) -> Any:
+        data = {"username": self.user.username, "password": PASSWORD} | fields
+        return self.client.post("/api/auth/login", data)
+
+    def get(self, path: str, token: str = "", **query: Any) -> Any:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.client.get(path, query, headers=headers)
+
+    def post(self, path: str, token: str = "", **data: Any) -> Any:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.client.post(path, data, headers=headers)
+
+
+def make_tenant(home: str = "iam", **values: Any) -> Tenant:
+    tenant = Tenant.objects.create(**({"name": "Acme", "slug": uuid.uuid4().hex, "is_active": True} | values))
+    TenantHome.objects.create(tenant=str(tenant.pk), legacy_tenant=str(tenant.pk), home=home)
+    return tenant
+
+
+def make_user(tenant: Tenant, **values: Any) -> User:
+    name = uuid.uuid4().hex[:10]
+    row = {"username": name, "email": f"{name}@example.org", "full_name": "O'Brien", "hashed_password": QUICK_HASH}
+    return User.objects.create(tenant=tenant, **(row | values))
+
+
+def make_licence(tenant: Tenant, **values: Any) -> License:
+    return License.objects.create(tenant=tenant, **({"license_key": uuid.uuid4().hex} | values))
+
+
+@pytest.fixture
+def old(world: World, settings: Any) -> Old:
+    settings.LEGACY_CALLS_A_MINUTE = 0
+    settings.LEGACY_JWT_SECRET = "a secret that both systems know, long enough for HS256"
+    proxy._succeeded()
+    tenant = make_tenant()
+    return Old(Client(), tenant, make_user(tenant, is_superuser=True))
