@@ -12,8 +12,9 @@ from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import FLOWS, captured_run
 from migration_portal.cutover.models import Stray
-from migration_portal.engine import catchup, merging, tenants
+from migration_portal.engine import catchup, tenants
 from migration_portal.engine.catchup import Entry, Flow
+from migration_portal.engine.merge_work import pseudo
 from migration_portal.plan import directions
 from migration_portal.plan.errors import Refusal
 from migration_portal.runs.models import Run
@@ -44,7 +45,7 @@ def drop(stray: Stray, *, by: str, reason: str) -> None:
 def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:
     table = directions.siblings(flow.sides.plan, stray.table_name)[0]
     with flow.sides.legacy.transaction():
-        row = flow.sides.legacy.execute(merging.pseudo(flow.sides, table, [tuple(stray.key)])).fetchone()
+        row = flow.sides.legacy.execute(pseudo(flow.sides, table, [tuple(stray.key)])).fetchone()
     if row is None:
         raise Refusal("Its key has no counterpart.", subject=str(stray), todo="Remove the row by hand.")
     return table.target, tuple(map(str, row[:-1]))

@@ -28,6 +28,7 @@ from migration_portal.cutover.models import Cutover
 from migration_portal.engine import capture, catchup, merging, tenants
 from migration_portal.engine.catchup import Flow
 from migration_portal.engine.errors import describe, passing
+from migration_portal.engine.merge_work import pseudo
 from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
 from migration_portal.engine.verification import Difference
@@ -137,7 +138,7 @@ class _Move:
             return source, keys
         table = directions.siblings(self.flow.sides.plan, source)[0]
         with self.flow.sides.legacy.transaction():
-            found = self.flow.sides.legacy.execute(merging.pseudo(self.flow.sides, table, keys)).fetchall()
+            found = self.flow.sides.legacy.execute(pseudo(self.flow.sides, table, keys)).fetchall()
         return table.target, [tuple(map(str, row[:-1])) for row in found]
 
     def _refuse(self, differences: dict[str, list[Difference]]) -> None:

@@ -20,7 +20,8 @@ from psycopg.sql import Literal as SqlLiteral
 
 from migration_portal.engine import merging, quarantine, staging
 from migration_portal.engine.errors import blames_a_row, describe
-from migration_portal.engine.merging import Key, Widen
+from migration_portal.engine.merge_uniques import Widen
+from migration_portal.engine.merge_work import Key, Merged
 from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
 from migration_portal.plan import compile, directions
@@ -139,7 +140,7 @@ def apply(flow: Flow, entries: Sequence[Entry], *, whoever: bool = False) -> Bat
     return _settle(flow, entries, merging.merge(flow, keys, whoever=whoever, widen=False), keys)
 
 
-def _merge(flow: Flow, keys: dict[str, list[Key]], *, whoever: bool) -> merging.Merged:
+def _merge(flow: Flow, keys: dict[str, list[Key]], *, whoever: bool) -> Merged:
     """Most batches hold no row that cannot be cast: ask for those only when one fails."""
     try:
         return merging.merge(flow, keys, whoever=whoever, guarded=False)
@@ -160,7 +161,7 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, whoever: bool) ->
     if len(keys) == 1:
         table, key = keys[0]
         first = directions.siblings(flow.sides.plan, table)[0].target
-        merged = merging.Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
+        merged = Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
         return _settle(flow, entries, merged, {table: [key]})
     first_half = set(keys[: len(keys) // 2])
     done = Batch()
@@ -170,7 +171,7 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, whoever: bool) ->
     return done
 
 
-def _settle(flow: Flow, entries: Sequence[Entry], merged: merging.Merged, keys: dict[str, list[Key]]) -> Batch:
+def _settle(flow: Flow, entries: Sequence[Entry], merged: Merged, keys: dict[str, list[Key]]) -> Batch:
     """The target has committed: entries that agree leave the queue, those that collided wait for their turn."""
     collided = [e for e in entries if tuple(e.key or ()) in merged.collided.get(e.table_name, {})]
     late = {e.id for e in collided if e.id and e.attempts + 1 >= MOST_ATTEMPTS and flow.name == "forward"}

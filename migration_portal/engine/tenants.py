@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import merging
+from migration_portal.engine.merge_work import pseudo
 from migration_portal.engine.sides import Sides
 from migration_portal.engine.source import by_source_key
 from migration_portal.engine.verification import Difference, differing_fields, select_rows
@@ -41,7 +41,7 @@ def compare_keys(sides: Sides, source: str, keys: Sequence[tuple[str, ...]]) -> 
         if not keys or len(owner) < len(sides.info(table).primary_key):
             continue
         with sides.legacy.transaction():
-            targets = [row[:-1] for row in sides.legacy.execute(merging.pseudo(sides, table, keys))]
+            targets = [row[:-1] for row in sides.legacy.execute(pseudo(sides, table, keys))]
         parts = [
             SQL("{} = ANY({}::{}[])").format(
                 Identifier(name), Literal([str(row[n]) for row in targets]),
@@ -58,7 +58,7 @@ def row_on_both_sides(sides: Sides, table: Table, key: Sequence[str]) -> dict[st
     """Each compared column of one row, as (legacy, IAM) text, secrets masked; absent rows are all None."""
     legacy = _fields(sides, table, "legacy", by_source_key(table, [key]))
     with sides.legacy.transaction():
-        target = [tuple(map(str, row[:-1])) for row in sides.legacy.execute(merging.pseudo(sides, table, [tuple(key)]))]
+        target = [tuple(map(str, row[:-1])) for row in sides.legacy.execute(pseudo(sides, table, [tuple(key)]))]
     owner = [column.name for column in directions.owner(table, sides.source, sides.target)]
     where = SQL(" AND ").join(
         SQL("{}::text = {}").format(Identifier(name), Literal(target[0][n] if target else None))

@@ -23,9 +23,10 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier
 from psycopg.sql import Literal as Value
 
-from migration_portal.engine import capture, ledger, merging, quarantine
+from migration_portal.engine import capture, ledger, quarantine
 from migration_portal.engine.boundaries import block_pieces
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
+from migration_portal.engine.merge_work import pseudo
 from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
 from migration_portal.engine.source import keys_in
@@ -208,11 +209,7 @@ def _pending(sides: Sides, table: Table) -> set[tuple[str, ...]]:
         "SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %s AND key IS NOT NULL", [table.source]
     )
     keys = [tuple(row[0]) for row in found]
-    return (
-        {tuple(map(str, row[:-1])) for row in sides.legacy.execute(merging.pseudo(sides, table, keys))}
-        if keys
-        else set()
-    )
+    return {tuple(map(str, row[:-1])) for row in sides.legacy.execute(pseudo(sides, table, keys))} if keys else set()
 
 
 def record(sides: Sides, table: Table, verification: int, differences: Sequence[Difference]) -> None:

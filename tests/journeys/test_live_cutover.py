@@ -9,6 +9,7 @@ import signal
 import time
 
 import pytest
+from django.db import connections
 
 from bench.traffic import Traffic
 from flags.models import TenantHome
@@ -47,6 +48,7 @@ def cut_every_connection(world: World) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (%s, %s) AND pid <> pg_backend_pid()",
             [f"{world.name}_legacy", f"{world.name}_iam"],
         )
+    connections["iam"].close()  # this process's own
 
 
 def wait_for_moves(world: World, chance: random.Random, *, kills: int) -> None:

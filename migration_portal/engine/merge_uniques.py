@@ -1,0 +1,73 @@
+"""Unique values in a transaction of catch-up: rows that swap theirs, and rows that hold what others want."""
+
+from __future__ import annotations
+
+from psycopg.sql import SQL, Composable, Identifier
+
+from migration_portal.engine import source
+from migration_portal.engine.merge_work import Key, Work, key_of, listed, names_of, owned_by, query
+from migration_portal.plan import compile
+from migration_portal.plan.model import Table
+
+
+class Widen(Exception):
+    """The batch needs these source keys, too."""
+
+    def __init__(self, keys: dict[str, list[Key]]) -> None:
+        self.keys = keys
+
+
+def wants_new_values(work: Work, table: Table, columns: tuple[str, ...]) -> bool:
+    """Whether a staged row is new or changes these columns: only then can it collide."""
+    sides = work.flow.sides
+    key = key_of(work, table)
+    row = sides.iam.execute(
+        query(
+            "new_values", stage=names_of(table)[0], target=sides.target_table(table.target),
+            same_key=compile.same(key, key, "t", "s"), same=compile.same(columns, columns, "t", "s"),
+        )
+    ).fetchone()  # fmt: skip
+    return bool(row and row[0])
+
+
+def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
+    """See to it that the staged rows can have their unique values."""
+    sides = work.flow.sides
+    stage, keys = names_of(table)
+    key = key_of(work, table)
+    parts: dict[str, Composable] = {
+        "stage": stage, "keys": keys, "target": sides.target_table(table.target), "columns": listed(columns),
+        "set": SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(c)) for c in columns),
+        "same": compile.same(columns, columns, "t", "s"), "same_key": compile.same(key, key, "t", "s"),
+        "owned": owned_by(work, table),
+    }  # fmt: skip
+    reason = f"duplicate_{'_'.join(columns)}"
+    found = sides.iam.execute(query("twice", **parts)).fetchall()
+    work.collide(table, [row[0] for row in found], reason, name)
+    aliased = SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in key))
+    holders = [row[0] for row in sides.iam.execute(query("holders", key=aliased, **parts)).fetchall()]
+    if holders and work.widen:
+        known = source.by_target_key(sides, table, holders)
+        new = [tuple(own) for own, _, _ in known if tuple(own) not in set(work.keys[table.source])]
+        if new:
+            raise Widen({table.source: new})
+    parked = _parked(work, table, columns)
+    if parked is not None:
+        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({}))").format(parts["owned"], work.spare(table))
+        sides.iam.execute(
+            query("park", **(parts | {"column": parked[0], "parked": parked[1], "owned": owned}))
+        )  # fmt: skip
+    found = sides.iam.execute(query("taken", **parts)).fetchall()
+    work.collide(table, [row[0] for row in found], reason, name)
+
+
+def _parked(work: Work, table: Table, columns: tuple[str, ...]) -> tuple[Composable, Composable] | None:
+    """A column to let go of, and what to put there for a moment; None where nothing fits."""
+    infos = work.flow.sides.info(table).columns
+    for name in columns:
+        if not infos[name].not_null:
+            return Identifier(name), SQL("NULL")
+    for name in columns:
+        if infos[name].type in ("text", "character varying") and name not in key_of(work, table):
+            return Identifier(name), SQL("gen_random_uuid()::text")
+    return None
