@@ -30,6 +30,9 @@ class TenantHome(models.Model):
     changed_at = models.DateTimeField(null=True, blank=True)
     changed_by = models.CharField(max_length=150, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
+    left_legacy_at = models.PositiveBigIntegerField(default=0)
+    """The last entry of legacy's capture queue when the tenant left legacy: what is captured later is a stray write."""
+    left_iam_at = models.PositiveBigIntegerField(default=0)
     final = models.BooleanField(default=False)
 
     class Meta:

@@ -29,7 +29,7 @@ def forward(run: Run, purpose: str) -> Iterator[Flow]:
     """Legacy to IAM: every tenant that is not at home in the IAM. Raises DatabaseUnreachable."""
     with sides_of(run, purpose) as sides:
         assert sides.queue is not None
-        yield Flow("forward", sides, sides.queue, sides.iam, homes=homes.in_iam)
+        yield Flow("forward", sides, sides.queue, sides.iam, homes=homes.in_iam, left=homes.left_legacy)
 
 
 @contextmanager
@@ -43,7 +43,15 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
             there, legacy=source, iam=target, plan=plan, source=there.target, target=there.source,
             schema=plan.target_schema,
         )  # fmt: skip
-        yield Flow("reverse", sides, queue=there.iam, ledger=there.iam, homes=homes.in_iam, by_default=False)
+        yield Flow(
+            "reverse",
+            sides,
+            queue=there.iam,
+            ledger=there.iam,
+            homes=homes.in_iam,
+            by_default=False,
+            left=homes.left_iam,
+        )
 
 
 FLOWS = {"forward": forward, "reverse": reverse}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from celery import current_app
-from django.db import connection, transaction
+from django.db import transaction
 from psycopg.rows import dict_row
 
 from flags.models import TenantHome
@@ -14,9 +14,9 @@ from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover.models import Cutover
 from migration_portal.cutover.move import move
+from migration_portal.cutover.mover import only_mover
 from migration_portal.plan.errors import Refusal
 
-_LOCK = 0x516B_0001
 _WAITING = (Cutover.State.ASKED, Cutover.State.PREPARING, Cutover.State.HOLDING)
 
 
@@ -53,18 +53,14 @@ def _ask(tenants: Sequence[TenantHome], home: TenantHome.Home, *, by: str, reaso
 
 def work() -> int:
     """Make the moves that were asked for, one worker at a time. Returns how many were made or aborted."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
-        if not cursor.fetchone()[0]:
-            return 0
-        count = 0
-        try:
-            # One that a dead worker left behind is made again: until the flip nothing had changed.
-            while cutover := Cutover.objects.filter(state__in=_WAITING).select_related("tenant").order_by("id").first():
-                move(cutover)
-                count += 1
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+    count = 0
+    with only_mover() as alone:
+        # One that a dead worker left behind is made again: until the flip nothing had changed.
+        while alone and (
+            cutover := Cutover.objects.filter(state__in=_WAITING).select_related("tenant").order_by("id").first()
+        ):
+            move(cutover)
+            count += 1
     return count
 
 

@@ -10,6 +10,7 @@ from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, start_reverse
+from migration_portal.cutover.mover import only_mover
 from migration_portal.engine import capture
 from migration_portal.plan import directions
 from migration_portal.plan.errors import Refusal
@@ -44,13 +45,15 @@ def switch(*, on: bool, by: str, reason: str = "") -> None:
     run = captured_run()
     if run is None:
         raise Refusal("No run captures changes.", subject="guard", todo="Start a run with capture.")
-    with sides_of(run, "guard") as sides, transaction.atomic():
+    with only_mover() as alone, sides_of(run, "guard") as sides, transaction.atomic():
+        if not alone:
+            raise Refusal("Tenants are being moved.", subject="guard", todo="Wait for the moves to end.")
         chain.record("guard", of=run, run=run.pk, by=by, reason=reason, data={"guard": on})
         plan = directions.backward(sides.plan, sides.source, sides.target)
         assert sides.queue is not None
         if on:
             start_reverse(sides)
-            agree()
+            _agree()
             capture.install_guard(sides.queue, sides.plan, sides.source, by_default=True)
             capture.install_guard(sides.iam, plan, sides.target, by_default=False)
         else:
@@ -59,7 +62,15 @@ def switch(*, on: bool, by: str, reason: str = "") -> None:
 
 
 def agree() -> int:
-    """Make both guards agree with the homes, as after a crash between the flip and its second half. Returns corrections."""
+    """Make both guards agree with the homes, as after a crash between the flip and its second half. Returns corrections.
+
+    Not while tenants are being moved: a move closes the old side before it changes the home.
+    """
+    with only_mover() as alone:
+        return _agree() if alone else 0
+
+
+def _agree() -> int:
     corrected = 0
     for connect, in_legacy in ((databases.legacy_writable, True), (databases.iam, False)):
         with connect("guard") as connection:
@@ -70,9 +81,6 @@ def agree() -> int:
                 id = tenant.legacy_tenant if in_legacy else tenant.tenant
                 here = (tenant.home == TenantHome.Home.LEGACY) is in_legacy
                 if there.get(id, in_legacy) is not here:
-                    # Read again for the one that differs: it may have been moved since.
-                    tenant.refresh_from_db()
-                    here = (tenant.home == TenantHome.Home.LEGACY) is in_legacy
                     capture.decide(connection, id, here=here)
                     corrected += 1
     return corrected

@@ -49,6 +49,8 @@ class Flow:
     ledger: Connection[Any]
     homes: Callable[[], frozenset[str]] = frozenset
     by_default: bool = True
+    left: Callable[[], dict[str, int]] = dict
+    """Per tenant that left the source, the last entry of its queue from before: that write is no stray."""
     settled: bool = True
 
 
@@ -126,9 +128,10 @@ def apply(flow: Flow, entries: Sequence[Entry], *, whoever: bool = False) -> Bat
     if entries[0].key is None:
         return _empty(flow, entries[0])
     keys = _by_table(entries)
+    newest = {(e.table_name, tuple(e.key or ())): e.id for e in sorted(entries, key=lambda e: e.id)}
     for _ in range(_WIDENINGS):
         try:
-            return _settle(flow, entries, _merge(flow, keys, whoever=whoever), keys)
+            return _settle(flow, entries, _merge(flow, keys, newest, whoever=whoever), keys)
         except Widen as wider:
             for table, more in wider.keys.items():
                 keys[table] = list(dict.fromkeys([*keys.get(table, []), *more]))
@@ -137,15 +140,15 @@ def apply(flow: Flow, entries: Sequence[Entry], *, whoever: bool = False) -> Bat
             if not blames_a_row(refusal):
                 raise
             return _halves(flow, entries, str(refusal), whoever=whoever)
-    return _settle(flow, entries, merging.merge(flow, keys, whoever=whoever, widen=False), keys)
+    return _settle(flow, entries, merging.merge(flow, keys, newest, whoever=whoever, widen=False), keys)
 
 
-def _merge(flow: Flow, keys: dict[str, list[Key]], *, whoever: bool) -> Merged:
+def _merge(flow: Flow, keys: dict[str, list[Key]], newest: dict[tuple[str, Key], int], *, whoever: bool) -> Merged:
     """Most batches hold no row that cannot be cast: ask for those only when one fails."""
     try:
-        return merging.merge(flow, keys, whoever=whoever, guarded=False)
+        return merging.merge(flow, keys, newest, whoever=whoever, guarded=False)
     except psycopg.errors.DataError:
-        return merging.merge(flow, keys, whoever=whoever)
+        return merging.merge(flow, keys, newest, whoever=whoever)
 
 
 def _by_table(entries: Iterable[Entry]) -> dict[str, list[Key]]:

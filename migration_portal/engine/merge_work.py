@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -43,6 +43,8 @@ class Work:
     whoever: bool
     widen: bool
     guarded: bool = True
+    newest: Mapping[tuple[str, Key], int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     """Target tables for which the source had a row for every key."""
     homes: frozenset[str] = frozenset()

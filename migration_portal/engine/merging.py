@@ -7,7 +7,7 @@ because one snapshot of the source cannot hold it twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -32,18 +32,25 @@ def lock_of(direction: str) -> dict[str, Composable]:
 
 
 def merge(
-    flow: Flow, keys: dict[str, list[Key]], *, whoever: bool = False, widen: bool = True, guarded: bool = True
+    flow: Flow,
+    keys: dict[str, list[Key]],
+    newest: Mapping[tuple[str, Key], int],
+    *,
+    whoever: bool = False,
+    widen: bool = True,
+    guarded: bool = True,
 ) -> Merged:
     """Make the target agree about these keys, in one transaction. Raises Widen or psycopg.Error; then nothing has changed.
 
-    Not `guarded`, one row that cannot be cast fails the whole batch, which is otherwise a third faster.
+    `newest` is the newest entry of each source key. Not `guarded`, one row that cannot be cast fails
+    the whole batch, which is otherwise a third faster.
     """
-    work = Work(flow, keys, whoever, widen, guarded)
+    work = Work(flow, keys, whoever, widen, guarded, newest)
     sides = flow.sides
     with sides.iam.transaction():
         sides.iam.execute(query("lock", **lock_of(flow.name)))
         # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
-        work.homes = flow.homes()
+        work.homes, work.left = flow.homes(), flow.left()
         with sides.legacy.transaction():
             for table in work.tables:
                 _stage(work, table)
@@ -92,6 +99,8 @@ def _exceptions(work: Work, table: Table, keys: list[Key]) -> None:
 
 def _stray(work: Work, name: str, key: Sequence[str], tenant: str | None, what: str) -> None:
     work.spared.setdefault(name, set()).add(tuple(key))
+    if work.newest.get((name, tuple(key)), 0) <= work.left.get(tenant or "", 0):
+        return  # from before the tenant left: it was drained then, under its new name or old
     work.merged.strays += 1
     about = {"run": work.flow.sides.run, "direction": work.flow.name, "table": name, "key": list(key)}
     work.flow.ledger.execute(queries("catchup")["stray"], about | {"tenant": tenant, "what": what})
