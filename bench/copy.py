@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench import peers
-from bench.ground import Ground, Result
+from bench.ground import Ground, Result, scratch
 from bench.ours import Ours
 from config import embedded
 
@@ -32,13 +29,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=1_000_000)
     options = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="portal-bench-")
-    Path(home).chmod(0o755)  # PostgreSQL may run as somebody else
-    os.environ |= {"PORTAL_HOME": home, "LOG_LEVEL": "ERROR", "DJANGO_SETTINGS_MODULE": "config.settings"}
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        home = scratch(stack)
         stack.callback(embedded.start().stop)
-        compare(Ground(options.users, Path(home)))
+        compare(Ground(options.users, home))
     return 0
 
 

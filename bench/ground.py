@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,15 @@ class Result:
     @property
     def rate(self) -> float:
         return self.rows / self.seconds if self.seconds else 0.0
+
+
+def scratch(stack: ExitStack) -> Path:
+    """A directory for the embedded servers of one bench, gone with the stack."""
+    home = tempfile.mkdtemp(prefix="portal-bench-")
+    Path(home).chmod(0o755)  # PostgreSQL may run as somebody else
+    os.environ |= {"PORTAL_HOME": home, "LOG_LEVEL": "ERROR", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    stack.callback(shutil.rmtree, home, ignore_errors=True)
+    return Path(home)
 
 
 class Ground:

@@ -7,17 +7,14 @@ make bench-growth ARGS="--sizes 100000 300000 1000000"
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground
+from bench.ground import Ground, scratch
 from bench.ours import Ours
 from config import embedded
 
@@ -30,13 +27,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=_SIZES)
     options = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="portal-bench-")
-    Path(home).chmod(0o755)  # PostgreSQL may run as somebody else
-    os.environ |= {"PORTAL_HOME": home, "LOG_LEVEL": "ERROR", "DJANGO_SETTINGS_MODULE": "config.settings"}
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        home = scratch(stack)
         stack.callback(embedded.start().stop)
-        grow(options.sizes, Path(home))
+        grow(options.sizes, home)
     return 0
 
 

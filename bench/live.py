@@ -13,21 +13,18 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground, tool
+from bench.ground import Ground, scratch, tool
 from config import embedded
 
 console = Console(width=120)
@@ -39,18 +36,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=200_000)
     options = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="portal-bench-")
-    Path(home).chmod(0o755)  # PostgreSQL may run as somebody else
-    os.environ |= {"PORTAL_HOME": home, "LOG_LEVEL": "ERROR", "DJANGO_SETTINGS_MODULE": "config.settings"}
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        home = scratch(stack)
         servers = embedded.start()
         for setting in ("wal_level = logical", "max_replication_slots = 10", "max_logical_replication_workers = 4"):
             with psycopg.connect(embedded.database_url("postgres"), autocommit=True) as server:
                 server.execute(f"ALTER SYSTEM SET {setting}")  # type: ignore[call-overload]
         servers.stop()
         stack.callback(embedded.start().stop)
-        measure(Ground(options.users, Path(home)), stack)
+        measure(Ground(options.users, home), stack)
     return 0
 
 
