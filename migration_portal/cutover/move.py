@@ -172,7 +172,9 @@ class _Move:
                 )  # fmt: skip
             if time.monotonic() - begun > seconds:
                 raise Refusal("The hold's deadline passed.", subject=str(self.tenant), todo="Nothing has changed.")
-            last = self.old.execute("SELECT last_value FROM portal_capture.queue_id_seq").fetchone()
+            last = self.old.execute(
+                "SELECT coalesce(pg_sequence_last_value('portal_capture.queue_id_seq'), 0)"
+            ).fetchone()
             capture.decide(self.old, self._ids[0], here=False)
             try:
                 self._record(last[0] if last else 0, (time.monotonic() - begun) * 1000)
