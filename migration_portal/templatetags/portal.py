@@ -33,6 +33,12 @@ def get(mapping: Any, key: str) -> Any:
 
 
 @register.filter
+def lines(items: list[str]) -> str:
+    """One a line, for a text area."""
+    return "\n".join(items)
+
+
+@register.filter
 def words(name: str) -> str:
     """take_inventory -> take inventory."""
     return name.replace("_", " ")

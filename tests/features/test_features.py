@@ -151,6 +151,13 @@ def test_the_preview_counts_before_anything_changes(world: World) -> None:
     assert browser("viewer", "support").get("/admin/features/").status_code == 200
 
 
+def test_the_form_shows_what_is_set_and_sends_it_back(world: World) -> None:
+    changing.change(flag(), by="t", reason="t", targets=["user:u1", "tenant:t1"], waves=["first wave", "second"])
+    page = browser("approver").get("/admin/features/new_ui_enabled/").content.decode()
+    assert ">user:u1\ntenant:t1</textarea>" in page and ">first wave\nsecond</textarea>" in page
+    assert "{{" not in page
+
+
 def test_a_tenants_wave_turns_a_feature_on_and_the_page_says_why(world: World) -> None:
     TenantHome.objects.create(tenant="t1", legacy_tenant="t1", wave="pilot")
     changing.change(flag(), by="t", reason="t", waves=["pilot"])
