@@ -29,7 +29,6 @@ from migration_portal.engine import capture, catchup, merging, tenants
 from migration_portal.engine.catchup import Flow
 from migration_portal.engine.errors import describe, passing
 from migration_portal.engine.merge_work import pseudo
-from migration_portal.engine.queries import queries
 from migration_portal.engine.sides import Sides
 from migration_portal.engine.verification import Difference
 from migration_portal.plan import directions
@@ -161,7 +160,7 @@ class _Move:
         target = self.flow.sides.iam
         with target.transaction():
             # Whoever applies rows asks for homes under this lock: none with the old answer is left.
-            target.execute(queries("catchup")["lock"].format(**merging.lock_of(self.flow.name)))
+            merging.lock(target, self.flow.name)
             left = self.old.execute(
                 "SELECT count(*) FROM portal_capture.queue WHERE tenant = %s", [self._ids[0]]
             ).fetchone()

@@ -231,4 +231,4 @@ def enqueue_tenant(queue: Connection[Any], plan: Plan, source: str, column: str,
 
 def only_writer(iam: Connection[Any]) -> None:
     """Keep catch-up from writing until the end of the transaction: whoever copies rows beside it takes this first."""
-    iam.execute(queries("catchup")["lock"].format(**merging.lock_of("forward")))
+    merging.lock(iam, "forward")

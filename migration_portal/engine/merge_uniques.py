@@ -44,8 +44,9 @@ def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
     reason = f"duplicate_{'_'.join(columns)}"
     found = sides.iam.execute(query("twice", **parts)).fetchall()
     work.collide(table, [row[0] for row in found], reason, name)
-    aliased = SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in key))
-    holders = [row[0] for row in sides.iam.execute(query("holders", key=aliased, **parts)).fetchall()]
+    holders = [
+        row[0] for row in sides.iam.execute(query("holders", key=compile.target_key(key, "t"), **parts)).fetchall()
+    ]
     if holders and work.widen:
         known = source.by_target_key(sides, table, holders)
         new = [tuple(own) for own, _, _ in known if tuple(own) not in set(work.keys[table.source])]

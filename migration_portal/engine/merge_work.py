@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
@@ -62,7 +62,7 @@ class Work:
             self.spared.setdefault(table.source, set()).add(tuple(key))
 
     def spare(self, table: Table) -> Composable:
-        return SQL("{}").format(source.array_of_keys(self.spared.get(table.source, set())))
+        return source.array_of_keys(self.spared.get(table.source, set()))
 
 
 def query(name: str, **parts: Composable) -> Any:
@@ -73,9 +73,9 @@ def names_of(table: Table) -> tuple[Identifier, Identifier]:
     return Identifier(f"portal_stage_{table.target}"[:63]), Identifier(f"portal_keys_{table.target}"[:63])
 
 
-def owned_by(work: Work, table: Table, left: LiteralString = "t") -> Composable:
+def owned_by(work: Work, table: Table) -> Composable:
     names = [c.name for c in directions.owner(table, work.flow.sides.source, work.flow.sides.target)]
-    return compile.same(names, names, left, "k")
+    return compile.same(names, names, "t", "k")
 
 
 def key_of(work: Work, table: Table) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ because one snapshot of the source cannot hold it twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import ledger, quarantine, source, staging
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 _LOCK_CLASS = 0x5169
 
 
-def lock_of(direction: str) -> dict[str, Composable]:
-    return {"lock_class": Literal(_LOCK_CLASS), "number": Literal(1 if direction == "forward" else 2)}
+def lock(target: Connection[Any], direction: str) -> None:
+    """Be the only one that applies rows in this direction, until the end of the transaction."""
+    number = Literal(1 if direction == "forward" else 2)
+    target.execute(query("lock", lock_class=Literal(_LOCK_CLASS), number=number))
 
 
 def merge(
@@ -48,7 +51,7 @@ def merge(
     work = Work(flow, keys, whoever, widen, guarded, newest)
     sides = flow.sides
     with sides.iam.transaction():
-        sides.iam.execute(query("lock", **lock_of(flow.name)))
+        lock(sides.iam, flow.name)
         # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
         work.homes, work.left = flow.homes(), flow.left()
         with sides.legacy.transaction():
@@ -67,10 +70,6 @@ def merge(
 # --- reading ------------------------------------------------------------------------------
 
 
-def _where(table: Table, keys: Sequence[Key]) -> Composable:
-    return source.by_source_key(table, keys)
-
-
 def _at_home(work: Work, name: str) -> Composable:
     tenant = directions.tenant_of_source_row(work.flow.sides.plan, name)
     return directions.at_home(tenant, work.homes, by_default=work.flow.by_default)
@@ -82,7 +81,7 @@ def _exceptions(work: Work, table: Table, keys: list[Key]) -> None:
     if table.reject:
         statement = SQL("SELECT {}, {}, row_to_json({})::text FROM {} WHERE ({}) AND {}").format(
             compile.source_key(table), compile.reject_reason(table), Identifier(name),
-            compile.source_table(sides.plan, table), _where(table, keys), compile.rejected(table),
+            compile.source_table(sides.plan, table), source.by_source_key(table, keys), compile.rejected(table),
         )  # fmt: skip
         found = [Rejected(key, reason, row) for key, reason, row in sides.legacy.execute(statement).fetchall()]
         work.merged.rejected += quarantine.set_aside(sides, table, found)
@@ -91,7 +90,7 @@ def _exceptions(work: Work, table: Table, keys: list[Key]) -> None:
         return
     statement = SQL("SELECT {}, {} FROM {} WHERE ({}) AND NOT {} AND NOT {}").format(
         compile.source_key(first), directions.tenant_of_source_row(sides.plan, name),
-        compile.source_table(sides.plan, first), _where(first, keys), compile.rejected(first), _at_home(work, name),
+        compile.source_table(sides.plan, first), source.by_source_key(first, keys), compile.rejected(first), _at_home(work, name),
     )  # fmt: skip
     for key, tenant in sides.legacy.execute(statement).fetchall():
         _stray(work, name, key, tenant, "written")
@@ -115,7 +114,7 @@ def _stage(work: Work, table: Table) -> None:
     sides.iam.execute(query("stage", stage=stage, target=sides.target_table(table.target)))
     sides.iam.execute(query("keys", keys=keys, columns=SQL(", ").join(columns)))
     wanted = work.keys[table.source]
-    where = _where(table, wanted)
+    where = source.by_source_key(table, wanted)
     if not work.whoever:
         where = SQL("({}) AND {}").format(where, _at_home(work, table.source))
     select = compile.mapped(
@@ -177,16 +176,9 @@ def _write(work: Work, table: Table) -> None:
             sides.iam.execute(staging.remember(sides, table, stage))
         ledger.record_commit(sides.iam, sides.run, table.target)
     key = key_of(work, table)
-    changed = staging.overwrites(sides, table)
-    action: Composable = SQL("NOTHING")
-    if changed:
-        action = SQL("UPDATE SET {} WHERE {}").format(
-            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in changed),
-            staging.differs(sides, table, "t", "excluded"),
-        )
     work.merged.written += sides.iam.execute(
         query(
-            "upsert", target=sides.target_table(table.target), stage=stage, action=action,
+            "upsert", target=sides.target_table(table.target), stage=stage, action=staging.on_conflict(sides, table),
             names=listed(table.column_names), key=listed(key),
         )
     ).rowcount  # fmt: skip
@@ -230,11 +222,11 @@ def _remove(work: Work, table: Table) -> None:
     sides = work.flow.sides
     stage, keys = names_of(table)
     key = key_of(work, table)
-    mine, owned = _mine(work, table), owned_by(work, table)
-    target = sides.target_table(table.target)
     owner = directions.owner(table, sides.source, sides.target)
     if table.target in work.complete and len(owner) == len(key):
         return
+    mine, owned = _mine(work, table), owned_by(work, table)
+    target = sides.target_table(table.target)
     if (
         not work.whoever
         and (work.homes or not work.flow.by_default)
@@ -263,7 +255,7 @@ def empty(flow: Flow, name: str) -> int:
     sides = flow.sides
     removed = 0
     with sides.iam.transaction():
-        sides.iam.execute(query("lock", **lock_of(flow.name)))
+        lock(sides.iam, flow.name)
         # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
         work.homes = flow.homes()
         with sides.legacy.transaction():
@@ -308,7 +300,9 @@ def _close_quarantine(work: Work) -> None:
         if waiting:
             with sides.legacy.transaction():
                 statement = SQL("SELECT {} FROM {} WHERE {}").format(
-                    compile.source_key(table), compile.source_table(sides.plan, table), _where(table, list(waiting))
+                    compile.source_key(table),
+                    compile.source_table(sides.plan, table),
+                    source.by_source_key(table, list(waiting)),
                 )
                 there = {tuple(row[0]) for row in sides.legacy.execute(statement)}
             for key in waiting - there:

@@ -251,13 +251,13 @@ def remember(sides: Sides, table: Table, stage: Composable) -> Composed:
     key = sides.info(table).primary_key
     return SQL(
         "INSERT INTO portal_ledger.overwritten (run, table_name, key, before)"
-        " SELECT {run}, {name}, ARRAY[{key}]::text[], CASE WHEN t.xmin IS NOT NULL THEN row_to_json(t) END"
+        " SELECT {run}, {name}, {key}, CASE WHEN t.xmin IS NOT NULL THEN row_to_json(t) END"
         " FROM {stage} AS s LEFT JOIN {target} AS t ON {same}"
         " WHERE t.xmin IS NULL OR ({differs} AND t.xmin::text <> ALL({ours})) ON CONFLICT DO NOTHING"
     ).format(
         run=Literal(sides.run),
         name=Literal(table.target),
-        key=SQL(", ").join(SQL("s.{}::text").format(Identifier(c)) for c in key),
+        key=compile.target_key(key, "s"),
         target=sides.target_table(table.target),
         stage=stage,
         same=compile.same(key, key, "t", "s"),
@@ -266,15 +266,19 @@ def remember(sides: Sides, table: Table, stage: Composable) -> Composed:
     )
 
 
+def on_conflict(sides: Sides, table: Table) -> Composable:
+    """What an upsert does to a row `t` that is there already: change it, and only where it differs."""
+    changed = overwrites(sides, table)
+    if not changed:
+        return SQL("NOTHING")
+    assignments = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in changed)
+    return SQL("UPDATE SET {} WHERE {}").format(assignments, differs(sides, table, "t", "excluded"))
+
+
 def _upsert(sides: Sides, table: Table, first: int, end: int) -> Composed:
     """Insert staged rows; rows that are there already are changed only where they differ."""
     info = sides.info(table)
     names = SQL(", ").join(map(Identifier, table.column_names))
-    changed = overwrites(sides, table)
-    action: Composable = SQL("NOTHING")
-    if changed:
-        assignments = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in changed)
-        action = SQL("UPDATE SET {} WHERE {}").format(assignments, differs(sides, table, "t", "excluded"))
     return SQL(
         "INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage}"
         " WHERE portal_ordinal >= {first} AND portal_ordinal < {end} ON CONFLICT ({key}) DO {action}"
@@ -285,5 +289,5 @@ def _upsert(sides: Sides, table: Table, first: int, end: int) -> Composed:
         first=Literal(first),
         end=Literal(end),
         key=SQL(", ").join(map(Identifier, info.primary_key)),
-        action=action,
+        action=on_conflict(sides, table),
     )

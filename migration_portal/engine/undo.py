@@ -73,8 +73,7 @@ def _was_there(sides: Sides, table: Table) -> Composable:
 
 
 def _key(sides: Sides, table: Table) -> Composable:
-    columns = sides.info(table).primary_key
-    return SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in columns))
+    return compile.target_key(sides.info(table).primary_key, "t")
 
 
 def _restore(sides: Sides, table: Table, ours: Composable) -> None:

@@ -58,9 +58,12 @@ def source_key(table: Table) -> Composed:
     return SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("{}::text").format(Identifier(k)) for k in table.key))
 
 
-def target_key(columns: Sequence[str]) -> Composed:
+def target_key(columns: Sequence[str], alias: str = "") -> Composed:
     """A target key as text[], of the target row or of a mapped sub-select: both have the same names and types."""
-    return SQL("ARRAY[{}]::text[]").format(SQL(", ").join(SQL("{}::text").format(Identifier(c)) for c in columns))
+    row = raw(f"{alias}." if alias else "")
+    return SQL("ARRAY[{}]::text[]").format(
+        SQL(", ").join(SQL("{}{}::text").format(row, Identifier(c)) for c in columns)
+    )
 
 
 def same(left: Iterable[str], right: Iterable[str], left_alias: str, right_alias: str) -> Composed:
