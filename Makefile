@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format bench bench-live bench-growth clean
+.PHONY: run serve test check format endure bench bench-live bench-growth clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -26,6 +26,13 @@ serve: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+SEEDS ?= 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20
+USERS ?= 200000
+
+endure: $(VENV)/.dev
+	@PORTAL_TEST_SEEDS=$(SEEDS) PORTAL_TEST_USERS=$(USERS) LOG_LEVEL=ERROR \
+	  $(BIN)/python -m pytest -q -s tests/journeys/test_live_cutover.py $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

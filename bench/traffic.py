@@ -32,6 +32,8 @@ class Owned:
     maybe: list[str] = field(default_factory=list)
     gone: bool = False
     perhaps_gone: bool = False
+    former: list[str] = field(default_factory=list)
+    """Keys it had before, which nothing may have now."""
 
 
 class Writer(threading.Thread):
@@ -56,8 +58,9 @@ class Writer(threading.Thread):
                 time.sleep(self.pause)
 
     def _one(self) -> None:
-        kinds = (self._change, self._insert, self._remove, self._swap, self._roll_back, self._licence, self._move)
-        kind = self.random.choices(kinds, weights=(55, 12, 6, 8, 5, 10, 4))[0]
+        kinds = (self._change, self._insert, self._remove, self._swap, self._roll_back, self._licence, self._move,
+                 self._rekey)  # fmt: skip
+        kind = self.random.choices(kinds, weights=(52, 12, 6, 8, 5, 10, 4, 3))[0]
         user = self.random.choice(self.users)
         if not user.gone:
             kind(user)
@@ -127,6 +130,28 @@ class Writer(threading.Thread):
             user.perhaps_gone = answer is None
             _note(user, token, answer)
             self.users.append(user)
+
+    def _rekey(self, user: Owned) -> None:
+        """A new primary key for the same user."""
+        if user.perhaps_gone:
+            return
+        key = str(uuid.uuid4())
+
+        def work(connection: psycopg.Connection[Any]) -> None:
+            roles: list[tuple[Any, ...]] = []
+            if self.home.get(user.tenant, "legacy") == "iam":
+                away = "DELETE FROM user_roles WHERE user_id = %s RETURNING role_id"
+                roles = connection.execute(away, [user.id]).fetchall()
+            _execute(connection, "UPDATE users SET id = %s WHERE id = %s", key, user.id)
+            for (role,) in roles:
+                _execute(connection, "INSERT INTO user_roles (user_id, role_id) VALUES (%s, %s)", key, role)
+
+        answer = self._do(user.tenant, work)
+        if answer is None:
+            user.gone = user.perhaps_gone = True  # nobody knows under which key: left alone
+        elif answer:
+            user.former.append(user.id)
+            user.id = key
 
     def _remove(self, user: Owned) -> None:
         if user.said is None:
@@ -258,6 +283,7 @@ class Traffic:
             bios: dict[str, str] = dict(connection.execute("SELECT id::text, bio FROM users").fetchall())
         wrong: list[str] = []
         for user in (user for writer in self.writers for user in writer.users):
+            wrong += [f"{key} is the former key of {user.id} and is there" for key in user.former if key in bios]
             if user.gone and not user.perhaps_gone:
                 if user.id in bios:
                     wrong.append(f"{user.id} was deleted and is there")

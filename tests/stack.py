@@ -54,8 +54,8 @@ os.environ["REDIS_URL"] = f"{os.environ['PORTAL_TESTS_REDIS']}/{_NUMBER}"
 SERVER = os.environ["PORTAL_TESTS_SERVER"]
 
 
-def url_of(name: str) -> str:
-    parts = urlsplit(SERVER)
+def url_of(name: str, server: str = SERVER) -> str:
+    parts = urlsplit(server)
     return urlunsplit(parts._replace(path=f"/{name}"))
 
 
@@ -63,13 +63,14 @@ for _variable, _name in (("DATABASE_URL", "portal"), ("LEGACY_DATABASE_URL", "no
     os.environ[_variable] = url_of(_name)
 
 
-def on_server(statement: Any) -> None:
-    with psycopg.connect(SERVER, autocommit=True) as connection:
+def on_server(statement: Any, server: str = SERVER) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(statement)
 
 
-def clone(name: str, template: str) -> None:
-    on_server(SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(template)))
+def create(name: str, server: str, template: str = "template1") -> None:
+    copy = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(template))
+    on_server(copy, server)
 
 
 def drop(name: str) -> None:
@@ -81,25 +82,30 @@ class World:
     """A portal, a legacy and an IAM database, and the processes a test starts on them."""
 
     name: str
+    server: str = SERVER
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def url(self, database: str) -> str:
+        """Of `portal`, `legacy` or `iam`."""
+        return url_of(f"{self.name}_{database}", self.server)
 
     @property
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "DATABASE_URL": url_of(f"{self.name}_portal"),
-            "LEGACY_DATABASE_URL": url_of(f"{self.name}_legacy"),
-            "IAM_DATABASE_URL": url_of(f"{self.name}_iam"),
+            "DATABASE_URL": self.url("portal"),
+            "LEGACY_DATABASE_URL": self.url("legacy"),
+            "IAM_DATABASE_URL": self.url("iam"),
         }
 
     def legacy(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(url_of(f"{self.name}_legacy"), autocommit=True)
+        return psycopg.connect(self.url("legacy"), autocommit=True)
 
     def iam(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(url_of(f"{self.name}_iam"), autocommit=True)
+        return psycopg.connect(self.url("iam"), autocommit=True)
 
     def portal(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(url_of(f"{self.name}_portal"), autocommit=True)
+        return psycopg.connect(self.url("portal"), autocommit=True)
 
     def sample(self, users: int = 400, tenants: int = 10, rate: float = 0.01) -> Any:
         """Fill the legacy database. Returns the Dirt that says what must come of it."""
@@ -148,61 +154,78 @@ class World:
         self.processes.clear()
 
 
+def make_templates(portal: str, iam: str, server: str = SERVER) -> None:
+    """A migrated portal database and an IAM database with its schema applied, to clone from."""
+    from django.core.management import call_command
+
+    from migration_portal.engine import ledger
+    from migration_portal.schema import apply, scripts
+
+    for name in (portal, iam):
+        create(name, server)
+    _point(portal, "postgres", iam, server)
+    call_command("migrate", verbosity=0)
+    with psycopg.connect(url_of(iam, server), autocommit=True) as connection:
+        ledger.install(connection)
+        scripts.apply(connection, scripts.read(apply.DIRECTORY), by="test")
+    _close()
+
+
 @pytest.fixture(scope="session")
 def templates(django_db_blocker: Any) -> tuple[str, str]:
-    """Names of a migrated portal database and of an IAM database with its schema applied, to clone from."""
-    portal, iam = f"template_{WORKER}_portal", f"template_{WORKER}_iam"
+    """Names of the templates on the common server."""
+    names = f"template_{WORKER}_portal", f"template_{WORKER}_iam"
     with django_db_blocker.unblock():
-        for name in (portal, iam):
+        for name in names:
             drop(name)
-            on_server(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        _point(portal, "postgres", iam)
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        from migration_portal.engine import ledger
-        from migration_portal.schema import apply, scripts
-
-        with psycopg.connect(url_of(iam), autocommit=True) as connection:
-            ledger.install(connection)
-            scripts.apply(connection, scripts.read(apply.DIRECTORY), by="test")
-        _close()
-    return portal, iam
+        make_templates(*names)
+    return names
 
 
 _count = itertools.count()
 
 
-@pytest.fixture
-def world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]:
-    """Databases of its own: the portal migrated, the IAM's schema applied, legacy empty."""
+@contextlib.contextmanager
+def inhabited(world: World, portal: str, iam: str) -> Iterator[World]:
+    """Create the world's databases from the templates and point this process at them; its processes end with it."""
     import redis
 
     redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
+    names = [f"{world.name}_portal", f"{world.name}_legacy", f"{world.name}_iam"]
+    for name, template in zip(names, (portal, "template1", iam), strict=True):
+        create(name, world.server, template)
+    _point(*names, world.server)
+    try:
+        yield world
+    finally:
+        world.stop()
+        _close()
+
+
+@pytest.fixture
+def world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]:
+    """Databases of its own: the portal migrated, the IAM's schema applied, legacy empty."""
     made = World(f"world_{WORKER}_{next(_count)}")
-    names = [f"{made.name}_portal", f"{made.name}_legacy", f"{made.name}_iam"]
-    clone(names[0], templates[0])
-    on_server(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(names[1])))
-    clone(names[2], templates[1])
     with django_db_blocker.unblock():
-        _point(*names)
-        try:
+        with inhabited(made, *templates):
             yield made
-        finally:
-            made.stop()
-            _close()
-            for name in names:
-                drop(name)
+        for database in ("portal", "legacy", "iam"):
+            drop(f"{made.name}_{database}")
 
 
-def _point(portal: str, legacy: str, iam: str) -> None:
+def _point(portal: str, legacy: str, iam: str, server: str = SERVER) -> None:
     from django.conf import settings
     from django.db import connections
 
-    settings.LEGACY_DATABASE_URL, settings.IAM_DATABASE_URL = url_of(legacy), url_of(iam)
+    settings.LEGACY_DATABASE_URL, settings.IAM_DATABASE_URL = url_of(legacy, server), url_of(iam, server)
     for alias, name in (("default", portal), ("iam", iam)):
         connections[alias].close()
-        connections[alias].settings_dict["NAME"] = name
+        connections[alias].settings_dict |= {"NAME": name, **_address(server)}
+
+
+def _address(server: str) -> dict[str, Any]:
+    parts = urlsplit(server)
+    return {"HOST": parts.hostname, "PORT": parts.port, "USER": parts.username, "PASSWORD": parts.password}
 
 
 def _close() -> None:

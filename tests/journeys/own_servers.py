@@ -49,17 +49,30 @@ class OwnServers:
 
     def kill_servers(self) -> None:
         """SIGKILL to both servers and all their children: as a power cut."""
-        for process in (self.servers.postgres, self.servers.redis):
-            assert process is not None
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        self.kill_postgres()
+        assert self.servers.redis is not None
+        os.killpg(self.servers.redis.pid, signal.SIGKILL)
+        self.servers.redis.wait()
+
+    def kill_postgres(self) -> None:
+        assert self.servers.postgres is not None
+        os.killpg(self.servers.postgres.pid, signal.SIGKILL)
+        self.servers.postgres.wait()
+
+    def restart_postgres(self) -> None:
+        """SIGKILL and start again: what was committed is there, every connection is gone."""
+        self.kill_postgres()
+        with self._at_home():
+            self.servers.postgres = embedded.start(redis=False).postgres
+
+    def url(self, database: str) -> str:
+        with self._at_home():
+            return embedded.database_url(database)
 
     def ask(self, database: str, statement: str) -> Any:
         """The first column of the first row, or 0 while the server is away."""
-        with self._at_home():
-            url = embedded.database_url(database)
         try:
-            with psycopg.connect(url, connect_timeout=2) as connection:
+            with psycopg.connect(self.url(database), connect_timeout=2) as connection:
                 return connection.execute(statement).fetchone()[0]
         except psycopg.Error:
             return 0
