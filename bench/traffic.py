@@ -77,6 +77,8 @@ class Writer(threading.Thread):
                 self.acknowledged += 1
                 self.waits.append(time.monotonic() - begun)
                 return True
+            except psycopg.Rollback:  # raised by the work, on a connection that broke before it could be rolled back
+                return False
             except psycopg.OperationalError as error:
                 if error.sqlstate in ("40001", "40P01"):
                     return False
