@@ -19,6 +19,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.engine.errors import LockTimeout, describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
+from migration_portal.engine.source import array_of_keys
 from migration_portal.plan import directions
 from migration_portal.plan.errors import PlanError, Refusal
 from migration_portal.plan.model import Catalog, Plan
@@ -196,6 +197,12 @@ def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], t
         cursor.executemany(
             queries("capture")["enqueue"], [{"table": table, "key": list(key), "tenant": tenant} for key in keys]
         )
+
+
+def waiting(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Those of these keys that are captured and not yet applied."""
+    statement = queries("capture")["waiting"].format(keys=array_of_keys(keys))
+    return [row[0] for row in queue.execute(statement, {"table": table})]
 
 
 def compact(connection: Connection[Any]) -> int:

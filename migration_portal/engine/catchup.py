@@ -76,6 +76,7 @@ class Batch:
     quarantined: int = 0
     strays: int = 0
     seconds: float = 0.0
+    """What the entries taken for the first time took: those tried again come one by one."""
     touched: dict[str, list[Key]] = field(default_factory=dict)
     """Per source table, the keys looked up."""
 
@@ -100,11 +101,11 @@ def batch(flow: Flow, *, most: int, tenant: str | None = None, upto: int | None 
     try:
         if keyed := [entry for entry in fresh if entry.key is not None]:
             done.add(apply(flow, keyed))
+        done.seconds = time.monotonic() - started
         for entry in [entry for entry in fresh if entry.key is None] + again:
             done.add(apply(flow, [entry]))
     except psycopg.Error as error:
         raise describe(error, subject=f"catch-up ({flow.name})") from error
-    done.seconds = time.monotonic() - started
     return done
 
 

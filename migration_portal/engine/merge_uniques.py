@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import source
+from migration_portal.engine import capture, source
 from migration_portal.engine.merge_work import Key, Work, key_of, listed, names_of, owned_by, query
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
@@ -48,8 +48,7 @@ def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
         row[0] for row in sides.iam.execute(query("holders", key=compile.target_key(key, "t"), **parts)).fetchall()
     ]
     if holders and work.widen:
-        known = source.by_target_key(sides, table, holders)
-        new = [tuple(own) for own, _, _ in known if tuple(own) not in set(work.keys[table.source])]
+        new = [key for key in _changed(work, table, holders) if key not in set(work.keys[table.source])]
         if new:
             raise Widen({table.source: new})
     parked = _parked(work, table, columns)
@@ -60,6 +59,17 @@ def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
         )  # fmt: skip
     found = sides.iam.execute(query("taken", **parts)).fetchall()
     work.collide(table, [row[0] for row in found], reason, name)
+
+
+def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
+    """The source keys of target rows that may have changed in the source.
+
+    A row that is gone from there, or has another key by now, waits in the queue as a rule; only what
+    does not is looked for in the source, which may mean a pass over the whole table.
+    """
+    waiting = [tuple(key) for key in capture.waiting(work.flow.queue, table.source, holders)]
+    others = [holder for holder in holders if tuple(holder) not in set(waiting)]
+    return waiting + [tuple(own) for own, _, _ in source.by_target_key(work.flow.sides, table, others)]
 
 
 def _parked(work: Work, table: Table, columns: tuple[str, ...]) -> tuple[Composable, Composable] | None:

@@ -96,6 +96,20 @@ def test_a_swap_split_between_batches_takes_the_other_row_along(world: World, ho
     assert dict(iam(world, "SELECT id::text, email FROM users")) == {one: "two@example.org", two: "one@example.org"}
 
 
+def test_the_email_of_a_user_whose_removal_still_waits_goes_to_its_new_owner_at_once(world: World, home: str) -> None:
+    gone = builders.user(world, home, email="one@example.org")
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET email = 'x' WHERE id = %s", gone)
+    change(world, "DELETE FROM portal_capture.queue")
+    heir = builders.user(world, home, email="one@example.org")
+    change(world, "DELETE FROM users WHERE id = %s", gone)
+    with sides_of(run, "test") as sides:
+        flow = catchup.Flow("forward", sides, sides.queue, sides.iam)
+        assert catchup.batch(flow, most=1).collided == 0
+        catchup.drain(flow)
+    assert iam(world, "SELECT id::text FROM users") == [(heir,)]
+
+
 def test_a_changed_key_leaves_no_row_behind(world: World, home: str) -> None:
     before, after = builders.licence(world, home), str(uuid.uuid4())
     run = builders.migrated(world, capture=True)

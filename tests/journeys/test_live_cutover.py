@@ -46,7 +46,7 @@ class Mishaps:
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        self.due = time.monotonic() + self.chance.uniform(2, 9)
+        self.due = time.monotonic() + self.chance.uniform(3, 12)
 
     def wait(self, condition: Callable[[], Any]) -> None:
         """Until `condition()` is true, with mishaps meanwhile."""

@@ -112,6 +112,10 @@ WHERE attempts > 0 AND not_before <= clock_timestamp()
   AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s) AND (%(upto)s::bigint IS NULL OR id <= %(upto)s)
 ORDER BY attempts, id LIMIT %(most)s
 
+-- name: waiting
+-- Which of these keys wait; compared as text, because PostgreSQL has no ragged arrays.
+SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s AND key::text = ANY({keys})
+
 -- name: settled
 DELETE FROM portal_capture.queue WHERE id = ANY(%(ids)s)
 
