@@ -9,8 +9,8 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine.merge_work import pseudo
 from migration_portal.engine.sides import Sides
-from migration_portal.engine.source import by_source_key
-from migration_portal.engine.verification import Difference, differing_fields, select_rows
+from migration_portal.engine.source import by_source_key, keys_in
+from migration_portal.engine.verification import Difference, differing_fields, row_hash, same_hashes, select_rows
 from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Table
 
@@ -100,7 +100,14 @@ def _iam_where(sides: Sides, table: Table, tenant: str) -> Composable:
 
 
 def _compare(sides: Sides, table: Table, theirs: Composable, ours: Composable) -> list[Difference]:
-    legacy, iam = _fields(sides, table, "legacy", theirs), _fields(sides, table, "iam", ours)
+    """By a hash of each row first; the fields only of rows whose hashes differ."""
+    quick = same_hashes(sides)
+    hashes = {side: _hashes(sides, table, side, where, quick) for side, where in (("legacy", theirs), ("iam", ours))}
+    keys = hashes["legacy"].keys() | hashes["iam"].keys()
+    suspects = [key for key in keys if hashes["legacy"].get(key) != hashes["iam"].get(key)]
+    if not suspects:
+        return []
+    legacy, iam = _fields(sides, table, "legacy", theirs, suspects), _fields(sides, table, "iam", ours, suspects)
     found = []
     for key in legacy.keys() | iam.keys():
         if key not in iam:
@@ -112,12 +119,26 @@ def _compare(sides: Sides, table: Table, theirs: Composable, ours: Composable) -
     return sorted(found, key=lambda difference: difference.key)
 
 
-def _fields(sides: Sides, table: Table, side: str, where: Composable) -> Fields:
-    names = _names(table)
-    statement = SQL("SELECT {}, ARRAY[{}] FROM ({}) AS mapped").format(
-        compile.target_key(sides.info(table).primary_key),
+def _hashes(sides: Sides, table: Table, side: str, where: Composable, quick: bool) -> dict[tuple[str, ...], int]:
+    info = sides.info(table)
+    statement = SQL("SELECT {}, {} FROM ({}) AS mapped").format(
+        compile.target_key(info.primary_key), row_hash(compile.comparable(_names(table), info), quick),
+        select_rows(sides, table, side, where),
+    )  # fmt: skip
+    connection = sides.legacy if side == "legacy" else sides.iam
+    with connection.transaction():
+        return {tuple(key): value for key, value in connection.execute(statement)}
+
+
+def _fields(
+    sides: Sides, table: Table, side: str, where: Composable, keys: Sequence[tuple[str, ...]] | None = None
+) -> Fields:
+    names, primary_key = _names(table), sides.info(table).primary_key
+    statement = SQL("SELECT {}, ARRAY[{}] FROM ({}) AS mapped WHERE {}").format(
+        compile.target_key(primary_key),
         SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in names),
         select_rows(sides, table, side, where),
+        SQL("true") if keys is None else keys_in([Identifier(name) for name in primary_key], keys),
     )
     connection = sides.legacy if side == "legacy" else sides.iam
     with connection.transaction():

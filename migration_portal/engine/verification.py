@@ -288,10 +288,11 @@ _BUCKET = SQL("(hash & {})::int").format(Value(BUCKETS - 1))
 
 
 def _hash(sides: Sides, table: Table, quick: int) -> Composable:
-    return _hashed(compile.comparable(_compared(sides, table), sides.info(table)), quick)
+    return row_hash(compile.comparable(_compared(sides, table), sides.info(table)), quick)
 
 
-def _hashed(row: Composable, quick: int) -> Composable:
+def row_hash(row: Composable, quick: int) -> Composable:
+    """64 bits of a ROW(…): by the server's own hash where both servers hash alike (`quick`), else by md5."""
     if quick:
         return SQL("hash_record_extended({}, 0)").format(row)
     return SQL("('x' || substr(md5({}::text), 1, 16))::bit(64)::bigint").format(row)
