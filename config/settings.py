@@ -69,6 +69,11 @@ LEGACY_CALLS_A_MINUTE = env.int("LEGACY_CALLS_A_MINUTE", default=5)
 # The secret that the legacy system signs its tokens with: they go on working after a tenant was cut over.
 LEGACY_JWT_SECRET = env("LEGACY_JWT_SECRET", default="") or SECRET_KEY
 
+# --- the IAM --------------------------------------------------------------------------------
+ISSUER = env("ISSUER", default="http://localhost:8000").rstrip("/")
+# base64 of the 32 bytes with which the legacy system encrypts the secrets of one-time codes.
+MFA_SECRET_KEY = env("MFA_SECRET_KEY", default="")
+
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -91,6 +96,7 @@ INSTALLED_APPS = [
     "migration_portal.cutover",
     "waffle",
     "flags",
+    "ninja",
     "iam",
     "legacy_compat",
 ]

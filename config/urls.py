@@ -5,6 +5,9 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from config.health import live, ready
+from iam.api.problems import no_such_page
+from iam.api.root import api
+from iam.oauth.discovery import jwks, metadata
 from migration_portal import dashboard
 from migration_portal.cutover import board
 from migration_portal.features import screens as features
@@ -17,6 +20,11 @@ urlpatterns = [
     path("admin/features/", include(features.urls(admin.site.admin_view))),
     path("admin/cutover/", include(board.urls(admin.site.admin_view))),
     path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
+    path("api/v1/<path:rest>", no_such_page),
+    path(".well-known/jwks.json", jwks),
+    path(".well-known/openid-configuration", metadata),
+    path(".well-known/oauth-authorization-server", metadata),
     path("api/", include("legacy_compat.urls")),
     path("health/live", live),
     path("health/ready", ready),

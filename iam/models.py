@@ -55,6 +55,10 @@ class User(IamModel):
     avatar_url = models.CharField(max_length=500, null=True)
     bio = models.TextField(null=True)
     phone_number = models.CharField(max_length=50, null=True)
+    mfa_enabled = models.BooleanField(null=True, default=False)
+    mfa_secret_encrypted = models.TextField(null=True)
+    account_locked_until = models.DateTimeField(null=True)
+    email_verified = models.BooleanField(null=True, default=False)
     created_at = models.DateTimeField(null=True, default=timezone.now)
     updated_at = models.DateTimeField(null=True)
     last_login = models.DateTimeField(null=True)
@@ -85,6 +89,100 @@ class License(IamModel):
 
     def __str__(self) -> str:
         return self.license_key or str(self.pk)
+
+
+class TenantSettings(IamModel):
+    """How long a tenant's tokens live, and what its passwords must be like."""
+
+    tenant = models.OneToOneField(Tenant, primary_key=True, on_delete=models.DO_NOTHING)
+    access_token_ttl_minutes = models.IntegerField(null=True, default=15)
+    refresh_token_ttl_days = models.IntegerField(null=True, default=30)
+    min_password_length = models.IntegerField(null=True, default=12)
+
+    class Meta(IamModel.Meta):
+        db_table = "tenant_settings"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Permission(IamModel):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.CharField(max_length=100)
+
+    class Meta(IamModel.Meta):
+        db_table = "permissions"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(IamModel):
+    """A role of one tenant, or of all (`tenant` None)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.CharField(max_length=100)
+    description = models.TextField(null=True)
+    is_system = models.BooleanField(null=True, default=False)
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.DO_NOTHING)
+    permissions = models.ManyToManyField(Permission, through="RolePermission")
+    users = models.ManyToManyField(User, through="UserRole", through_fields=("role", "user"), related_name="roles")
+
+    class Meta(IamModel.Meta):
+        db_table = "roles"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RolePermission(IamModel):
+    pk = models.CompositePrimaryKey("role_id", "permission_id")
+    role = models.ForeignKey(Role, on_delete=models.DO_NOTHING)
+    permission = models.ForeignKey(Permission, on_delete=models.DO_NOTHING)
+    granted_by = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_column="granted_by")
+
+    class Meta(IamModel.Meta):
+        db_table = "role_permissions"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class UserRole(IamModel):
+    pk = models.CompositePrimaryKey("user_id", "role_id")
+    user = models.ForeignKey(User, on_delete=models.DO_NOTHING)
+    role = models.ForeignKey(Role, on_delete=models.DO_NOTHING)
+    assigned_by = models.ForeignKey(
+        User, null=True, on_delete=models.DO_NOTHING, related_name="+", db_column="assigned_by"
+    )
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta(IamModel.Meta):
+        db_table = "user_roles"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class SigningKey(IamModel):
+    """A key of the new API's tokens: its public half as a JWK, the private one encrypted."""
+
+    kid = models.CharField(max_length=64, primary_key=True)
+    public_jwk = models.JSONField()
+    private_jwk_encrypted = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta(IamModel.Meta):
+        db_table = "signing_keys"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.kid
 
 
 class Session(IamModel):

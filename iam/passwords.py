@@ -42,9 +42,16 @@ def verify_as_legacy(password: str, stored: str | None) -> bool:
     return escaped != password and stored is not None and verify(escaped, stored)
 
 
-def hashed(password: str) -> str:
-    """A new hash that legacy can read as well: until a tenant is finalized it may go back."""
+def hashed(password: str, *, final: bool = False) -> str:
+    """A new hash: argon2id once the tenant is final; until then it may go back, and legacy reads only bcrypt."""
+    if final:
+        return hashers.make_password(password, hasher="argon2").removeprefix("argon2")
     return bcrypt.hashpw(password.encode()[:_MOST_BYTES], bcrypt.gensalt(12)).decode()
+
+
+def outdated(stored: str) -> bool:
+    """Whether the hash should be made anew once its tenant is final."""
+    return not stored.startswith("$argon2id$")
 
 
 def _bcrypt(password: str, stored: str) -> bool:

@@ -1,11 +1,15 @@
-"""Access and refresh tokens as the legacy system issued them: JWT, HS256, with its claims; and sessions that can be revoked.
+"""Access and refresh tokens, and the sessions behind them that can be revoked.
 
-`sub` is the user name, but users are looked up by `user_id`: two tenants may each have a bob. Tokens that
-the legacy system issued carry no `sid`; they go on working until they expire.
+Two forms: as the legacy system issued them (JWT, HS256, with its claims), for its clients; and our
+own (ES256, keys in iam/keys.py), for the new API. A token's algorithm says which key it must be
+signed with, so neither passes for the other. `sub` of the legacy form is the user name, but users are
+looked up by `user_id`: two tenants may each have a bob. Tokens that the legacy system issued carry
+no `sid`; they go on working until they expire.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from dataclasses import dataclass
@@ -13,49 +17,75 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from iam.models import Session, User
+from iam import keys
+from iam.models import Session, TenantSettings, User
 
-ACCESS = timedelta(minutes=30)
-REFRESH = timedelta(days=7)
+LEGACY_ACCESS = timedelta(minutes=30)
+LEGACY_REFRESH = timedelta(days=7)
+LONGEST_ACCESS = timedelta(minutes=15)
+"""The system's capability max_token_ttl."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a client gets for a login or a refresh."""
+    """What a client gets for a login or a refresh; `expires_in` is of the access token, in seconds."""
 
     access: str
     refresh: str
+    expires_in: int
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """Whom an access token speaks for. Without a user, a client speaks for itself."""
+
+    user: User
+    claims: dict[str, Any]
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """What an OAuth client was allowed; None for a user's own session."""
+        scope = self.claims.get("scope")
+        return None if scope is None else frozenset(str(scope).split())
 
 
 class BadToken(Exception):
     """The token is not ours, was changed, has expired, was revoked, or is of the wrong kind."""
 
 
-def issue(user: User, *, ip: str | None, agent: str) -> Pair:
-    """Begin a session."""
+def issue(user: User, *, ip: str | None, agent: str, own: bool = False) -> Pair:
+    """Begin a session, with tokens of our own form or of the legacy system's."""
+    life = lifetimes(user)[1] if own else LEGACY_REFRESH
     session = Session.objects.create(
         user=user, session_id=uuid.uuid4().hex, device_info={"jti": uuid.uuid4().hex}, ip_address=ip or None,
-        user_agent=agent[:500], expires_at=timezone.now() + REFRESH,
+        user_agent=agent[:500], expires_at=timezone.now() + life,
     )  # fmt: skip
-    return _pair(user, session)
+    return _pair(user, session, own=own)
+
+
+def lifetimes(user: User) -> tuple[timedelta, timedelta]:
+    """Of our own access and refresh tokens, by the tenant's settings."""
+    found = TenantSettings.objects.filter(pk=user.tenant_id).first() or TenantSettings()
+    access = timedelta(minutes=found.access_token_ttl_minutes or 15)
+    return min(access, LONGEST_ACCESS), timedelta(days=found.refresh_token_ttl_days or 30)
 
 
 def refresh(token: str, *, ip: str | None, agent: str) -> tuple[User, Pair]:
-    """The next pair of the same session. A token used twice ends its whole family. Raises BadToken."""
-    claims = _claims(token, refresh=True)
-    user = _user(claims)
+    """The next pair of the same session and form. A token used twice ends its whole family. Raises BadToken."""
+    claims = decode(token, kind="refresh")
+    user, own = _user(claims), "iss" in claims
     if "sid" not in claims:
-        return user, issue(user, ip=ip, agent=agent)
+        return user, _adopt(token, claims, user, ip=ip, agent=agent)
     reused = False
     with transaction.atomic(using="iam"):
         session = Session.objects.select_for_update().filter(session_id=claims["sid"], user=user).first()
-        if session is None or not session.is_active:
+        if session is None or not session.is_active or not user.is_active:
             raise BadToken
         reused = (session.device_info or {}).get("jti") != claims.get("jti")
         session.is_active = not reused
@@ -64,29 +94,43 @@ def refresh(token: str, *, ip: str | None, agent: str) -> tuple[User, Pair]:
         session.save()
     if reused:
         raise BadToken
-    return user, _pair(user, session)
+    return user, _pair(user, session, own=own)
 
 
-def authenticate(token: str) -> User:
-    """The user an access token speaks for, whether active or not. Raises BadToken."""
-    claims = _claims(token, refresh=False)
+def _adopt(token: str, claims: dict[str, Any], user: User, *, ip: str | None, agent: str) -> Pair:
+    """A refresh token of the legacy system begins a session here: once, and its reuse ends that session."""
+    session_id = hashlib.sha256(token.encode()).hexdigest()
+    try:
+        with transaction.atomic(using="iam"):
+            session = Session.objects.create(
+                user=user, session_id=session_id, device_info={"jti": uuid.uuid4().hex}, ip_address=ip or None,
+                user_agent=agent[:500], expires_at=timezone.now() + LEGACY_REFRESH,
+            )  # fmt: skip
+    except IntegrityError:
+        Session.objects.filter(session_id=session_id).update(is_active=False)
+        raise BadToken from None
+    return _pair(user, session, own=False)
+
+
+def authenticate(token: str) -> Bearer:
+    """Whom an access token speaks for, whether active or not. Raises BadToken."""
+    claims = decode(token, kind="access")
     if "sid" in claims and not Session.objects.filter(session_id=claims["sid"], is_active=True).exists():
         raise BadToken
-    return _user(claims)
+    return Bearer(_user(claims), claims)
 
 
 def tenant_of(token: str) -> str:
     """The tenant a token names, for routing; empty when it names none or is not ours to read."""
     try:
-        return str(jwt.decode(token, _key(), algorithms=["HS256"]).claims.get("tenant_id") or "")
-    except (JoseError, ValueError):
+        return str(_verified(token).get("tenant_id") or "")
+    except BadToken:
         return ""
 
 
 def revoke(token: str) -> None:
     """End the session behind an access token. Raises BadToken."""
-    claims = _claims(token, refresh=False)
-    Session.objects.filter(session_id=claims.get("sid", "")).update(is_active=False)
+    Session.objects.filter(session_id=decode(token, kind="access").get("sid", "")).update(is_active=False)
 
 
 def revoke_all(user: User) -> None:
@@ -94,33 +138,55 @@ def revoke_all(user: User) -> None:
     Session.objects.filter(user=user).update(is_active=False)
 
 
-def _pair(user: User, session: Session) -> Pair:
-    about: dict[str, Any] = {
-        "sub": user.username or "", "user_id": str(user.pk), "tenant_id": str(user.tenant_id), "sid": session.session_id,
-    }  # fmt: skip
-    now = int(time.time())
-    jti = (session.device_info or {})["jti"]
-    return Pair(
-        _signed(about | {"exp": now + int(ACCESS.total_seconds())}),
-        _signed(about | {"exp": now + int(REFRESH.total_seconds()), "type": "refresh", "jti": jti}),
-    )
+def sign(claims: dict[str, Any], life: timedelta) -> str:
+    """A token of our own form."""
+    now, key = int(time.time()), keys.signing()
+    about = {"iss": settings.ISSUER, "iat": now, "exp": now + int(life.total_seconds())}
+    return jwt.encode({"alg": keys.ALGORITHM, "typ": "JWT", "kid": key.kid}, claims | about, key, [keys.ALGORITHM])
 
 
-def _signed(claims: dict[str, Any]) -> str:
-    return jwt.encode({"alg": "HS256", "typ": "JWT"}, claims, _key())
+def decode(token: str, *, kind: str) -> dict[str, Any]:
+    """The claims of a good token of this kind: access or refresh. Raises BadToken."""
+    claims = _verified(token)
+    try:
+        jwt.JWTClaimsRegistry(exp={"essential": True}).validate(claims)
+    except JoseError as error:
+        raise BadToken from error
+    if claims.get("type", "access") != kind:
+        raise BadToken
+    return claims
 
 
-def _key() -> OctKey:
+def _pair(user: User, session: Session, *, own: bool) -> Pair:
+    about: dict[str, Any] = {"user_id": str(user.pk), "tenant_id": str(user.tenant_id), "sid": session.session_id}
+    again = {"type": "refresh", "jti": (session.device_info or {})["jti"]}
+    if own:
+        about["sub"] = str(user.pk)
+        access, longer = lifetimes(user)
+        return Pair(sign(about, access), sign(about | again, longer), int(access.total_seconds()))
+    about["sub"] = user.username or ""
+    seconds = int(LEGACY_ACCESS.total_seconds())
+    return Pair(_as_legacy(about, LEGACY_ACCESS), _as_legacy(about | again, LEGACY_REFRESH), seconds)
+
+
+def _as_legacy(claims: dict[str, Any], life: timedelta) -> str:
+    expires = int(time.time() + life.total_seconds())
+    return jwt.encode({"alg": "HS256", "typ": "JWT"}, claims | {"exp": expires}, _legacy_key(), ["HS256"])
+
+
+def _legacy_key() -> OctKey:
     return OctKey.import_key(settings.LEGACY_JWT_SECRET)
 
 
-def _claims(token: str, *, refresh: bool) -> dict[str, Any]:
+def _verified(token: str) -> dict[str, Any]:
     try:
-        claims = jwt.decode(token, _key(), algorithms=["HS256"]).claims
-        jwt.JWTClaimsRegistry(exp={"essential": True}).validate(claims)
-    except (JoseError, ValueError) as error:
+        if jws.extract_compact(token.encode()).headers().get("alg") == keys.ALGORITHM:
+            claims, issuer = jwt.decode(token, keys.verifying(), [keys.ALGORITHM]).claims, settings.ISSUER
+        else:
+            claims, issuer = jwt.decode(token, _legacy_key(), ["HS256"]).claims, None
+    except (JoseError, ValueError, UnicodeError) as error:
         raise BadToken from error
-    if (claims.get("type") == "refresh") is not refresh:
+    if claims.get("iss") != issuer:
         raise BadToken
     return claims
 

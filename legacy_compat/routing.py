@@ -8,14 +8,13 @@ from types import ModuleType
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from limits import RateLimitItemPerMinute, storage, strategies
 
 from flags import homes
 from flags.models import TenantHome
 from iam import tokens
 from iam.models import License
+from iam.sign_in import candidates, too_often
 from legacy_compat import proxy, serve
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.shapes import TOO_MANY, Answer
@@ -23,7 +22,6 @@ from legacy_compat.reading import bearer, fields
 
 log = structlog.get_logger(__name__)
 _CONTRACTS = {"documented": documented, "observed": observed}
-_POLL_SECONDS = 0.02
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -38,10 +36,10 @@ def legacy(request: HttpRequest, path: str) -> HttpResponse:
     began = time.monotonic()
     path = path.rstrip("/")
     home = TenantHome.Home.IAM.value
-    if path.startswith("auth/") and _too_often(request):
+    if path.startswith("auth/") and too_often(request.META.get("REMOTE_ADDR", "")):
         answer: HttpResponse | Answer = TOO_MANY
     else:
-        home = _home_of(request, path)
+        home = homes.serving(_tenant_of(request, path), write=request.method not in _SAFE)
         answer = proxy.forward(request) if home == TenantHome.Home.LEGACY else _served(request, path)
     response = _response(answer) if isinstance(answer, Answer) else answer
     log.info(
@@ -63,22 +61,6 @@ def _served(request: HttpRequest, path: str) -> Answer:
         return serve.validate(request, profile, path.removeprefix("licenses/validate/"))
     endpoint = serve.ENDPOINTS.get((request.method or "GET", path), serve.not_found)
     return endpoint(request, profile)  # type: ignore[no-any-return]
-
-
-def _home_of(request: HttpRequest, path: str) -> str:
-    """The home of the tenant that the request is about; a write to one that is being moved waits for its new home."""
-    if settings.LEGACY_SERVED_BY:  # the kill switch: everything to one side, whatever the homes say
-        return str(settings.LEGACY_SERVED_BY)
-    tenant = _tenant_of(request, path)
-    if not tenant:
-        return TenantHome.Home.IAM if not settings.LEGACY_UPSTREAM_URL else TenantHome.Home.LEGACY
-    home = homes.of(tenant)
-    if home._state.adding and not settings.LEGACY_UPSTREAM_URL:
-        return TenantHome.Home.IAM  # nobody knows it, and there is no other system to ask
-    while request.method not in _SAFE and home.held_until is not None and home.held_until > timezone.now():
-        time.sleep(_POLL_SECONDS)
-        home = homes.of(tenant)
-    return home.home
 
 
 def _tenant_of(request: HttpRequest, path: str) -> str:
@@ -108,23 +90,5 @@ def _tenant_of_login(request: HttpRequest) -> str:
     name, _, tenant = asked
     if tenant:
         return str(tenant).lower()
-    found = [str(user.tenant_id) for user in serve.candidates(name, "")]
+    found = [str(user.tenant_id) for user in candidates(name, "")]
     return found[0] if len({homes.of(id).home for id in found}) == 1 else ""
-
-
-def _too_often(request: HttpRequest) -> bool:
-    """Five calls a minute from one client; every process counts in Redis."""
-    if not settings.LEGACY_CALLS_A_MINUTE:
-        return False
-    limit = RateLimitItemPerMinute(settings.LEGACY_CALLS_A_MINUTE)
-    return not _limiter().hit(limit, "legacy-auth", request.META.get("REMOTE_ADDR", ""))
-
-
-def _limiter() -> strategies.FixedWindowRateLimiter:
-    global _counting
-    if _counting is None:
-        _counting = strategies.FixedWindowRateLimiter(storage.storage_from_string(settings.REDIS_URL))
-    return _counting
-
-
-_counting: strategies.FixedWindowRateLimiter | None = None

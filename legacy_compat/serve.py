@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
+from flags import homes
 from iam import passwords, tokens
 from iam.models import License, Tenant, User
+from iam.sign_in import WrongCredentials, sign_in
 from legacy_compat.contracts.shapes import Answer
 from legacy_compat.reading import bearer, fields
 
 _MOST_SIZE = 200
-_CANDIDATES = 5
-"""Users of one name in different tenants that a login without a tenant tries; beyond that it must name its tenant."""
 
 
 def login(request: HttpRequest, contract: ModuleType) -> Answer:
@@ -26,34 +24,12 @@ def login(request: HttpRequest, contract: ModuleType) -> Answer:
     if isinstance(asked, Answer):
         return asked
     name, password, tenant = asked
-    user = _who(name, password, tenant)
-    if user is None:
+    try:
+        user = sign_in(name, password, tenant)
+    except WrongCredentials:
         return contract.WRONG  # type: ignore[no-any-return]
-    now = timezone.now()
-    User.objects.filter(pk=user.pk).update(last_login=now, last_login_at=now)
     pair = tokens.issue(user, ip=request.META.get("REMOTE_ADDR"), agent=request.headers.get("User-Agent", ""))
     return contract.tokens(pair, user)  # type: ignore[no-any-return]
-
-
-def candidates(name: str, tenant: str) -> list[User]:
-    """Whom a login may mean: by user name or e-mail, exactly as written, in the tenant if one is named."""
-    found = User.objects.filter(Q(username=name) | Q(email=name))
-    if tenant:
-        try:
-            found = found.filter(tenant_id=uuid.UUID(tenant))
-        except ValueError:
-            return []
-    return list(found[:_CANDIDATES])
-
-
-def _who(name: str, password: str, tenant: str) -> User | None:
-    found = candidates(name, tenant)
-    if not found:
-        passwords.verify(password, None)
-        return None
-    fitting = [user for user in found if passwords.verify_as_legacy(password, user.hashed_password)]
-    # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.
-    return fitting[0] if len(fitting) == 1 and fitting[0].is_active else None
 
 
 def refresh(request: HttpRequest, contract: ModuleType) -> Answer:
@@ -79,7 +55,7 @@ def signed_in(
         if not token:
             return contract.NOT_AUTHENTICATED  # type: ignore[no-any-return]
         try:
-            user = tokens.authenticate(token)
+            user = tokens.authenticate(token).user
         except tokens.BadToken:
             return contract.BAD_TOKEN  # type: ignore[no-any-return]
         if not user.is_active:
@@ -107,7 +83,7 @@ def _change_password(request: HttpRequest, contract: ModuleType, user: User) -> 
     if not passwords.verify_as_legacy(asked["current_password"], user.hashed_password):
         return contract.WRONG_CURRENT  # type: ignore[no-any-return]
     now = timezone.now()
-    changed = passwords.hashed(asked["new_password"])
+    changed = passwords.hashed(asked["new_password"], final=homes.of(str(user.tenant_id)).final)
     User.objects.filter(pk=user.pk).update(hashed_password=changed, updated_at=now, last_password_change=now)
     tokens.revoke_all(user)
     return contract.CHANGED  # type: ignore[no-any-return]

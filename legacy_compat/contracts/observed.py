@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from iam.licences import Judgement, expiry, judge
 from iam.models import License, Tenant, User
 from iam.tokens import Pair
 from legacy_compat.contracts.shapes import Answer, moment, text
@@ -123,20 +124,13 @@ def licence(found: License) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def expiry(found: License) -> datetime | None:
-    """Judged by its own issue date and validity: the released service failed on a licence without a subscription."""
-    if found.issued_at is None or found.validity_days is None:
-        return None
-    return found.issued_at + timedelta(days=found.validity_days)
-
-
 def validation(found: License | None, now: datetime) -> Answer:
-    if found is None:
+    verdict = judge(found, now)
+    if found is None or verdict is Judgement.UNKNOWN:
         return NO_LICENCE
-    ends = expiry(found)
-    if ends is not None and ends <= now:
-        details = f"Expired on {ends.astimezone(UTC):%Y-%m-%d}"
+    if verdict is Judgement.EXPIRED:
+        details = f"Expired on {expiry(found):%Y-%m-%d}"
         return Answer(200, {"valid": False, "error": "License has expired", "details": details})
-    if found.tenant is not None and not found.tenant.is_active:
+    if verdict is Judgement.INACTIVE:
         return Answer(200, {"valid": False, "error": "License is inactive", "details": "Tenant is inactive"})
     return Answer(200, {"valid": True, "license": licence(found), "message": "License is valid and active"})

@@ -1,0 +1,34 @@
+"""What a user may do: what its roles say once `rbac_enabled` is on for it; before, a superuser everything, others their profile."""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from flags.decide import Subject
+from flags.evaluate import is_on
+from iam.models import Permission, Role, User
+
+_OWN = frozenset({"profile:read", "profile:write"})
+
+
+def subject(user: User) -> Subject:
+    """The user, as feature flags know it."""
+    return Subject(user=str(user.pk), tenant=str(user.tenant_id))
+
+
+def roles(user: User) -> list[str]:
+    """Names of the roles that have not expired, in order."""
+    return sorted(_current(user).values_list("name", flat=True))
+
+
+def allowed(user: User) -> frozenset[str]:
+    """Names of permissions, `resource:action`."""
+    if is_on("rbac_enabled", subject(user)):
+        return frozenset(Permission.objects.filter(role__in=_current(user)).values_list("name", flat=True))
+    return frozenset(Permission.objects.values_list("name", flat=True)) if user.is_superuser else _OWN
+
+
+def _current(user: User) -> QuerySet[Role]:
+    alive = Q(userrole__expires_at__isnull=True) | Q(userrole__expires_at__gt=timezone.now())
+    return Role.objects.filter(alive, userrole__user=user)

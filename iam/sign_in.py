@@ -1,0 +1,96 @@
+"""Signing in with a password, the same behind every door: same cost and same answer for every failure, one count of failures."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cache
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from limits import RateLimitItemPerMinute, storage, strategies
+
+from flags import homes
+from iam import passwords, totp
+from iam.models import User
+
+FAILURES, MINUTES = 10, 15
+"""So many wrong passwords for one name in so long; then it is locked for everybody until they are forgotten."""
+_CANDIDATES = 5
+"""Users of one name in different tenants that a login without a tenant tries; beyond that it must name its tenant."""
+
+
+class WrongCredentials(Exception):
+    """Unknown, wrong, inactive or locked: nobody is told which."""
+
+
+class CodeNeeded(Exception):
+    """The password is right, and the user has enrolled for one-time codes."""
+
+
+def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = None, codes: bool = False) -> User:
+    """The user behind a name (user name or e-mail, exactly as written) and password, in the tenant if one is named.
+
+    With `codes`, users who enrolled must show a one-time code as well. Raises WrongCredentials, CodeNeeded.
+    """
+    found = candidates(name, tenant)
+    locked = not _limiter().test(_LIMIT, "sign-in", name, tenant)
+    fitting = [user for user in found if passwords.verify_as_legacy(password, user.hashed_password)]
+    if not found:
+        passwords.verify(password, None)
+    # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.
+    user = fitting[0] if len(fitting) == 1 else None
+    if user is None or locked or not user.is_active or (user.account_locked_until or timezone.now()) > timezone.now():
+        return _failed(name, tenant)
+    if codes and totp.enrolled(user):
+        if not code:
+            raise CodeNeeded
+        if not totp.verify(user, code):
+            return _failed(name, tenant)
+    _limiter().clear(_LIMIT, "sign-in", name, tenant)
+    _signed_in(user, password)
+    return user
+
+
+def candidates(name: str, tenant: str) -> list[User]:
+    """Whom a login may mean."""
+    found = User.objects.filter(Q(username=name) | Q(email=name))
+    if tenant:
+        try:
+            found = found.filter(tenant_id=uuid.UUID(tenant))
+        except ValueError:
+            return []
+    return list(found[:_CANDIDATES])
+
+
+def too_often(ip: str) -> bool:
+    """Whether one client has called more than LEGACY_CALLS_A_MINUTE times, through whichever door."""
+    if not settings.LEGACY_CALLS_A_MINUTE:
+        return False
+    return not _limiter().hit(RateLimitItemPerMinute(settings.LEGACY_CALLS_A_MINUTE), "legacy-auth", ip)
+
+
+def _failed(name: str, tenant: str) -> User:
+    _limiter().hit(_LIMIT, "sign-in", name, tenant)
+    raise WrongCredentials
+
+
+def _signed_in(user: User, password: str) -> None:
+    now = timezone.now()
+    changed = {"last_login": now, "last_login_at": now}
+    if homes.of(str(user.tenant_id)).final and passwords.outdated(user.hashed_password):
+        changed["hashed_password"] = passwords.hashed(password, final=True)  # type: ignore[assignment]
+    User.objects.filter(pk=user.pk).update(**changed)
+
+
+_LIMIT = RateLimitItemPerMinute(FAILURES, MINUTES)
+
+
+def _limiter() -> strategies.FixedWindowRateLimiter:
+    return _counting(settings.REDIS_URL)
+
+
+@cache
+def _counting(url: str) -> strategies.FixedWindowRateLimiter:
+    """Every process counts in Redis."""
+    return strategies.FixedWindowRateLimiter(storage.storage_from_string(url))
