@@ -74,6 +74,9 @@ ISSUER = env("ISSUER", default="http://localhost:8000").rstrip("/")
 # base64 of the 32 bytes with which the legacy system encrypts the secrets of one-time codes.
 MFA_SECRET_KEY = env("MFA_SECRET_KEY", default="")
 
+# {"google": {"client_id": …, "client_secret": …}, "acme": {"title": "Acme", "server_metadata_url": …, …}}
+SOCIAL_PROVIDERS: dict[str, dict[str, str]] = env.json("SOCIAL_PROVIDERS", default={})
+
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",

@@ -1,4 +1,4 @@
-"""The console is the whole site for now: Django's admin, and a health probe for load balancers."""
+"""The console, the new API and its OAuth endpoints, the legacy endpoints, and health probes for load balancers."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -22,6 +22,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("api/v1/<path:rest>", no_such_page),
+    path("oauth/", include("iam.oauth.urls")),
     path(".well-known/jwks.json", jwks),
     path(".well-known/openid-configuration", metadata),
     path(".well-known/oauth-authorization-server", metadata),

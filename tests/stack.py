@@ -11,10 +11,13 @@ import contextlib
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,6 +144,24 @@ class World:
         """A worker of the loops: catch-up both ways, and cut-over."""
         queue = ("-Q", "follow", "--concurrency", "3")
         return self.spawn("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", *queue)
+
+    def site(self, **environment: str) -> str:
+        """Gunicorn on these databases. Returns its URL, which is also its OAuth issuer."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        place = url.removeprefix("http://")
+        gunicorn = ("-m", "gunicorn", "config.wsgi", "--bind", place, "--threads", "4", "--no-control-socket")
+        self.spawn(*gunicorn, **({"ISSUER": url} | environment))
+
+        def up() -> bool:
+            try:
+                return bool(urllib.request.urlopen(f"{url}/health/ready", timeout=2).status == 200)
+            except (urllib.error.URLError, OSError):
+                return False
+
+        eventually(up)
+        return url
 
     def beat(self) -> subprocess.Popen[bytes]:
         schedule = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-beat"

@@ -12,24 +12,33 @@ from flags.models import TenantHome
 from iam import tokens
 from iam.api.problems import Problem
 from iam.models import User
+from iam.oauth.models import AccessToken, digest
 from iam.permissions import allowed, subject
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Token(HttpBearer):
-    """The access token of a user, of our own form or the legacy system's."""
+    """The access token of a user's session, of our own form or the legacy system's, or of an OAuth client that acts for them."""
 
     def authenticate(self, request: HttpRequest, token: str) -> tokens.Bearer | None:
         try:
-            bearer = tokens.authenticate(token)
+            # Ours are signed; those of clients are random, and have no dots.
+            bearer = tokens.authenticate(token) if "." in token else _of_client(token)
         except tokens.BadToken:
             return None
-        if not bearer.user.is_active:
+        if bearer is None or not bearer.user.is_active:
             return None
         at_home(str(bearer.user.tenant_id), request)
         request.flag_subject = subject(bearer.user)  # type: ignore[attr-defined]
         return bearer
+
+
+def _of_client(token: str) -> tokens.Bearer | None:
+    found = AccessToken.objects.select_related("user", "client").filter(token=digest(token)).first()
+    if found is None or found.user is None or found.is_expired() or found.is_revoked():
+        return None
+    return tokens.Bearer(found.user, {"scope": found.get_scope()})
 
 
 def at_home(tenant: str, request: HttpRequest) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +14,7 @@ from migration_portal.engine import boundaries
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
 from tests import builders
-from tests.stack import World, eventually
+from tests.stack import World
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -27,21 +24,9 @@ if CHROMIUM is None:
 
 
 @pytest.fixture
-def site(world: World) -> Iterator[str]:
+def site(world: World) -> str:
     """The console behind gunicorn, on this test's databases."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    world.spawn("-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4", "--no-control-socket")
-
-    def up() -> bool:
-        try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=2).status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    eventually(up)
-    yield f"http://127.0.0.1:{port}"
+    return world.site()
 
 
 @pytest.fixture

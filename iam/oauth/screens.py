@@ -1,0 +1,176 @@
+"""What people see: sign-in, consent, the getting-started page; and the endpoints that programs call."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from authlib.oauth2 import OAuth2Error
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from flags import homes
+from flags.evaluate import is_on
+from flags.models import TenantHome
+from iam import totp
+from iam.models import Session
+from iam.oauth import server as oauth
+from iam.oauth import social
+from iam.oauth.browser import forget, remember, signed_in
+from iam.oauth.models import SCOPES, AccessToken, Grant, RefreshToken, SocialConnection, digest, spend
+from iam.permissions import roles, subject
+from iam.sign_in import CodeNeeded, WrongCredentials, sign_in, too_often
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def sign_in_page(request: HttpRequest) -> HttpResponse:
+    after = safe_next(request)
+    context: dict[str, Any] = {"next": after, "providers": social.providers(), "name": request.POST.get("username", "")}
+    if request.method == "POST":
+        if too_often(str(request.META.get("REMOTE_ADDR", ""))):
+            return _page(request, "sign_in", context | {"error": "Too many tries; wait a minute."}, 429)
+        try:
+            user = sign_in(
+                request.POST.get("username", ""), request.POST.get("password", ""), request.POST.get("tenant", ""),
+                code=request.POST.get("code"), codes=True,
+            )  # fmt: skip
+        except WrongCredentials:
+            return _page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
+        except CodeNeeded:
+            return _page(request, "sign_in", context | {"ask_code": True, "error": "Now the code, too."}, 401)
+        except totp.Unreadable:
+            return _page(
+                request, "sign_in", context | {"error": "Codes cannot be checked now: tell your operators."}, 503
+            )
+        if homes.serving(str(user.tenant_id), write=True) != TenantHome.Home.IAM:
+            return _page(request, "sign_in", context | {"error": "Your organization has not moved here yet."}, 409)
+        remember(request, user)
+        social.link_waiting(request, user)
+        return redirect(after)
+    return _page(request, "sign_in", context)
+
+
+@never_cache
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    forget(request)
+    return redirect("oauth_sign_in")
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def authorize(request: HttpRequest) -> HttpResponse:
+    """Ask the signed-in user whether the client may; send the browser back with a code, or with the reason why not."""
+    user = signed_in(request)
+    try:
+        grant = oauth.server().get_consent_grant(request, end_user=user)
+    except OAuth2Error as error:
+        return _refused(request, error)
+    if user is None:
+        return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
+    if not is_on(oauth.FLAG, subject(user)):
+        sentence = "Signing in to other applications is not switched on for you yet."
+        return _page(request, "message", {"title": "Not yet", "message": sentence}, 403)
+    client, wanted = grant.client, grant.client.get_allowed_scope(grant.request.payload.scope)
+    before = Grant.objects.filter(user=user, client=client).first()
+    if request.method == "POST":
+        if "allow" not in request.POST:
+            return oauth.server().create_authorization_response(request, grant_user=None, grant=grant)  # type: ignore[no-any-return]
+        Grant.objects.update_or_create(user=user, client=client, defaults={"scope": wanted})
+    elif before is None or not set(wanted.split()) <= set((before.scope or "").split()):
+        asked = [SCOPES[name] for name in wanted.split() if name in SCOPES]
+        return _page(request, "consent", {"client": client, "asked": asked, "user": user})
+    return oauth.server().create_authorization_response(request, grant_user=user, grant=grant)  # type: ignore[no-any-return]
+
+
+@csrf_exempt
+@require_POST
+def token(request: HttpRequest) -> HttpResponse:
+    return oauth.respond(None, request)
+
+
+@csrf_exempt
+@require_POST
+def revoke(request: HttpRequest) -> HttpResponse:
+    return oauth.respond(oauth.Revocation.ENDPOINT_NAME, request)
+
+
+@csrf_exempt
+@require_POST
+def introspect(request: HttpRequest) -> HttpResponse:
+    return oauth.respond(oauth.Introspection.ENDPOINT_NAME, request)
+
+
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+def userinfo(request: HttpRequest) -> HttpResponse:
+    """The claims about the user behind an access token with the scope `openid`."""
+    kind, _, sent = request.headers.get("Authorization", "").partition(" ")
+    found = AccessToken.objects.select_related("user", "client").filter(token=digest(sent.strip())).first()
+    if kind.lower() != "bearer" or found is None or found.user is None or found.is_expired() or found.is_revoked():
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return JsonResponse({"error": "invalid_token"}, status=401, headers=challenge)
+    if "openid" not in found.get_scope().split():
+        challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="openid"'}
+        return JsonResponse({"error": "insufficient_scope"}, status=403, headers=challenge)
+    return JsonResponse({k: v for k, v in oauth.userinfo(found.user, found.get_scope()).items() if v is not None})
+
+
+@never_cache
+@require_GET
+def welcome(request: HttpRequest) -> HttpResponse:
+    """Getting started: who you are here, what you may, how you sign in, and who may act for you."""
+    user = signed_in(request)
+    if user is None:
+        return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
+    if not is_on("new_ui_enabled", subject(user)):
+        sentence = "You are signed in. The new pages are not switched on for you yet; your applications work as before."
+        return _page(request, "message", {"title": f"Welcome, {user.full_name or user.username}", "message": sentence})
+    connected = {one.provider: one for one in SocialConnection.objects.filter(user=user)}
+    return _page(request, "welcome", {
+        "user": user, "roles": roles(user), "grants": Grant.objects.filter(user=user).select_related("client"),
+        "sessions": Session.objects.filter(user=user, is_active=True).order_by("-last_activity")[:10],
+        "providers": [(one, connected.get(one.name)) for one in social.providers()],
+        "social": is_on(social.FLAG, subject(user)), "scopes": SCOPES,
+    })  # fmt: skip
+
+
+@never_cache
+@require_POST
+def withdraw(request: HttpRequest) -> HttpResponse:
+    """Take back what a client was allowed; its tokens end."""
+    user = signed_in(request)
+    if user is not None:
+        theirs = {"user": user, "client_id": request.POST.get("client")}
+        spend(RefreshToken.objects.filter(**theirs))
+        AccessToken.objects.filter(**theirs).update(expires_at=timezone.now())
+        Grant.objects.filter(**theirs).delete()
+    return redirect("welcome")
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Where to go afterwards: an address of ours, else the getting-started page."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if wanted and ours else reverse("welcome")
+
+
+def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:
+    """Back to the client where its address is known to be its own; else it is said here, and nobody is sent anywhere."""
+    if getattr(error, "redirect_uri", None):
+        location = dict(error(error.redirect_uri)[2]).get("Location")
+        if location:
+            return HttpResponseRedirect(location)
+    sentence = f"The application asked for something it may not: {error.description or error.error}."
+    return _page(request, "message", {"title": "This did not work", "message": sentence}, 400)
+
+
+def _page(request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    return render(request, f"oauth/{name}.html", context, status=status)

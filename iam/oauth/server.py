@@ -1,0 +1,215 @@
+"""The authorization server: which grants there are, and how codes and tokens are kept. The protocol itself is Authlib's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from authlib.integrations.django_oauth2 import AuthorizationServer
+from authlib.oauth2 import OAuth2Request
+from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant, RefreshTokenGrant
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc7636 import CodeChallenge
+from authlib.oauth2.rfc7662 import IntrospectionEndpoint
+from authlib.oidc.core import OpenIDCode, UserInfo
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from flags.decide import Subject
+from flags.evaluate import is_on
+from iam import keys
+from iam.models import User
+from iam.oauth.models import AccessToken, AuthorizationCode, OAuthClient, RefreshToken, digest, spend
+from iam.permissions import subject
+
+FLAG = "oauth2_enabled"
+_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+_ACCESS_SECONDS = 900
+_REFRESH = timedelta(days=30)
+
+
+@cache
+def server() -> AuthorizationServer:
+    """The one server of this process."""
+    made = Server(OAuthClient, AccessToken)
+    made.register_grant(CodeGrant, [Challenge(required=True), OpenId(require_nonce=False)])
+    made.register_grant(RefreshGrant)
+    made.register_grant(ClientGrant)
+    made.register_endpoint(Revocation)
+    made.register_endpoint(Introspection)
+    return made
+
+
+def respond(name: str | None, request: HttpRequest) -> HttpResponse:
+    """The answer of the token endpoint (`name` None), or of a named one; codes and tokens are locked while they are used."""
+    with transaction.atomic(using="iam"):
+        if name is None:
+            answer: HttpResponse = server().create_token_response(request)
+        else:
+            answer = server().create_endpoint_response(name, request)
+    return answer
+
+
+def userinfo(user: User, scope: str) -> UserInfo:
+    """The claims about a user that these scopes cover."""
+    asked = scope.split()
+    found = UserInfo(sub=str(user.pk), tenant_id=str(user.tenant_id))
+    if "profile" in asked:
+        found |= {"name": user.full_name, "preferred_username": user.username, "picture": user.avatar_url}
+    if "email" in asked:
+        found |= {"email": user.email, "email_verified": bool(user.email_verified)}
+    return found
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]
+    def load_config(self, config: dict[str, Any]) -> None:
+        lives = {
+            "authorization_code": _ACCESS_SECONDS,
+            "client_credentials": _ACCESS_SECONDS,
+            "refresh_token": _ACCESS_SECONDS,
+        }
+        super().load_config({"refresh_token_generator": True, "token_expires_in": lives})
+
+    def query_client(self, client_id: str) -> OAuthClient | None:
+        return OAuthClient.objects.filter(client_id=client_id, is_active=True).first()
+
+    def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
+        now = timezone.now()
+        about = {"client": request.client, "user": request.user, "scope": token.get("scope", ""), "created_at": now}
+        life = timedelta(seconds=token["expires_in"])
+        access = AccessToken.objects.create(token=digest(token["access_token"]), expires_at=now + life, **about)
+        if "refresh_token" in token:
+            RefreshToken.objects.create(
+                token=digest(token["refresh_token"]), expires_at=now + _REFRESH, access_token=access, **about
+            )
+
+
+class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
+
+    def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
+        asked = request.payload.data
+        AuthorizationCode.objects.create(
+            code=digest(code), client=request.client, user=request.user, redirect_uri=request.payload.redirect_uri,
+            scope=request.scope, nonce=asked.get("nonce"), code_challenge=asked["code_challenge"],
+            code_challenge_method=asked["code_challenge_method"], expires_at=timezone.now() + AuthorizationCode.LIFE,
+        )  # fmt: skip
+
+    def query_authorization_code(self, code: str, client: OAuthClient) -> AuthorizationCode | None:
+        good = AuthorizationCode.objects.select_for_update().filter(expires_at__gt=timezone.now())
+        return good.filter(code=digest(code), client=client).first()
+
+    def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
+        authorization_code.delete()
+
+    def authenticate_user(self, authorization_code: AuthorizationCode) -> User | None:
+        return _allowed(authorization_code.user)
+
+
+class Challenge(CodeChallenge):  # type: ignore[misc]
+    """PKCE for everybody, with S256 only: the capability `pkce_mandatory`."""
+
+    SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]
+
+    def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
+        asked = grant.request.payload.data
+        if asked.get("code_challenge_method") != "S256" or not asked.get("code_challenge"):
+            raise InvalidRequestError("A code_challenge with code_challenge_method=S256 is needed.")
+        super().validate_code_challenge(grant, redirect_uri)
+
+
+class OpenId(OpenIDCode):  # type: ignore[misc]
+    def exists_nonce(self, nonce: str, request: OAuth2Request) -> bool:
+        return AuthorizationCode.objects.filter(client__client_id=request.payload.client_id, nonce=nonce).exists()
+
+    def get_client_algorithm(self, client: OAuthClient) -> str:
+        return keys.ALGORITHM
+
+    def get_encode_header(self, client: OAuthClient) -> dict[str, Any]:
+        return {"alg": keys.ALGORITHM, "kid": keys.signing().kid}
+
+    def resolve_client_private_key(self, client: OAuthClient) -> Any:
+        return keys.signing()
+
+    def get_client_claims(self, client: OAuthClient) -> dict[str, Any]:
+        return {"iss": settings.ISSUER, "aud": [client.client_id]}
+
+    def generate_user_info(self, user: User, scope: str) -> UserInfo:
+        return userinfo(user, scope)
+
+
+class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
+    """Each refresh token is good once. One that comes again was stolen from somebody: all of the pair's tokens end."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, refresh_token: str) -> RefreshToken | None:
+        found = RefreshToken.objects.select_for_update(of=("self",)).filter(token=digest(refresh_token)).first()
+        if found is not None and found.revoked_at is not None:
+            spend(RefreshToken.objects.filter(client=found.client, user=found.user))
+        return None if found is None or found.is_revoked() or found.is_expired() else found
+
+    def authenticate_user(self, refresh_token: RefreshToken) -> User | None:
+        return _allowed(refresh_token.user) if refresh_token.user else None
+
+    def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
+        spend(RefreshToken.objects.filter(pk=refresh_token.pk))
+
+
+class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
+
+    def validate_token_request(self) -> None:
+        super().validate_token_request()
+        client = self.request.client
+        if not is_on(FLAG, Subject(tenant=str(client.tenant_id or ""))):
+            raise InvalidRequestError("OAuth is not switched on for this client's tenant yet.")
+        wanted = self.request.payload.scope
+        if wanted and client.get_allowed_scope(wanted) != " ".join(wanted.split()):
+            raise InvalidScopeError()
+
+
+class _Finds:
+    """Any token by what was sent; the hint is only where to look first."""
+
+    CLIENT_AUTH_METHODS = _METHODS
+
+    def query_token(self, token: str, token_type_hint: str | None) -> AccessToken | RefreshToken | None:
+        kinds = (AccessToken, RefreshToken)
+        found = (kind.objects.filter(token=digest(token)).first() for kind in kinds)  # type: ignore[attr-defined]
+        return next((one for one in found if one is not None), None)
+
+
+class Revocation(_Finds, RevocationEndpoint):  # type: ignore[misc]
+    def revoke_token(self, token: AccessToken | RefreshToken, request: OAuth2Request) -> None:
+        if isinstance(token, RefreshToken):
+            spend(RefreshToken.objects.filter(pk=token.pk))
+        else:
+            AccessToken.objects.filter(pk=token.pk).update(expires_at=timezone.now())
+
+
+class Introspection(_Finds, IntrospectionEndpoint):  # type: ignore[misc]
+    """For clients that keep a secret, about tokens of their own tenant; of others it says nothing."""
+
+    CLIENT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
+
+    def check_permission(self, token: AccessToken | RefreshToken, client: OAuthClient, request: OAuth2Request) -> bool:
+        return token.client_id == client.pk or (
+            client.tenant_id is not None and client.tenant_id == token.client.tenant_id
+        )
+
+    def introspect_token(self, token: AccessToken | RefreshToken) -> dict[str, Any]:
+        about = {"username": token.user.username, "sub": str(token.user_id)} if token.user else {}
+        return about | {
+            "active": True, "client_id": token.client.client_id, "scope": token.get_scope(), "token_type": "Bearer",
+            "iss": settings.ISSUER, "iat": int(token.created_at.timestamp()), "exp": int(token.expires_at.timestamp()),
+        }  # fmt: skip
+
+
+def _allowed(user: User) -> User | None:
+    return user if user.is_active and is_on(FLAG, subject(user)) else None
