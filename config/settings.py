@@ -66,6 +66,12 @@ LEGACY_UPSTREAM_URL = env("LEGACY_UPSTREAM_URL", default="")
 LEGACY_UPSTREAM_SECONDS = env.float("LEGACY_UPSTREAM_SECONDS", default=10.0)
 LEGACY_SERVED_BY = env("LEGACY_SERVED_BY", default="")
 LEGACY_CALLS_A_MINUTE = env.int("LEGACY_CALLS_A_MINUTE", default=5)
+# Tells clients apart in the usage record; without it the first word of User-Agent does.
+LEGACY_CLIENT_HEADER = env("LEGACY_CLIENT_HEADER", default="X-Client-Id")
+LEGACY_SUNSET = env("LEGACY_SUNSET", default="")
+LEGACY_LOG_DAYS = env.int("LEGACY_LOG_DAYS", default=30)
+# The share of legacy-home reads that the IAM answers as well, to be compared.
+SHADOW_SHARE = env.float("SHADOW_SHARE", default=0.0)
 # The secret that the legacy system signs its tokens with: they go on working after a tenant was cut over.
 LEGACY_JWT_SECRET = env("LEGACY_JWT_SECRET", default="") or SECRET_KEY
 
@@ -105,6 +111,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "flags.middleware.home_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -184,6 +191,8 @@ CELERY_BEAT_SCHEDULE = {
     "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": 4, "queue": "follow"}},
     "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": 10, "queue": "follow"}},
     "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": 10}},
+    "keys": {"task": "iam.rotate_keys", "schedule": 3600.0, "options": {"expires": 3600}},
+    "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
@@ -273,6 +282,8 @@ UNFOLD: dict[str, Any] = {
                     _link("Runs", "moving", "admin:runs_run_changelist", "runs.view_run"),
                     _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
                     _link("Features", "toggle_on", "features", "flags.view_flag"),
+                    _link("Legacy endpoints", "lan", "admin:legacy_board", "legacy_compat.view_legacyrequest"),
+                    _link("OAuth clients", "apps", "clients", "inventory.view_preflight"),
                     _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
                     _link(
                         "Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"

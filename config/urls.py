@@ -9,6 +9,7 @@ from iam.api.problems import no_such_page
 from iam.api.root import api
 from iam.oauth.discovery import jwks, metadata
 from migration_portal import dashboard
+from migration_portal.clients import screens as clients
 from migration_portal.cutover import board
 from migration_portal.features import screens as features
 from migration_portal.inventory import screens
@@ -18,6 +19,7 @@ urlpatterns = [
     path("admin/preflight/", admin.site.admin_view(screens.preflight), name="preflight"),
     path("admin/plan/", admin.site.admin_view(screens.plan), name="plan"),
     path("admin/features/", include(features.urls(admin.site.admin_view))),
+    path("admin/clients/", include(clients.urls(admin.site.admin_view))),
     path("admin/cutover/", include(board.urls(admin.site.admin_view))),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from django.conf import settings
+from django.db import connection
 
 from flags.models import TenantHome
 
 _POLL_SECONDS = 0.02
+_LOCK_CLASS = 0x516B
 
 
 def in_iam() -> frozenset[str]:
@@ -32,16 +35,67 @@ def of(tenant: str) -> TenantHome:
     return found or TenantHome(tenant=tenant, legacy_tenant=tenant)
 
 
+def born_in_iam(tenant: str, name: str) -> None:
+    """A tenant that legacy never had."""
+    TenantHome.objects.create(tenant=tenant, legacy_tenant=tenant, name=name, home=TenantHome.Home.IAM)
+
+
 def serving(tenant: str, *, write: bool) -> str:
-    """The side that answers for the tenant now. A write to one that is being moved waits for its new home."""
+    """The side that answers for the tenant now.
+
+    A write to a tenant that is being moved waits for its new home; one that has begun keeps the tenant
+    from being moved until `finish` says that the request is over.
+    """
     if settings.LEGACY_SERVED_BY:  # the kill switch: everything to one side, whatever the homes say
         return str(settings.LEGACY_SERVED_BY)
     if not tenant:
         return TenantHome.Home.LEGACY if settings.LEGACY_UPSTREAM_URL else TenantHome.Home.IAM
-    home = of(tenant)
+    home = _begin(tenant) if write else of(tenant)
     if home._state.adding and not settings.LEGACY_UPSTREAM_URL:
         return TenantHome.Home.IAM  # nobody knows it, and there is no other system to ask
-    while write and home.held:
-        time.sleep(_POLL_SECONDS)
-        home = of(tenant)
     return home.home
+
+
+def finish() -> None:
+    """This thread's request is over: its writes are, too."""
+    while _writing.tenants:
+        _ask("SELECT pg_advisory_unlock_shared(%s, hashtext(%s))", _writing.tenants.pop())
+
+
+def wait_for_writers(tenant: str, *, seconds: float) -> bool:
+    """Wait until no request that may write to the held tenant is under way. Returns whether it came so far."""
+    until = time.monotonic() + seconds
+    while not _ask("SELECT pg_try_advisory_lock(%s, hashtext(%s))", tenant):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL_SECONDS)
+    _ask("SELECT pg_advisory_unlock(%s, hashtext(%s))", tenant)
+    return True
+
+
+def _begin(tenant: str) -> TenantHome:
+    while True:
+        # The lock first: whoever holds the tenant afterwards waits for us, whoever did before is seen.
+        _ask("SELECT pg_advisory_lock_shared(%s, hashtext(%s))", tenant)
+        home = of(tenant)
+        if not home.held:
+            _writing.tenants.append(tenant)
+            return home
+        _ask("SELECT pg_advisory_unlock_shared(%s, hashtext(%s))", tenant)
+        time.sleep(_POLL_SECONDS)
+
+
+def _ask(statement: str, tenant: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [_LOCK_CLASS, tenant])
+        return bool(cursor.fetchone()[0])
+
+
+class _Writing(threading.local):
+    """The tenants that this thread's request may be writing to."""
+
+    def __init__(self) -> None:
+        self.tenants: list[str] = []
+
+
+_writing = _Writing()

@@ -120,12 +120,13 @@ def authenticate(token: str) -> Bearer:
     return Bearer(_user(claims), claims)
 
 
-def tenant_of(token: str) -> str:
-    """The tenant a token names, for routing; empty when it names none or is not ours to read."""
+def about(token: str) -> tuple[str, str]:
+    """The tenant and the user a token names, for routing; empty when it names none or is not ours to read."""
     try:
-        return str(_verified(token).get("tenant_id") or "")
+        claims = _verified(token)
     except BadToken:
-        return ""
+        return "", ""
+    return str(claims.get("tenant_id") or ""), str(claims.get("user_id") or "")
 
 
 def revoke(token: str) -> None:

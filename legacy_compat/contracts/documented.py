@@ -21,9 +21,14 @@ from legacy_compat.contracts.observed import (
     NO_USER,
     NOT_AUTHENTICATED,
     NOT_FOUND,
+    OWN_ACCOUNT,
+    SLUG_TAKEN,
+    USER_DELETED,
     WRONG,
     WRONG_CURRENT,
+    licences,
     missing,
+    no_uuid,
     not_a_number,
     tenants,
     too_large,
@@ -35,8 +40,9 @@ USERS_SIZE, ESCAPES = 100, True
 
 __all__ = [
     "BAD_REFRESH", "BAD_TOKEN", "CHANGED", "ESCAPES", "FORBIDDEN", "INACTIVE", "LOGGED_OUT", "NOT_AUTHENTICATED", "NOT_FOUND",
-    "NO_LICENCE", "NO_TENANT", "NO_USER", "USERS_SIZE", "WRONG", "WRONG_CURRENT", "credentials", "missing", "not_a_number",
-    "tenants", "tokens", "too_large", "too_small", "user", "users", "validation",
+    "NO_LICENCE", "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "USERS_SIZE", "USER_DELETED", "WRONG", "WRONG_CURRENT",
+    "credentials", "licences", "missing", "no_uuid", "not_a_number", "tenants", "tokens", "too_large", "too_small", "user",
+    "users", "validation",
 ]  # fmt: skip
 
 

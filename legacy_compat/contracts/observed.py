@@ -26,6 +26,9 @@ NO_LICENCE = Answer(404, {"detail": "License not found"})
 LOGGED_OUT = Answer(200, {"message": "Successfully logged out"})
 CHANGED = Answer(200, {"message": "Password changed successfully"})
 WRONG_CURRENT = Answer(400, {"detail": "Current password is incorrect"})
+OWN_ACCOUNT = Answer(400, {"detail": "Cannot delete your own account"})
+USER_DELETED = Answer(200, {"message": "User deleted successfully"})
+SLUG_TAKEN = Answer(400, {"detail": "Tenant slug already exists"})
 BAD_CREDENTIALS = Answer(400, {"detail": "Invalid credentials format"})
 USERS_SIZE, ESCAPES = 100, True
 
@@ -56,6 +59,14 @@ def not_a_number(name: str, value: str) -> Answer:
     entry = {
         "type": "int_parsing", "loc": ["query", name],
         "msg": "Input should be a valid integer, unable to parse string as an integer", "input": value,
+    }  # fmt: skip
+    return Answer(422, {"detail": [entry]})
+
+
+def no_uuid(name: str, value: str) -> Answer:
+    entry = {
+        "type": "uuid_parsing", "loc": ["path", name],
+        "msg": "Input should be a valid UUID, invalid character found", "input": value,
     }  # fmt: skip
     return Answer(422, {"detail": [entry]})
 
@@ -122,6 +133,11 @@ def licence(found: License) -> dict[str, Any]:
         "issued_at": moment(found.issued_at), "validity_days": found.validity_days,
         "expires_at": moment(expiry(found)), "payload": found.payload,
     }  # fmt: skip
+
+
+def licences(found: list[License], total: int, page: int, size: int) -> Answer:
+    items = [licence(one) for one in found]
+    return Answer(200, {"items": items, "total": total, "page": page, "size": size, "pages": -(-total // size)})
 
 
 def validation(found: License | None, now: datetime) -> Answer:

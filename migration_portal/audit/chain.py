@@ -21,6 +21,7 @@ _ALLOWED = frozenset(
     {
         "capture",
         "checksum",
+        "client",
         "count",
         "counts",
         "dry_run",

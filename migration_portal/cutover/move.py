@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from flags import homes
 from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.audit import chain
@@ -124,6 +125,11 @@ class _Move:
         Cutover.objects.filter(pk=self.cutover.pk).update(state=Cutover.State.HOLDING)
         TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=timezone.now() + timedelta(seconds=seconds))
         try:
+            if not homes.wait_for_writers(self.tenant.tenant, seconds=seconds):
+                raise Refusal(
+                    "A request that writes to it did not end in time.", subject=str(self.tenant),
+                    todo="Nothing has changed. Look for slow requests in the request log, then cut over once more.",
+                )  # fmt: skip
             capture.hold(self.old, self._ids[0], seconds=seconds)
             done = catchup.drain(self.flow, tenant=self._ids[0], deadline=begun + seconds)
             if suspicious:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,13 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from flags import homes
 from flags.models import TenantHome
 from legacy_compat import proxy
 from tests.legacy_compat.conftest import PASSWORD, Old, make_tenant, make_user
+from tests.stack import eventually
 
 
 class Upstream:
@@ -25,6 +29,7 @@ class Upstream:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self.behave = ""
+        self.status, self.body = 207, b'{"from":"legacy"}'
         upstream = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,8 +41,8 @@ class Upstream:
                 if upstream.behave == "nonsense":
                     self.wfile.write(b"what is this\r\n\r\n")
                     return
-                body = b'{"from":"legacy"}'
-                self.send_response(207)
+                body = upstream.body
+                self.send_response(upstream.status)
                 self.send_header("Content-Type", "application/vnd.old+json")
                 self.send_header("X-Old", "yes")
                 self.send_header("Content-Length", str(len(body) + (50 if upstream.behave == "cut" else 0)))
@@ -52,6 +57,9 @@ class Upstream:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def say(self, status: int, body: Any) -> None:
+        self.status, self.body = status, json.dumps(body).encode()
 
 
 @pytest.fixture
@@ -172,3 +180,25 @@ def test_the_log_line_holds_no_password_and_no_token(old: Old, caplog: Any) -> N
     lines = [str(record.msg) for record in caplog.records if "legacy_request" in str(record.msg)]
     assert len(lines) == 2
     assert not any(PASSWORD in line or token in line for line in lines)
+
+
+def test_long_bodies_are_passed_on_both_ways_as_they_come(old: Old, upstream: Upstream, settings: Any) -> None:
+    settings.LEGACY_SERVED_BY = "legacy"
+    settings.LEGACY_UPSTREAM_SECONDS = 5
+    upstream.body = b"x" * 3_000_000
+    answer = old.client.post("/api/import", b"y" * 4_000_000, content_type="application/octet-stream")
+    assert answer.streaming and b"".join(answer.streaming_content) == upstream.body
+    assert upstream.seen[0][3] == b"y" * 4_000_000
+
+
+def test_a_tenant_is_not_moved_while_a_write_to_it_is_under_way(old: Old, upstream: Upstream, settings: Any) -> None:
+    """As the move does it: the hold first, then it waits for the requests that began before."""
+    TenantHome.objects.filter(pk=str(old.tenant.pk)).update(home="legacy")
+    settings.LEGACY_UPSTREAM_SECONDS, upstream.behave = 5, "slow"
+    thread = threading.Thread(target=lambda: (old.login(tenant_id=str(old.tenant.pk)), connections.close_all()))
+    thread.start()
+    eventually(lambda: upstream.seen)
+    TenantHome.objects.filter(pk=str(old.tenant.pk)).update(held_until=timezone.now() + timedelta(seconds=20))
+    assert not homes.wait_for_writers(str(old.tenant.pk), seconds=0.2)
+    assert homes.wait_for_writers(str(old.tenant.pk), seconds=5)
+    thread.join()

@@ -1,0 +1,49 @@
+"""Who called what: the request log and the usage it adds up to, written after the answer has gone out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from legacy_compat.behind import Behind
+from legacy_compat.models import LegacyRequest
+
+_MERGE = (
+    "INSERT INTO legacy_compat_usage AS u (day, client, version, endpoint, calls, failures, last_at)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (day, client, version, endpoint) DO UPDATE"
+    " SET calls = u.calls + excluded.calls, failures = u.failures + excluded.failures, last_at = excluded.last_at"
+)
+
+
+def request(made: LegacyRequest) -> None:
+    """Record one request, later."""
+    behind.put(made)
+
+
+def forget_old() -> int:
+    """Delete requests older than LEGACY_LOG_DAYS; their usage stays. Returns how many."""
+    old = timezone.now() - timedelta(days=settings.LEGACY_LOG_DAYS)
+    return LegacyRequest.objects.filter(at__lt=old).delete()[0]
+
+
+def _write(requests: Sequence[LegacyRequest]) -> None:
+    calls: Counter[tuple[date, str, str, str]] = Counter()
+    failures: Counter[tuple[date, str, str, str]] = Counter()
+    for made in requests:
+        key = (made.at.date(), made.client, made.version, made.endpoint)
+        calls[key] += 1
+        failures[key] += made.status >= 500
+    LegacyRequest.objects.bulk_create(requests)
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        # In one order everywhere, so that two processes never wait for each other in a circle.
+        for used in sorted(calls, key=str):
+            cursor.execute(_MERGE, [*used, calls[used], failures[used], now])
+
+
+behind = Behind("legacy-requests", _write, most=20_000)
