@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+import bcrypt
+
 from flags.models import TenantHome
-from migration_portal.cutover import ask
+from migration_portal.cutover import ask, guard
 from migration_portal.cutover.models import Cutover
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.retry import discard_rows
@@ -44,11 +47,17 @@ class OldClient(threading.Thread):
         if me.get("username") != self.username:
             self.wrong.append(f"/me is {me}")
         again = self.call("POST", "auth/refresh", refresh_token=signed["refresh_token"])
-        listed = self.call("GET", "auth/users", token=again["access_token"])
+        listed = self.call("GET", "auth/users?size=1000", token=again["access_token"])
         if not any(user["username"] == self.username for user in listed.get("users", [])):
             self.wrong.append("not in the list of users")
         new = f"password-{self.rounds}"
-        self.call("POST", "auth/change-password", token=again["access_token"], current_password=self.password, new_password=new)
+        self.call(
+            "POST",
+            "auth/change-password",
+            token=again["access_token"],
+            current_password=self.password,
+            new_password=new,
+        )
         self.password = new
 
     def call(self, method: str, path: str, token: str = "", **fields: str) -> dict[str, Any]:
@@ -68,12 +77,77 @@ class OldClient(threading.Thread):
             raise
 
 
+def legacy_service(world: World) -> str:
+    """The legacy system: its endpoints, on its own database."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    world.spawn(
+        "-m", "uvicorn", "bench.peer_api:app", "--port", str(port), "--log-level", "warning",
+        PEER_DATABASE_URL=world.url("legacy"), PEER_IDS="text", LEGACY_JWT_SECRET=SECRET,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+
+    def up() -> bool:
+        try:
+            return bool(urllib.request.urlopen(f"{url}/health/ready", timeout=2).status == 200)
+        except OSError:
+            return False
+
+    eventually(up)
+    return url
+
+
 def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World) -> None:
     world.sample(users=600, tenants=6, rate=0)
-    # The legacy system: the same endpoints, answered from legacy's own database.
-    legacy = world.site(
-        LEGACY_SERVED_BY="iam", IAM_DATABASE_URL=world.url("legacy_service"), LEGACY_JWT_SECRET=SECRET,
+    quick = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    with world.legacy() as legacy:
+        username, tenant = legacy.execute(
+            "UPDATE users SET hashed_password = %s, is_superuser = true, is_active = true WHERE id = ("
+            "SELECT u.id FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE u.id || t.id ~ '^[0-9a-f-]{72}$'"
+            " ORDER BY u.id LIMIT 1) RETURNING username, tenant_id",
+            [quick],
+        ).fetchone()
+    portal = world.site(
+        LEGACY_UPSTREAM_URL=legacy_service(world),
+        LEGACY_JWT_SECRET=SECRET,
         LEGACY_CALLS_A_MINUTE="0",
-    )  # fmt: skip
-    portal = world.site(LEGACY_UPSTREAM_URL=legacy, LEGACY_JWT_SECRET=SECRET, LEGACY_CALLS_A_MINUTE="0")
-    assert portal
+        LOG_LEVEL="ERROR",
+    )
+    world.worker()
+    world.follower()
+    world.beat()
+    run = start(by="tester", capture=True)
+    eventually(lambda: Run.objects.get(pk=run.pk).state == "completed", 120)
+    guard.switch(on=True, by="tester")
+    discard_rows(list(QuarantinedRow.objects.filter(state="open")), by="tester", reason="the sample's own dirt")
+    ask.know_tenants()
+    home = TenantHome.objects.get(pk=tenant)
+    client = OldClient(portal, username, tenant, "secret")
+    client.start()
+
+    def until(condition: Callable[[], bool]) -> None:
+        eventually(lambda: condition() or client.wrong or aborted(), 60)
+        assert client.wrong == [] and aborted() == []
+
+    def lives_in(side: str) -> bool:
+        return TenantHome.objects.get(pk=tenant).home == side
+
+    for _ in range(3):
+        for side, move in (("iam", ask.cut_over), ("legacy", ask.reverse)):
+            client.rounds = 0
+            until(lambda: client.rounds > 1)
+            move([home], by="tester", reason="practice")
+            until(lambda side=side: lives_in(side))
+    client.over.set()
+    client.join(30)
+    assert client.wrong == []
+    assert {status for _, status in client.statuses} == {200}
+    assert Cutover.objects.filter(state="done").count() == 6
+    with world.legacy() as legacy:
+        stored = legacy.execute("SELECT hashed_password FROM users WHERE username = %s", [username]).fetchone()[0]
+    assert bcrypt.checkpw(client.password.encode(), stored.encode())
+
+
+def aborted() -> list[str]:
+    return list(Cutover.objects.filter(state="aborted").values_list("error", flat=True))
