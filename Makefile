@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format endure bench bench-live bench-growth clean
+.PHONY: run serve test check format endure bench bench-live bench-growth bench-api clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -50,6 +50,9 @@ bench-growth: $(VENV)/.dev
 
 bench-live: $(VENV)/.dev
 	@$(BIN)/python -m bench.live $(ARGS)
+
+bench-api: $(VENV)/.dev
+	@$(BIN)/python -m bench.api $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.copy $(ARGS)

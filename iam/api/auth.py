@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from flags import homes
 from iam import passwords, tokens, totp
@@ -110,10 +110,10 @@ def refresh(request: HttpRequest, asked: RefreshIn) -> dict[str, Any]:
 
 
 @router.post("/logout", response={204: None, ERRORS: ProblemOut}, auth=Token())
-def logout(request: HttpRequest) -> tuple[int, None]:
+def logout(request: HttpRequest) -> Status:
     """End this session."""
     tokens.revoke(request.headers["Authorization"].partition(" ")[2].strip())
-    return 204, None
+    return Status(204, None)
 
 
 @me.get("", response={200: Me, ERRORS: ProblemOut})
@@ -132,7 +132,7 @@ def change_me(request: HttpRequest, asked: ProfileIn) -> User:
 
 
 @me.post("/password", response={204: None, ERRORS: ProblemOut})
-def change_password(request: HttpRequest, asked: PasswordIn) -> tuple[int, None]:
+def change_password(request: HttpRequest, asked: PasswordIn) -> Status:
     """Change one's password; every session ends."""
     user = caller(request, "profile:write")
     _not_too_often(request)
@@ -140,7 +140,7 @@ def change_password(request: HttpRequest, asked: PasswordIn) -> tuple[int, None]
         raise Problem(400, "wrong-password", "The current password is wrong.")
     set_password(user, asked.new_password)
     tokens.revoke_all(user)
-    return 204, None
+    return Status(204, None)
 
 
 def set_password(user: User, password: str) -> None:

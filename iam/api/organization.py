@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from iam.api.access import Token, caller
 from iam.api.auth import ERRORS
@@ -127,14 +127,14 @@ def list_roles(request: HttpRequest, asked: Query[Page]) -> dict[str, Any]:
 
 
 @roles.post("", response={201: RoleOut, ERRORS: ProblemOut})
-def create_role(request: HttpRequest, asked: RoleIn) -> tuple[int, Role]:
+def create_role(request: HttpRequest, asked: RoleIn) -> Status:
     """Create a role of the tenant, with permissions that the caller has."""
     user = caller(request, "roles:write")
     role = Role(tenant_id=user.tenant_id, name=asked.name, description=asked.description)
     with transaction.atomic(using="iam"):
         role.save(force_insert=True)
         _grant(role, asked.permissions, user)
-    return 201, role
+    return Status(201, role)
 
 
 @roles.put("/{uuid:role_id}", response={200: RoleOut, ERRORS: ProblemOut})
@@ -149,7 +149,7 @@ def change_role(request: HttpRequest, role_id: uuid.UUID, asked: RoleIn) -> Role
 
 
 @roles.delete("/{uuid:role_id}", response={204: None, ERRORS: ProblemOut})
-def delete_role(request: HttpRequest, role_id: uuid.UUID) -> tuple[int, None]:
+def delete_role(request: HttpRequest, role_id: uuid.UUID) -> Status:
     """Delete a role that nobody has any more."""
     role = _own_role(caller(request, "roles:write"), role_id)
     if UserRole.objects.filter(role=role).exists():
@@ -157,7 +157,7 @@ def delete_role(request: HttpRequest, role_id: uuid.UUID) -> tuple[int, None]:
     with transaction.atomic(using="iam"):
         RolePermission.objects.filter(role=role).delete()
         Role.objects.filter(pk=role.pk).delete()
-    return 204, None
+    return Status(204, None)
 
 
 @licenses.get("", response={200: Licences, ERRORS: ProblemOut})
@@ -166,7 +166,7 @@ def list_licences(request: HttpRequest, asked: Query[Page]) -> dict[str, Any]:
 
 
 @licenses.post("", response={201: LicenceOut, ERRORS: ProblemOut})
-def issue_licence(request: HttpRequest, asked: LicenceIn) -> tuple[int, License]:
+def issue_licence(request: HttpRequest, asked: LicenceIn) -> Status:
     """Issue a licence, within the number that the tenant may have."""
     user = caller(request, "licenses:write")
     with transaction.atomic(using="iam"):
@@ -175,7 +175,7 @@ def issue_licence(request: HttpRequest, asked: LicenceIn) -> tuple[int, License]
             raise Problem(409, "licence-limit", f"The tenant may have {tenant.max_licenses} licences, and has them.")
         given = asked.dict() | {"license_key": asked.license_key or str(uuid.uuid4())}
         made = License.objects.create(tenant=tenant, issued_at=timezone.now(), **given)
-    return 201, made
+    return Status(201, made)
 
 
 @licenses.post("/validate", response={200: Verdict, ERRORS: ProblemOut}, auth=None)
@@ -192,9 +192,9 @@ def read_licence(request: HttpRequest, licence_id: uuid.UUID) -> License:
 
 
 @licenses.delete("/{uuid:licence_id}", response={204: None, ERRORS: ProblemOut})
-def revoke_licence(request: HttpRequest, licence_id: uuid.UUID) -> tuple[int, None]:
+def revoke_licence(request: HttpRequest, licence_id: uuid.UUID) -> Status:
     get_object_or_404(_licences(caller(request, "licenses:write")), pk=licence_id).delete()
-    return 204, None
+    return Status(204, None)
 
 
 def _roles(user: User) -> QuerySet[Role]:

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from iam import tokens
 from iam.api.access import Token, caller
@@ -66,7 +66,7 @@ def list_users(request: HttpRequest, asked: Query[Found]) -> dict[str, Any]:
 
 
 @router.post("", response={201: Me, ERRORS: ProblemOut})
-def create_user(request: HttpRequest, asked: NewUser) -> tuple[int, User]:
+def create_user(request: HttpRequest, asked: NewUser) -> Status:
     """Create a user with the role `user`."""
     creator = caller(request, "users:write")
     user = User(
@@ -76,7 +76,7 @@ def create_user(request: HttpRequest, asked: NewUser) -> tuple[int, User]:
     with transaction.atomic(using="iam"):
         set_password(user, asked.password)
         UserRole.objects.create(user=user, role_id=_DEFAULT_ROLE, assigned_by=creator)
-    return 201, user
+    return Status(201, user)
 
 
 @router.get("/{uuid:user_id}", response={200: Me, ERRORS: ProblemOut})
@@ -106,10 +106,10 @@ def change_user(request: HttpRequest, user_id: uuid.UUID, asked: UserChanges) ->
 
 
 @router.delete("/{uuid:user_id}", response={204: None, ERRORS: ProblemOut})
-def deactivate_user(request: HttpRequest, user_id: uuid.UUID) -> tuple[int, None]:
+def deactivate_user(request: HttpRequest, user_id: uuid.UUID) -> Status:
     """Switch a user off; nothing is deleted."""
     change_user(request, user_id, UserChanges.model_validate({"is_active": False}))
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/{uuid:user_id}/roles", response={200: RoleNames, ERRORS: ProblemOut})

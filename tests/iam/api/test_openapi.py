@@ -1,0 +1,45 @@
+"""The OpenAPI document tells the truth: made-up requests to every operation get answers that it describes."""
+
+from __future__ import annotations
+
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from config.wsgi import application
+from tests.iam.conftest import Api
+from tests.legacy_compat.conftest import make_licence, make_user
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+def test_every_answer_is_one_the_document_describes(api: Api) -> None:
+    make_user(api.tenant)
+    make_licence(api.tenant)
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application)
+    asked = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        )
+        def ask(case: schemathesis.Case) -> None:
+            # A sign-out or a new password would end the session that the next request needs.
+            token = api.token if case.operation.path not in ("/api/v1/auth/logout", "/api/v1/me/password") else "x.y.z"
+            case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=CHECKS)
+
+        ask()
+        asked += 1
+    assert asked == 25
+
+
+def test_the_document_is_browsable(api: Api) -> None:
+    page = api.client.get("/api/v1/docs").content.decode()
+    assert "swagger" in page.lower() and "https://" not in page
