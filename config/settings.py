@@ -191,6 +191,7 @@ CELERY_BEAT_SCHEDULE = {
     "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": 4, "queue": "follow"}},
     "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": 10, "queue": "follow"}},
     "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": 10}},
+    "ramps": {"task": "features.ramp", "schedule": 30.0, "options": {"expires": 30}},
     "keys": {"task": "iam.rotate_keys", "schedule": 3600.0, "options": {"expires": 3600}},
     "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 10}},
@@ -219,6 +220,7 @@ LOGGING = {
 }
 structlog.configure(
     processors=[
+        structlog.stdlib.filter_by_level,
         *_SHARED_PROCESSORS,
         structlog.processors.format_exc_info,
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,

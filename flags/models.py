@@ -95,6 +95,36 @@ class Flag(AbstractUserFlag):
         return is_on(self.name, getattr(request, "flag_subject", Subject()))
 
 
+class Ramp(models.Model):
+    """A flag's percentage raised step by step by the clock, while all is well. `steps` are the percentages still to come."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        STOPPED = "stopped"
+
+    flag = models.ForeignKey(Flag, on_delete=models.CASCADE, related_name="ramps")
+    steps = ArrayField(models.DecimalField(max_digits=6, decimal_places=3))
+    hours = models.FloatField()
+    next_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    held = models.TextField(blank=True)
+    """Why the step that is due is not taken; empty when nothing is in its way."""
+    by = models.CharField(max_length=150)
+    reason = models.TextField()
+    started_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["flag"], condition=models.Q(state="running"), name="one_ramp_at_a_time")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flag} to {self.steps[-1] if self.steps else 100} %"
+
+
 class FlagChange(models.Model):
     """What was changed about a flag, by whom and why."""
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -46,7 +49,7 @@ class Bearer:
     """Whom an access token speaks for. Without a user, a client speaks for itself."""
 
     user: User
-    claims: dict[str, Any]
+    claims: Mapping[str, Any]
 
     @property
     def scopes(self) -> frozenset[str] | None:
@@ -97,7 +100,7 @@ def refresh(token: str, *, ip: str | None, agent: str) -> tuple[User, Pair]:
     return user, _pair(user, session, own=own)
 
 
-def _adopt(token: str, claims: dict[str, Any], user: User, *, ip: str | None, agent: str) -> Pair:
+def _adopt(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None, agent: str) -> Pair:
     """A refresh token of the legacy system begins a session here: once, and its reuse ends that session."""
     session_id = hashlib.sha256(token.encode()).hexdigest()
     try:
@@ -115,9 +118,7 @@ def _adopt(token: str, claims: dict[str, Any], user: User, *, ip: str | None, ag
 def authenticate(token: str) -> Bearer:
     """Whom an access token speaks for, whether active or not. Raises BadToken."""
     claims = decode(token, kind="access")
-    if "sid" in claims and not Session.objects.filter(session_id=claims["sid"], is_active=True).exists():
-        raise BadToken
-    return Bearer(_user(claims), claims)
+    return Bearer(_user(claims, in_session=claims.get("sid")), claims)
 
 
 def about(token: str) -> tuple[str, str]:
@@ -146,11 +147,11 @@ def sign(claims: dict[str, Any], life: timedelta) -> str:
     return jwt.encode({"alg": keys.ALGORITHM, "typ": "JWT", "kid": key.kid}, claims | about, key, [keys.ALGORITHM])
 
 
-def decode(token: str, *, kind: str) -> dict[str, Any]:
+def decode(token: str, *, kind: str) -> Mapping[str, Any]:
     """The claims of a good token of this kind: access or refresh. Raises BadToken."""
     claims = _verified(token)
     try:
-        jwt.JWTClaimsRegistry(exp={"essential": True}).validate(claims)
+        jwt.JWTClaimsRegistry(exp={"essential": True}).validate(dict(claims))
     except JoseError as error:
         raise BadToken from error
     if claims.get("type", "access") != kind:
@@ -172,19 +173,18 @@ def _pair(user: User, session: Session, *, own: bool) -> Pair:
 
 def _as_legacy(claims: dict[str, Any], life: timedelta) -> str:
     expires = int(time.time() + life.total_seconds())
-    return jwt.encode({"alg": "HS256", "typ": "JWT"}, claims | {"exp": expires}, _legacy_key(), ["HS256"])
+    return jwt.encode(
+        {"alg": "HS256", "typ": "JWT"}, claims | {"exp": expires}, _legacy_key(settings.LEGACY_JWT_SECRET), ["HS256"]
+    )
 
 
-def _legacy_key() -> OctKey:
-    return OctKey.import_key(settings.LEGACY_JWT_SECRET)
-
-
-def _verified(token: str) -> dict[str, Any]:
+def _verified(token: str) -> Mapping[str, Any]:
     try:
         if jws.extract_compact(token.encode()).headers().get("alg") == keys.ALGORITHM:
-            claims, issuer = jwt.decode(token, keys.verifying(), [keys.ALGORITHM]).claims, settings.ISSUER
+            claims: Mapping[str, Any] = jwt.decode(token, keys.verifying(), [keys.ALGORITHM]).claims
+            issuer = settings.ISSUER
         else:
-            claims, issuer = jwt.decode(token, _legacy_key(), ["HS256"]).claims, None
+            claims, issuer = _of_legacy_form(token, settings.LEGACY_JWT_SECRET), None
     except (JoseError, ValueError, UnicodeError) as error:
         raise BadToken from error
     if claims.get("iss") != issuer:
@@ -192,11 +192,34 @@ def _verified(token: str) -> dict[str, Any]:
     return claims
 
 
-def _user(claims: dict[str, Any]) -> User:
+@cache
+def _legacy_key(secret: str) -> OctKey:
+    return OctKey.import_key(secret)
+
+
+@lru_cache(4096)
+def _of_legacy_form(token: str, secret: str) -> Mapping[str, Any]:
+    """A signature that was good once is good for ever; whether the token has expired is asked each time."""
+    return MappingProxyType(jwt.decode(token, _legacy_key(secret), ["HS256"]).claims)
+
+
+def _user(claims: Mapping[str, Any], *, in_session: str | None = None) -> User:
+    """Raises BadToken; also when the session is not active any more, where one is named."""
     try:
-        user = User.objects.filter(pk=uuid.UUID(str(claims.get("user_id")))).first()
+        key = uuid.UUID(str(claims.get("user_id")))
     except ValueError:
-        user = None
+        raise BadToken from None
+    # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
+    user = next(iter(User.objects.raw(_user_statement(), [key, in_session, in_session])), None)
     if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
         raise BadToken
     return user
+
+
+@cache
+def _user_statement() -> str:
+    columns = ", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)
+    return (
+        f"SELECT {columns} FROM users AS u WHERE u.id = %s AND (%s::text IS NULL OR EXISTS ("
+        "SELECT FROM user_sessions AS s WHERE s.session_id = %s AND s.user_id = u.id AND s.is_active))"
+    )

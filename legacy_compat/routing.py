@@ -16,7 +16,6 @@ from flags import homes
 from flags.models import TenantHome
 from iam import tokens
 from iam.api.problems import no_such_page
-from iam.models import License
 from iam.sign_in import candidates, too_often
 from legacy_compat import proxy, record, serve, shadow, versions
 from legacy_compat.contracts import documented, observed
@@ -110,8 +109,8 @@ def _about(request: HttpRequest, path: str) -> tuple[str, str]:
             or request.GET.get("license_key")
             or asked.get("license_key")
         )
-        found = License.objects.filter(license_key=str(key)).values_list("tenant_id", flat=True).first()
-        return (str(found) if found else ""), ""
+        licence = serve.licence_by_key(request, str(key))
+        return (str(licence.tenant_id) if licence and licence.tenant_id else ""), ""
     return "", ""
 
 

@@ -36,11 +36,12 @@ from legacy_compat.contracts.observed import (
 )
 from legacy_compat.contracts.shapes import Answer, moment
 
-USERS_SIZE, ESCAPES = 100, True
+USERS_SIZE = 100
+USER_FIELDS = ("id", "email", "username", "full_name", "is_active", "is_superuser", "created_at")
 
 __all__ = [
-    "BAD_REFRESH", "BAD_TOKEN", "CHANGED", "ESCAPES", "FORBIDDEN", "INACTIVE", "LOGGED_OUT", "NOT_AUTHENTICATED", "NOT_FOUND",
-    "NO_LICENCE", "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "USERS_SIZE", "USER_DELETED", "WRONG", "WRONG_CURRENT",
+    "BAD_REFRESH", "BAD_TOKEN", "CHANGED", "FORBIDDEN", "INACTIVE", "LOGGED_OUT", "NOT_AUTHENTICATED", "NOT_FOUND", "NO_LICENCE",
+    "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "USERS_SIZE", "USER_DELETED", "USER_FIELDS", "WRONG", "WRONG_CURRENT",
     "credentials", "licences", "missing", "no_uuid", "not_a_number", "tenants", "tokens", "too_large", "too_small", "user",
     "users", "validation",
 ]  # fmt: skip
@@ -71,7 +72,7 @@ def user(found: User) -> dict[str, Any]:
 def users(found: list[User], total: int, page: int, size: int) -> Answer:
     listed = [
         {
-            "id": str(one.pk), "email": one.email, "username": one.username, "full_name": one.full_name,
+            "id": str(one.id), "email": one.email, "username": one.username, "full_name": one.full_name,
             "is_active": one.is_active, "is_superuser": one.is_superuser, "created_at": moment(one.created_at),
         }
         for one in found

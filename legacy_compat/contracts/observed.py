@@ -30,7 +30,11 @@ OWN_ACCOUNT = Answer(400, {"detail": "Cannot delete your own account"})
 USER_DELETED = Answer(200, {"message": "User deleted successfully"})
 SLUG_TAKEN = Answer(400, {"detail": "Tenant slug already exists"})
 BAD_CREDENTIALS = Answer(400, {"detail": "Invalid credentials format"})
-USERS_SIZE, ESCAPES = 100, True
+USERS_SIZE = 100
+USER_FIELDS = (
+    "tenant_id", "email", "username", "full_name", "is_active", "is_superuser", "is_verified", "avatar_url", "bio",
+    "phone_number", "id", "created_at", "updated_at", "last_login",
+)  # fmt: skip
 
 
 def credentials(content_type: str, form: Mapping[str, str]) -> tuple[str, str, str] | Answer:
@@ -103,7 +107,7 @@ def user(found: User) -> dict[str, Any]:
         "tenant_id": str(found.tenant_id), "email": found.email, "username": found.username,
         "full_name": found.full_name, "is_active": found.is_active, "is_superuser": found.is_superuser,
         "is_verified": found.is_verified, "oauth_provider": None, "oauth_id": None, "sso_provider": None, "sso_id": None,
-        "avatar_url": found.avatar_url, "bio": found.bio, "phone_number": found.phone_number, "id": str(found.pk),
+        "avatar_url": found.avatar_url, "bio": found.bio, "phone_number": found.phone_number, "id": str(found.id),
         "created_at": moment(found.created_at), "updated_at": moment(found.updated_at),
         "last_login": moment(found.last_login),
     }  # fmt: skip

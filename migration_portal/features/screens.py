@@ -12,7 +12,7 @@ from flags.decide import Subject
 from flags.evaluate import explain
 from flags.models import Flag
 from migration_portal import console
-from migration_portal.features import switch
+from migration_portal.features import ramp, switch
 from migration_portal.plan.errors import Refusal
 
 
@@ -22,6 +22,8 @@ def urls(wrap: Any) -> list[URLPattern]:
         path("<slug:name>/", wrap(feature), name="feature"),
         path("<slug:name>/change/", wrap(change), name="feature_change"),
         path("<slug:name>/kill/", wrap(kill), name="feature_kill"),
+        path("<slug:name>/ramp/", wrap(start_ramp), name="feature_ramp"),
+        path("<slug:name>/ramp/stop/", wrap(stop_ramp), name="feature_ramp_stop"),
     ]
 
 
@@ -42,6 +44,7 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
     console.need(request, "flags.view_flag")
     flag = get_object_or_404(Flag.objects.prefetch_related("requires", "required_by"), name=name)
     context: dict[str, Any] = {"flag": flag, "trouble": "", "changes": flag.changes.all()[:30]}
+    context["ramp"] = flag.ramps.first()
     context["may_widen"] = request.user.has_perm("flags.widen_flag")
     context["may_narrow"] = request.user.has_perm("flags.narrow_flag")
     context["form"] = {
@@ -92,4 +95,26 @@ def kill(request: HttpRequest, name: str) -> HttpResponse:
         lambda: switch.switch(flag, by=console.by(request), reason=console.reason(request), killed=True),
         back=reverse("feature", args=[name]),
         done="Killed: it is off for everybody within five seconds.",
+    )
+
+
+def start_ramp(request: HttpRequest, name: str) -> HttpResponse:
+    flag = get_object_or_404(Flag, name=name)
+
+    def do() -> None:
+        steps, hours = ramp.parse(request.POST)
+        ramp.start_ramp(flag, steps=steps, hours=hours, by=console.by(request), reason=console.reason(request))
+
+    done = "The ramp has begun: the first step is taken within a minute, if health is good."
+    return console.act(request, "flags.widen_flag", do, back=reverse("feature", args=[name]), done=done)
+
+
+def stop_ramp(request: HttpRequest, name: str) -> HttpResponse:
+    flag = get_object_or_404(Flag, name=name)
+    return console.act(
+        request,
+        "flags.narrow_flag",
+        lambda: ramp.stop_ramp(flag, by=console.by(request), reason=console.reason(request)),
+        back=reverse("feature", args=[name]),
+        done="Stopped: the feature stays as it is.",
     )

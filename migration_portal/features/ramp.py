@@ -1,0 +1,84 @@
+"""Raising a feature's percentage step by step, by the clock, while health is good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from flags.models import Flag, Ramp
+from migration_portal.features.health import in_the_way
+from migration_portal.features.switch import switch
+from migration_portal.plan.errors import Refusal
+
+
+def parse(post: Any) -> tuple[list[Decimal], float]:
+    """Steps in per cent, rising, and the hours between them. Raises Refusal."""
+    try:
+        steps = [Decimal(part) for part in post.get("steps", "").replace(",", " ").split()]
+        hours = float(post.get("hours", ""))
+    except (InvalidOperation, ValueError):
+        steps, hours = [], 0.0
+    rising = steps == sorted(set(steps)) and all(0 < step <= 100 for step in steps)
+    if not steps or not rising or not 0 < hours <= 24 * 60:
+        raise Refusal(
+            "These are no steps.", todo="Write rising percentages, such as 1, 5, 25, 100, and the hours between."
+        )
+    return steps, hours
+
+
+@transaction.atomic
+def start_ramp(flag: Flag, *, steps: list[Decimal], hours: float, by: str, reason: str) -> Ramp:
+    """The first step is taken by the next tick, if health allows. Raises Refusal."""
+    if flag.ramps.filter(state=Ramp.State.RUNNING).exists():
+        raise Refusal("A ramp is under way already.", subject=flag.name, todo="Stop it first.")
+    coming = [step for step in steps if step > flag.percentage]
+    if flag.killed or flag.fact or not coming or not reason.strip():
+        raise Refusal(
+            "There is nothing to raise, or no reason was given.", subject=flag.name,
+            todo="A ramp needs a reason, a feature that is not killed, and a step above its percentage.",
+        )  # fmt: skip
+    return Ramp.objects.create(flag=flag, steps=coming, hours=hours, next_at=timezone.now(), by=by, reason=reason)
+
+
+def stop_ramp(flag: Flag, *, by: str, reason: str) -> None:
+    """Stay where it is. Raises Refusal when no ramp is under way."""
+    if not flag.ramps.filter(state=Ramp.State.RUNNING).update(state=Ramp.State.STOPPED, held=f"{by}: {reason}"):
+        raise Refusal("No ramp is under way.", subject=flag.name)
+
+
+def tick(health: Callable[[], list[str]] = in_the_way) -> int:
+    """Take the steps that are due, or say why not. Returns how many were taken."""
+    return sum(
+        _advance(pk, health)
+        for pk in Ramp.objects.filter(state="running", next_at__lte=timezone.now()).values_list("pk", flat=True)
+    )
+
+
+@transaction.atomic
+def _advance(pk: int, health: Callable[[], list[str]]) -> bool:
+    ramp = (
+        Ramp.objects.select_for_update(skip_locked=True)
+        .filter(pk=pk, state="running", next_at__lte=timezone.now())
+        .first()
+    )
+    if ramp is None:
+        return False
+    flag = Flag.objects.get(pk=ramp.flag_id)
+    if flag.killed:
+        Ramp.objects.filter(pk=pk).update(state=Ramp.State.STOPPED, held="The feature was killed.")
+        return False
+    if reasons := health():
+        Ramp.objects.filter(pk=pk).update(held=" ".join(reasons))
+        return False
+    step, *left = ramp.steps
+    if step > flag.percentage:
+        switch(flag, by=ramp.by, reason=f"ramp: {ramp.reason}", percentage=step)
+    ramp.steps, ramp.held, ramp.next_at = left, "", timezone.now() + timedelta(hours=ramp.hours)
+    ramp.state = Ramp.State.RUNNING if left else Ramp.State.DONE
+    ramp.save()
+    return True

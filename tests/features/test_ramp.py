@@ -1,0 +1,115 @@
+"""Ramps: steps by the clock, only while health is good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.models import Flag, Ramp
+from legacy_compat.models import LegacyRequest
+from migration_portal.features import ramp
+from migration_portal.features.health import in_the_way, wilson_lower
+from migration_portal.plan.errors import Refusal
+from tests import builders
+from tests.stack import World
+
+
+def flag() -> Flag:
+    return Flag.objects.get(name="new_ui_enabled")
+
+
+def begin(*steps: int, hours: float = 1) -> Ramp:
+    return ramp.start_ramp(flag(), steps=[Decimal(s) for s in steps], hours=hours, by="anna", reason="rollout")
+
+
+def due(made: Ramp) -> None:
+    Ramp.objects.filter(pk=made.pk).update(next_at=timezone.now() - timedelta(seconds=1))
+
+
+def well() -> list[str]:
+    return []
+
+
+def test_steps_are_taken_one_at_a_time_by_the_clock(world: World) -> None:
+    made = begin(5, 50, 100)
+    assert ramp.tick(well) == 1 and flag().percentage == 5
+    assert ramp.tick(well) == 0
+    due(made)
+    assert ramp.tick(well) == 1 and flag().percentage == 50
+    due(made)
+    ramp.tick(well)
+    made.refresh_from_db()
+    assert flag().percentage == 100 and made.state == "done"
+    assert flag().changes.first().by == "anna"
+
+
+def test_a_step_waits_while_health_is_not_good_and_says_why(world: World) -> None:
+    made = begin(5)
+    assert ramp.tick(lambda: ["Half of everything fails."]) == 0
+    made.refresh_from_db()
+    assert flag().percentage == 0 and made.held == "Half of everything fails."
+    assert ramp.tick(well) == 1
+
+
+def test_a_killed_feature_is_not_raised(world: World) -> None:
+    made = begin(5)
+    Flag.objects.filter(pk=flag().pk).update(killed=True)
+    assert ramp.tick(well) == 0
+    made.refresh_from_db()
+    assert made.state == "stopped"
+
+
+def test_only_one_ramp_at_a_time_and_never_downwards(world: World) -> None:
+    begin(5)
+    with pytest.raises(Refusal, match="under way"):
+        begin(50)
+    ramp.stop_ramp(flag(), by="anna", reason="enough")
+    Flag.objects.filter(pk=flag().pk).update(percentage=60)
+    with pytest.raises(Refusal, match="nothing to raise"):
+        begin(50)
+
+
+@pytest.mark.parametrize("post", [{"steps": "", "hours": "1"}, {"steps": "50 5", "hours": "1"}, {"steps": "x", "hours": "1"},
+                                  {"steps": "101", "hours": "1"}, {"steps": "5", "hours": "0"}])  # fmt: skip
+def test_steps_that_are_none_are_refused(post: dict[str, str]) -> None:
+    with pytest.raises(Refusal):
+        ramp.parse(post)
+
+
+def called(times: int, status: int) -> None:
+    made = {"method": "GET", "endpoint": "auth/me", "version": "v1.0", "client": "x", "home": "iam", "milliseconds": 1}
+    LegacyRequest.objects.bulk_create(LegacyRequest(at=timezone.now(), status=status, **made) for _ in range(times))
+
+
+def test_no_data_is_no_yes(world: World) -> None:
+    assert "too few" in in_the_way()[0]
+    called(200, 200)
+    assert in_the_way() == []
+    called(30, 502)
+    assert in_the_way() == ["30 of 230 requests in the last 5 minutes failed."]
+
+
+@given(calls=st.integers(1, 10_000), share=st.floats(0, 1))
+def test_the_lower_bound_is_one(calls: int, share: float) -> None:
+    failures = int(calls * share)
+    assert -1e-9 <= wilson_lower(failures, calls) <= failures / calls + 1e-9
+
+
+def test_a_ramp_is_the_approvers_to_begin_and_the_operators_to_stop(world: World) -> None:
+    builders.member("operator", username="otto")
+    builders.member("approver", username="anna")
+    form = {"steps": "5, 50", "hours": "2", "reason": "rollout"}
+    otto, anna = Client(), Client()
+    otto.login(username="otto", password="secret-pass-1")
+    anna.login(username="anna", password="secret-pass-1")
+    assert otto.post("/admin/features/new_ui_enabled/ramp/", form).status_code == 403
+    anna.post("/admin/features/new_ui_enabled/ramp/", form)
+    assert b"Stop the ramp" in otto.get("/admin/features/new_ui_enabled/").content
+    otto.post("/admin/features/new_ui_enabled/ramp/stop/", {"reason": "no"})
+    assert Ramp.objects.get().state == "stopped"
