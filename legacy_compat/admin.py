@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from legacy_compat import usage, versions
@@ -36,12 +37,25 @@ class RecordAdmin(ModelAdmin):
 
 @admin.register(LegacyRequest)
 class LegacyRequestAdmin(RecordAdmin):
-    list_display = ("at", "method", "endpoint", "status", "took", "home", "version", "client", "tenant", "user")
+    list_display = ("when", "method", "endpoint", "status", "took", "home", "version", "client", "whose", "who")
+    list_display_links = None
     list_filter = ("home", "version", "status", "endpoint")
     search_fields = ("=request_id", "=user", "=tenant", "client")
     search_help_text = "A whole request id, user id or tenant id, or a part of a client's name"
     list_per_page = 50
     show_full_result_count = False
+
+    @admin.display(description="At", ordering="at")
+    def when(self, made: LegacyRequest) -> str:
+        return f"{made.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="Tenant", ordering="tenant")
+    def whose(self, made: LegacyRequest) -> str:
+        return _narrow(made, made.tenant, "tenant")
+
+    @admin.display(description="User", ordering="user")
+    def who(self, made: LegacyRequest) -> str:
+        return _narrow(made, made.user, "user")
 
     @admin.display(description="ms", ordering="milliseconds")
     def took(self, made: LegacyRequest) -> str:
@@ -58,10 +72,22 @@ class LegacyRequestAdmin(RecordAdmin):
 
 @admin.register(Mismatch)
 class MismatchAdmin(RecordAdmin):
-    list_display = ("endpoint", "field", "count", "legacy", "iam", "last_at", "triage")
+    list_display = ("endpoint", "field", "count", "legacy_said", "iam_said", "last", "triage")
     list_filter = ("endpoint", "state")
     search_fields = ("field", "=tenant")
     list_before_template = "legacy_compat/mismatches_before.html"
+
+    @admin.display(description="Legacy said")
+    def legacy_said(self, found: Mismatch) -> str:
+        return found.legacy[:60]
+
+    @admin.display(description="The IAM said")
+    def iam_said(self, found: Mismatch) -> str:
+        return found.iam[:60]
+
+    @admin.display(description="Last", ordering="last_at")
+    def last(self, found: Mismatch) -> str:
+        return f"{found.last_at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="Triage")
     def triage(self, found: Mismatch) -> str:
@@ -126,6 +152,11 @@ def _at_a_glance() -> dict[str, Any]:
         "old": versions.OLD, "new": versions.NEW, "sunset": settings.LEGACY_SUNSET,
         "open": sum(found.open for found in Mismatch.objects.all()[:500]),
     }  # fmt: skip
+
+
+def _narrow(made: LegacyRequest, id: str, name: str) -> str:
+    """The beginning of an id, as a link to everything it did."""
+    return format_html('<a class="p-link" href="?q={}" title="{} {}">{}</a>', id, name, id, id[:8]) if id else ""
 
 
 def _need(request: HttpRequest, permission: str) -> None:
