@@ -234,6 +234,35 @@ def world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]
             drop(f"{made.name}_{database}")
 
 
+@pytest.fixture(scope="session")
+def common_world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]:
+    made = World(f"common_{WORKER}")
+    with django_db_blocker.unblock():
+        for database in ("portal", "legacy", "iam"):
+            drop(f"{made.name}_{database}")
+        with inhabited(made, *templates):
+            yield made
+
+
+@pytest.fixture
+def rolled_back(common_world: World, django_db_blocker: Any) -> Iterator[World]:
+    """One world for all tests that start no processes and no threads: what each writes is rolled back."""
+    import redis
+    from django.db import transaction
+
+    from flags.evaluate import definitions
+
+    redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
+    with django_db_blocker.unblock():
+        _point(*(f"{common_world.name}_{database}" for database in ("portal", "legacy", "iam")))
+        with transaction.atomic(), transaction.atomic(using="iam"):
+            definitions(fresh=True)
+            yield common_world
+            transaction.set_rollback(True)
+            transaction.set_rollback(True, using="iam")
+        _close()
+
+
 def _point(portal: str, legacy: str, iam: str, server: str = SERVER) -> None:
     from django.conf import settings
     from django.db import connections

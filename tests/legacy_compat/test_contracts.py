@@ -12,6 +12,12 @@ from django.utils import timezone
 
 from iam.models import Session, User
 from tests.legacy_compat.conftest import PASSWORD, QUICK_HASH, Old, make_licence, make_tenant, make_user
+from tests.stack import World
+
+
+@pytest.fixture
+def world(rolled_back: World) -> World:
+    return rolled_back
 
 
 def tokens(old: Old) -> dict[str, Any]:

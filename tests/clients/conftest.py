@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.stack import World
+
+
+@pytest.fixture
+def world(rolled_back: World) -> World:
+    return rolled_back
