@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from flags import homes
 from iam import passwords, removal, tokens
+from iam.licences import find
 from iam.models import License, Tenant, User
 from iam.sign_in import WrongCredentials, sign_in
 from legacy_compat.contracts.shapes import Answer
@@ -215,11 +216,9 @@ def validate(request: HttpRequest, contract: ModuleType, key: str = "") -> Answe
 
 def licence_by_key(request: HttpRequest, key: str) -> License | None:
     """With its tenant; looked up once a request, though routing and answering both ask."""
-    found = getattr(request, "licence", None)
-    if found is None or found.license_key != key:
-        found = License.objects.select_related("tenant").filter(license_key=key).first()
-        request.licence = found  # type: ignore[attr-defined]
-    return found
+    if not hasattr(request, "licence"):
+        request.licence = find(key)  # type: ignore[attr-defined]
+    return request.licence  # type: ignore[attr-defined,no-any-return]
 
 
 def not_found(request: HttpRequest, contract: ModuleType) -> Answer:

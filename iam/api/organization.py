@@ -17,7 +17,7 @@ from iam.api.access import Token, caller
 from iam.api.auth import ERRORS
 from iam.api.paging import Page, Paged, paged
 from iam.api.problems import Problem, ProblemOut
-from iam.licences import Judgement, judge
+from iam.licences import Judgement, find, judge
 from iam.models import License, Permission, Role, RolePermission, Tenant, User, UserRole
 from iam.permissions import allowed
 
@@ -181,7 +181,7 @@ def issue_licence(request: HttpRequest, asked: LicenceIn) -> Status:
 @licenses.post("/validate", response={200: Verdict, ERRORS: ProblemOut}, auth=None)
 def validate_licence(request: HttpRequest, asked: KeyIn) -> dict[str, Any]:
     """Whoever knows the key may ask, as before."""
-    found = License.objects.select_related("tenant").filter(license_key=asked.license_key).first()
+    found = find(asked.license_key)
     verdict = judge(found, timezone.now())
     return {"valid": verdict is Judgement.VALID, "reason": verdict.value, "license": found}
 
