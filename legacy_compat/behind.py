@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 class Behind:
     """Hands what is put in to `do`, some at a time. What does not fit, or fails, is dropped and counted in the log."""
 
-    def __init__(self, name: str, do: Callable[[Sequence[Any]], None], *, most: int, pause: float = 0.3) -> None:
+    def __init__(self, name: str, do: Callable[[Sequence[Any]], None], *, most: int, pause: float = 1.0) -> None:
         self.name, self.do, self.pause = name, do, pause
         self.waiting: queue.Queue[Any] = queue.Queue(most)
         self.dropped = 0
