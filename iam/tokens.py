@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -84,6 +84,8 @@ def refresh(token: str, *, ip: str | None, agent: str) -> tuple[User, Pair]:
     claims = decode(token, kind="refresh")
     user, own = _user(claims), "iss" in claims
     if "sid" not in claims:
+        if _before_its_password(user, claims, LEGACY_REFRESH):
+            raise BadToken
         return user, _adopt(token, claims, user, ip=ip, agent=agent)
     reused = False
     with transaction.atomic(using="iam"):
@@ -102,7 +104,7 @@ def refresh(token: str, *, ip: str | None, agent: str) -> tuple[User, Pair]:
 
 def _adopt(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None, agent: str) -> Pair:
     """A refresh token of the legacy system begins a session here: once, and its reuse ends that session."""
-    session_id = hashlib.sha256(token.encode()).hexdigest()
+    session_id = _digest(token)
     try:
         with transaction.atomic(using="iam"):
             session = Session.objects.create(
@@ -118,7 +120,10 @@ def _adopt(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None,
 def authenticate(token: str) -> Bearer:
     """Whom an access token speaks for, whether active or not. Raises BadToken."""
     claims = decode(token, kind="access")
-    return Bearer(_user(claims, in_session=claims.get("sid")), claims)
+    user = _user(claims, session=claims.get("sid"), token=token)
+    if "sid" not in claims and _before_its_password(user, claims, LEGACY_ACCESS):
+        raise BadToken
+    return Bearer(user, claims)
 
 
 def about(token: str) -> tuple[str, str]:
@@ -131,8 +136,23 @@ def about(token: str) -> tuple[str, str]:
 
 
 def revoke(token: str) -> None:
-    """End the session behind an access token. Raises BadToken."""
-    Session.objects.filter(session_id=decode(token, kind="access").get("sid", "")).update(is_active=False)
+    """End the session behind an access token; one that legacy issued has none, and is remembered as ended. Raises BadToken."""
+    claims = decode(token, kind="access")
+    if "sid" in claims:
+        Session.objects.filter(session_id=claims["sid"]).update(is_active=False)
+        return
+    ends = datetime.fromtimestamp(claims["exp"], UTC)
+    about = {"user": _user(claims), "is_active": False, "expires_at": ends}
+    Session.objects.update_or_create(session_id=_digest(token), defaults=about)
+
+
+def revoked(token: str) -> bool:
+    """Whether a token that names a session of ours was revoked: asked before legacy, which does not know, is."""
+    try:
+        sid = _verified(token).get("sid")
+    except BadToken:
+        return False  # not ours to judge
+    return sid is not None and not Session.objects.filter(session_id=sid, is_active=True).exists()
 
 
 def revoke_all(user: User) -> None:
@@ -203,14 +223,25 @@ def _of_legacy_form(token: str, secret: str) -> Mapping[str, Any]:
     return MappingProxyType(jwt.decode(token, _legacy_key(secret), ["HS256"]).claims)
 
 
-def _user(claims: Mapping[str, Any], *, in_session: str | None = None) -> User:
-    """Raises BadToken; also when the session is not active any more, where one is named."""
+def _before_its_password(user: User, claims: Mapping[str, Any], life: timedelta) -> bool:
+    """Whether a token of legacy's, which has no session to end, is older than the user's password."""
+    changed = user.last_password_change
+    return changed is not None and datetime.fromtimestamp(claims["exp"], UTC) - life < changed
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _user(claims: Mapping[str, Any], *, session: str | None = None, token: str = "") -> User:
+    """Raises BadToken; also when its session, or the token itself where it has none, was ended."""
     try:
         key = uuid.UUID(str(claims.get("user_id")))
     except ValueError:
         raise BadToken from None
     # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
-    user = next(iter(User.objects.raw(_user_statement(), [key, in_session, in_session])), None)
+    found = User.objects.raw(_user_statement(), [key, session, _digest(token), session])
+    user = next(iter(found), None)
     if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
         raise BadToken
     return user
@@ -219,7 +250,8 @@ def _user(claims: Mapping[str, Any], *, in_session: str | None = None) -> User:
 @cache
 def _user_statement() -> str:
     columns = ", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)
+    sessions = "SELECT FROM user_sessions AS s WHERE s.session_id = %s AND"
     return (
-        f"SELECT {columns} FROM users AS u WHERE u.id = %s AND (%s::text IS NULL OR EXISTS ("
-        "SELECT FROM user_sessions AS s WHERE s.session_id = %s AND s.user_id = u.id AND s.is_active))"
+        f"SELECT {columns} FROM users AS u WHERE u.id = %s AND CASE WHEN %s::text IS NULL"
+        f" THEN NOT EXISTS ({sessions} NOT s.is_active) ELSE EXISTS ({sessions} s.user_id = u.id AND s.is_active) END"
     )

@@ -66,6 +66,8 @@ def _response(answer: Answer) -> HttpResponse:
 
 
 def _proxied(request: HttpRequest, path: str, tenant: str) -> HttpResponseBase:
+    if (token := bearer(request)) and tokens.revoked(token):
+        return _response(contract().BAD_TOKEN)
     answer = proxy.forward(request)
     if isinstance(answer, Answer):
         return _response(answer)

@@ -202,3 +202,35 @@ def test_a_tenant_is_not_moved_while_a_write_to_it_is_under_way(old: Old, upstre
     assert not homes.wait_for_writers(str(old.tenant.pk), seconds=0.2)
     assert homes.wait_for_writers(str(old.tenant.pk), seconds=5)
     thread.join()
+
+
+def of_legacy(old: Old, settings: Any, **more: Any) -> str:
+    """A token as the legacy system issues them: it names no session."""
+    claims = {
+        "sub": old.user.username, "user_id": str(old.user.pk), "tenant_id": str(old.tenant.pk), "exp": int(time.time()) + 900,
+    }  # fmt: skip
+    return jwt.encode({"alg": "HS256"}, claims | more, OctKey.import_key(settings.LEGACY_JWT_SECRET))
+
+
+def test_a_token_of_legacys_ends_with_its_logout(old: Old, settings: Any) -> None:
+    token, other = of_legacy(old, settings), of_legacy(old, settings, exp=int(time.time()) + 901)
+    assert old.post("/api/auth/logout", token).status_code == 200
+    assert old.get("/api/auth/me", token).status_code == 401
+    assert old.get("/api/auth/me", other).status_code == 200
+
+
+def test_tokens_of_legacys_end_with_a_new_password(old: Old, settings: Any) -> None:
+    token = of_legacy(old, settings)
+    renewed = of_legacy(old, settings, type="refresh", exp=int(time.time()) + 6 * 86400)
+    changed = old.post("/api/auth/change-password", token, current_password=PASSWORD, new_password="another one")
+    assert changed.status_code == 200
+    assert old.get("/api/auth/me", token).status_code == 401
+    assert old.post("/api/auth/refresh", refresh_token=renewed).status_code == 401
+
+
+def test_a_token_revoked_here_does_not_reach_legacy(old: Old, upstream: Upstream) -> None:
+    token = old.login().json()["access_token"]
+    old.post("/api/auth/logout", token)
+    TenantHome.objects.filter(pk=str(old.tenant.pk)).update(home="legacy")
+    assert old.get("/api/auth/me", token).status_code == 401
+    assert upstream.seen == []
