@@ -54,6 +54,8 @@ def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = No
 
 def candidates(name: str, tenant: str) -> list[User]:
     """Whom a login may mean."""
+    if "\0" in name:  # no text in PostgreSQL holds it
+        return []
     found = User.objects.filter(Q(username=name) | Q(email=name))
     if tenant:
         try:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
 MOST_BYTES = 1_000_000
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
 def fields(request: HttpRequest) -> dict[str, Any]:
-    """The body's fields: of a form, or of a JSON object; nothing else has any."""
+    """The body's fields: of a form, or of a JSON object; nothing else has any. What is no text is left out."""
     if int(request.headers.get("Content-Length") or 0) > MOST_BYTES:
         return {}  # no call of ours is that long: it is for the proxy to stream
     body = request.body  # before Django parses the form: a proxy needs the bytes as they came
@@ -21,8 +23,14 @@ def fields(request: HttpRequest) -> dict[str, Any]:
             found = json.loads(body or b"{}")
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
-    return request.POST.dict()
+    else:
+        found = request.POST.dict()
+    return {name: value for name, value in found.items() if _is_text(value)} if isinstance(found, dict) else {}
+
+
+def _is_text(value: Any) -> bool:
+    """Half a surrogate pair is no text: such a field counts as missing."""
+    return not isinstance(value, str) or not _NO_TEXT.search(value)
 
 
 def client_of(request: HttpRequest) -> str:

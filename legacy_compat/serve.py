@@ -158,7 +158,7 @@ def _tenant(request: HttpRequest, contract: ModuleType, user: User, key: str) ->
 def _create_tenant(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
     """A tenant that is born here lives here."""
     asked = fields(request)
-    if absent := [name for name in ("name", "slug") if not isinstance(asked.get(name), str)]:
+    if absent := [name for name in ("name", "slug") if not isinstance(asked.get(name), str) or "\0" in asked[name]]:
         return contract.missing(*absent)  # type: ignore[no-any-return]
     if Tenant.objects.filter(slug=asked["slug"]).exists():
         return contract.SLUG_TAKEN  # type: ignore[no-any-return]

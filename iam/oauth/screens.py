@@ -23,7 +23,7 @@ from iam.models import Session
 from iam.oauth import server as oauth
 from iam.oauth import social
 from iam.oauth.browser import forget, remember, signed_in
-from iam.oauth.models import SCOPES, AccessToken, Grant, RefreshToken, SocialConnection, digest, spend
+from iam.oauth.models import SCOPES, AccessToken, Grant, OAuthClient, RefreshToken, SocialConnection, digest, spend
 from iam.permissions import roles, subject
 from iam.sign_in import CodeNeeded, WrongCredentials, sign_in, too_often
 
@@ -147,8 +147,9 @@ def welcome(request: HttpRequest) -> HttpResponse:
 def withdraw(request: HttpRequest) -> HttpResponse:
     """Take back what a client was allowed; its tokens end."""
     user = signed_in(request)
-    if user is not None:
-        theirs = {"user": user, "client_id": request.POST.get("client")}
+    client = OAuthClient.objects.filter(client_id=request.POST.get("client", "")).first()
+    if user is not None and client is not None:
+        theirs = {"user": user, "client": client}
         spend(RefreshToken.objects.filter(**theirs))
         AccessToken.objects.filter(**theirs).update(expires_at=timezone.now())
         Grant.objects.filter(**theirs).delete()

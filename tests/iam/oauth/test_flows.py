@@ -166,3 +166,18 @@ def test_a_user_who_is_switched_off_loses_what_clients_have(oauth: Site) -> None
     assert requests.get(f"{oauth.url}/api/v1/me", headers=headers).status_code == 401
     with pytest.raises(OAuthError):
         client.refresh_token(f"{oauth.url}/oauth/token", refresh_token=token["refresh_token"])
+
+
+def test_what_was_allowed_is_taken_back_and_the_tokens_end(oauth: Site) -> None:
+    from tests.iam.oauth.conftest import csrf, switch_on
+
+    switch_on("new_ui_enabled")
+    token, browser = tokens_of(oauth, session(oauth)), oauth.browser()
+    page = browser.get(f"{oauth.url}/oauth/welcome")
+    for client in ("nonsense", oauth.client.client_id):
+        form = {"client": client, "csrfmiddlewaretoken": csrf(page)}
+        assert browser.post(f"{oauth.url}/oauth/withdraw", form).status_code == 200
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    assert requests.get(f"{oauth.url}/oauth/userinfo", headers=headers).status_code == 401
+    with pytest.raises(OAuthError):
+        session(oauth).refresh_token(f"{oauth.url}/oauth/token", refresh_token=token["refresh_token"])
