@@ -44,6 +44,12 @@ def _boot() -> None:
     os.environ["PORTAL_TESTS_SERVER"] = embedded.database_url("postgres")
     os.environ["PORTAL_TESTS_REDIS"] = embedded.redis_url().rsplit("/", 1)[0]
 
+    # Tests kill processes, never the machine: what the system holds in memory survives. A database a test is cheap then.
+    with psycopg.connect(os.environ["PORTAL_TESTS_SERVER"], autocommit=True) as server:
+        for setting in ("fsync", "full_page_writes"):
+            server.execute(SQL("ALTER SYSTEM SET {} = off").format(Identifier(setting)))
+        server.execute("SELECT pg_reload_conf()")
+
     def stop() -> None:
         servers.stop()
         shutil.rmtree(home, ignore_errors=True)
