@@ -34,12 +34,15 @@ def verify(password: str, stored: str | None) -> bool:
     return bool(hashers.check_password(password, encoded))
 
 
-def verify_as_legacy(password: str, stored: str | None) -> bool:
-    """Also as the released service stored passwords that came as JSON: HTML-escaped before they were hashed."""
+def verify_as_legacy(password: str, stored: str | None, *, by_legacy: bool = True) -> bool:
+    """Also as the released service stored passwords that came as JSON: HTML-escaped before they were hashed.
+
+    That counts only for hashes made `by_legacy`, but costs the same for all, and for users that do not exist.
+    """
     if verify(password, stored):
         return True
     escaped = html.escape(password)
-    return escaped != password and stored is not None and verify(escaped, stored)
+    return escaped != password and verify(escaped, stored) and by_legacy
 
 
 def hashed(password: str, *, final: bool = False) -> str:

@@ -35,9 +35,13 @@ def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = No
     """
     found = candidates(name, tenant)
     locked = not _limiter().test(_LIMIT, "sign-in", name, tenant)
-    fitting = [user for user in found if passwords.verify_as_legacy(password, user.hashed_password)]
+    fitting = [
+        user
+        for user in found
+        if passwords.verify_as_legacy(password, user.hashed_password, by_legacy=user.last_password_change is None)
+    ]
     if not found:
-        passwords.verify(password, None)
+        passwords.verify_as_legacy(password, None)
     # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.
     user = fitting[0] if len(fitting) == 1 else None
     if user is None or locked or not user.is_active or (user.account_locked_until or timezone.now()) > timezone.now():

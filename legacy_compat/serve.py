@@ -95,7 +95,8 @@ def _change_password(request: HttpRequest, contract: ModuleType, user: User) -> 
     asked = fields(request)
     if absent := [name for name in ("current_password", "new_password") if not isinstance(asked.get(name), str)]:
         return contract.missing(*absent)  # type: ignore[no-any-return]
-    if not passwords.verify_as_legacy(asked["current_password"], user.hashed_password):
+    by_legacy = user.last_password_change is None
+    if not passwords.verify_as_legacy(asked["current_password"], user.hashed_password, by_legacy=by_legacy):
         return contract.WRONG_CURRENT  # type: ignore[no-any-return]
     now = timezone.now()
     changed = passwords.hashed(asked["new_password"], final=homes.of(str(user.tenant_id)).final)

@@ -136,7 +136,8 @@ def change_password(request: HttpRequest, asked: PasswordIn) -> Status:
     """Change one's password; every session ends."""
     user = caller(request, "profile:write")
     _not_too_often(request)
-    if not passwords.verify_as_legacy(asked.current_password, user.hashed_password):
+    by_legacy = user.last_password_change is None
+    if not passwords.verify_as_legacy(asked.current_password, user.hashed_password, by_legacy=by_legacy):
         raise Problem(400, "wrong-password", "The current password is wrong.")
     set_password(user, asked.new_password)
     tokens.revoke_all(user)
