@@ -37,15 +37,11 @@ class Behind:
                 if self._owner != os.getpid():
                     self._owner = os.getpid()
                     threading.Thread(target=self._run, name=self.name, daemon=True).start()
-                    atexit.register(self.flush)
+                    atexit.register(self.join)
 
-    def flush(self) -> None:
-        """Do what waits now, in this thread."""
-        items = []
-        while not self.waiting.empty():
-            items.append(self.waiting.get_nowait())
-        if items:
-            self._do(items)
+    def join(self) -> None:
+        """Wait until everything put in so far is done."""
+        self.waiting.join()
 
     def _run(self) -> None:
         while True:
@@ -57,6 +53,13 @@ class Behind:
             connections.close_all()  # nobody else would: this thread serves no requests
 
     def _do(self, items: Sequence[Any]) -> None:
+        try:
+            self._try(items)
+        finally:
+            for _ in items:
+                self.waiting.task_done()
+
+    def _try(self, items: Sequence[Any]) -> None:
         try:
             self.do(items)
         except DatabaseError as error:

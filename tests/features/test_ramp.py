@@ -20,11 +20,6 @@ from tests import builders
 from tests.stack import World
 
 
-@pytest.fixture
-def world(rolled_back: World) -> World:
-    return rolled_back
-
-
 def flag() -> Flag:
     return Flag.objects.get(name="new_ui_enabled")
 

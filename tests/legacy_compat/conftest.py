@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.test import Client
 
 from flags.models import TenantHome
 from iam.models import License, Tenant, User
-from legacy_compat import proxy
+from legacy_compat import proxy, record, shadow
 from tests.stack import World
 
 PASSWORD = "correct horse"
@@ -57,9 +58,13 @@ def make_licence(tenant: Tenant, **values: Any) -> License:
 
 
 @pytest.fixture
-def old(world: World, settings: Any) -> Old:
+def old(world: World, settings: Any) -> Iterator[Old]:
     settings.LEGACY_CALLS_A_MINUTE = 0
     settings.LEGACY_JWT_SECRET = "a secret that both systems know, long enough for HS256"
     proxy._succeeded()
     tenant = make_tenant()
-    return Old(Client(), tenant, make_user(tenant, is_superuser=True))
+    for behind in (record.behind, shadow.behind):
+        behind.pause = 0.01
+    yield Old(Client(), tenant, make_user(tenant, is_superuser=True))
+    for behind in (record.behind, shadow.behind):
+        behind.join()  # into this test's database, and not the next one's

@@ -11,18 +11,17 @@ from legacy_compat.models import LegacyRequest, Mismatch, Shadowed, Usage
 from tests import builders
 from tests.legacy_compat.conftest import PASSWORD, Old, make_user
 from tests.legacy_compat.test_routing import Upstream, upstream  # noqa: F401 - a fixture
-from tests.stack import eventually
 
 
 def requests() -> list[LegacyRequest]:
-    record.behind.flush()
+    record.behind.join()
     return list(LegacyRequest.objects.order_by("at"))
 
 
 def test_a_request_is_recorded_with_who_and_how_long_and_without_secrets(old: Old) -> None:
     token = old.login().json()["access_token"]
     old.client.get("/api/auth/me", headers={"Authorization": f"Bearer {token}", "X-Client-Id": "field-app"})
-    eventually(lambda: len(requests()) == 2)
+    assert len(requests()) == 2
     login, me = requests()
     assert (login.endpoint, login.user, login.tenant) == ("auth/login", str(old.user.pk), str(old.tenant.pk))
     assert (me.client, me.status, me.home, me.version) == ("field-app", 200, "iam", "v1.0") and me.request_id
@@ -36,20 +35,20 @@ def test_usage_adds_up_by_client_and_version(old: Old) -> None:
         old.client.get(
             f"/api/auth/me?version={version}", headers={"Authorization": f"Bearer {token}", "X-Client-Id": "a"}
         )
-    eventually(lambda: len(requests()) == 4)
+    assert len(requests()) == 4
     found = Usage.objects.filter(client="a").values_list("version", "calls")
     assert dict(found) == {"v1.0": 2, "v2.0": 1}
 
 
 def test_keys_in_paths_are_not_part_of_the_endpoint(old: Old) -> None:
     old.get("/api/licenses/validate/some/secret/key")
-    eventually(lambda: len(requests()) == 1)
+    assert len(requests()) == 1
     assert requests()[0].endpoint == "licenses/validate/…"
 
 
 def test_old_requests_are_forgotten_and_their_usage_stays(old: Old, settings: Any) -> None:
     old.login()
-    eventually(lambda: len(requests()) == 1)
+    assert len(requests()) == 1
     settings.LEGACY_LOG_DAYS = 0
     assert record.forget_old() == 1 and Usage.objects.count() == 1
 
@@ -96,7 +95,7 @@ def test_a_shadow_read_finds_the_field_that_differs(old: Old, upstream: Upstream
     settings.LEGACY_SERVED_BY = "legacy"
     upstream.say(200, truth | {"full_name": "Somebody Else"})
     assert mine("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).json()["full_name"] == "Somebody Else"
-    eventually(lambda: (shadow.behind.flush(), Shadowed.objects.exists())[1])
+    shadow.behind.join()
     found = Mismatch.objects.get()
     assert (found.endpoint, found.field, found.legacy, found.iam) == (
         "auth/me",
@@ -106,8 +105,8 @@ def test_a_shadow_read_finds_the_field_that_differs(old: Old, upstream: Upstream
     )
     upstream.say(200, truth)
     old.get("/api/auth/me", token)
-    eventually(lambda: (shadow.behind.flush(), Shadowed.objects.get().compared == 2)[1])
-    assert Shadowed.objects.get().alike == 1
+    shadow.behind.join()
+    assert (Shadowed.objects.get().compared, Shadowed.objects.get().alike) == (2, 1)
 
 
 def test_a_time_written_another_way_is_no_difference() -> None:
@@ -131,7 +130,7 @@ def test_a_mismatch_is_ignored_with_a_reason_until_it_is_open_again(old: Old) ->
 
 def test_the_screens_are_for_those_who_may(old: Old) -> None:
     old.login()
-    eventually(lambda: len(requests()) == 1)
+    assert len(requests()) == 1
     Mismatch.objects.create(endpoint="auth/me", field="bio", count=1)
     pages = (
         "legacyrequest/board/", "legacyrequest/board/live/", f"legacyrequest/?q={requests()[0].request_id}", "mismatch/",
