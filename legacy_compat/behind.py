@@ -65,6 +65,9 @@ class Behind:
         except DatabaseError as error:
             self.dropped += len(items)
             log.warning("dropped", what=self.name, items=len(items), error=str(error).splitlines()[0][:200])
+        except Exception:  # whatever it is, the thread has to live for the items after these
+            self.dropped += len(items)
+            log.exception("dropped", what=self.name, items=len(items))
         if self.dropped:
             log.warning("dropped", what=self.name, items=self.dropped)
             self.dropped = 0

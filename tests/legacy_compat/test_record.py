@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from legacy_compat import record, shadow
+from legacy_compat.behind import Behind
 from legacy_compat.models import LegacyRequest, Mismatch, Shadowed, Usage
 from tests import builders
 from tests.legacy_compat.conftest import PASSWORD, Old, make_user
@@ -177,3 +179,18 @@ def test_licences_are_listed_in_pages(old: Old) -> None:
     found = old.get("/api/licenses", token).json()
     assert (found["total"], found["page"], found["pages"]) == (1, 1, 1)
     assert old.get("/api/licenses", token, size="500").json()["detail"][0]["type"] == "less_than_equal"
+
+
+def test_a_failure_behind_a_request_does_not_end_what_comes_after() -> None:
+    done: list[int] = []
+
+    def do(items: Sequence[int]) -> None:
+        if 1 in items:
+            raise RuntimeError("of this one only")
+        done.extend(items)
+
+    made = Behind("test", do, most=2, pause=0.0)
+    for number in (1, 2):
+        made.put(number)
+        made.join()
+    assert done == [2]
