@@ -48,10 +48,10 @@ def serving(tenant: str, *, write: bool) -> str:
     """
     if settings.LEGACY_SERVED_BY:  # the kill switch: everything to one side, whatever the homes say
         return str(settings.LEGACY_SERVED_BY)
-    if not tenant:
-        return TenantHome.Home.LEGACY if settings.LEGACY_UPSTREAM_URL else TenantHome.Home.IAM
-    home = _begin(tenant) if write else _home(tenant)
-    if home is None:  # nobody has decided about it
+    home = None
+    if tenant:
+        home = _begin(tenant) if write else _home(tenant)
+    if home is None:  # none was named, or nobody has decided about it
         return TenantHome.Home.LEGACY if settings.LEGACY_UPSTREAM_URL else TenantHome.Home.IAM
     return home
 

@@ -22,10 +22,9 @@ def find(key: str) -> License | None:
 
 @cache
 def _statement() -> str:
-    columns = ", ".join(f"l.{field.column}" for field in License._meta.concrete_fields)
     return (
-        f"SELECT {columns}, t.is_active AS tenant_is_active FROM licenses AS l LEFT JOIN tenants AS t ON t.id = l.tenant_id"
-        " WHERE l.license_key = %s"
+        f"SELECT {License.columns('l')}, t.is_active AS tenant_is_active"
+        " FROM licenses AS l LEFT JOIN tenants AS t ON t.id = l.tenant_id WHERE l.license_key = %s"
     )
 
 

@@ -8,6 +8,9 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
+from flags import homes
+from iam import passwords
+
 
 class ParsedJSONField(models.JSONField):
     """A column of type json, not jsonb: the driver has parsed it already."""
@@ -24,6 +27,11 @@ class IamModel(models.Model):
     class Meta:
         abstract = True
         managed = False
+
+    @classmethod
+    def columns(cls, alias: str) -> str:
+        """The select list of a raw statement."""
+        return ", ".join(f"{alias}.{field.column}" for field in cls._meta.concrete_fields)
 
 
 class Tenant(IamModel):
@@ -43,6 +51,8 @@ class Tenant(IamModel):
 
 
 class User(IamModel):
+    PASSWORD_FIELDS = ("hashed_password", "last_password_change", "updated_at")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     tenant = models.ForeignKey(Tenant, on_delete=models.DO_NOTHING)
     email = models.CharField(max_length=255, null=True)
@@ -71,6 +81,16 @@ class User(IamModel):
 
     def __str__(self) -> str:
         return self.username or str(self.pk)
+
+    def has_password(self, password: str) -> bool:
+        """At the same cost whatever is stored; also as legacy stored it, where the hash is legacy's."""
+        by_legacy = self.last_password_change is None
+        return passwords.verify_as_legacy(password, self.hashed_password, by_legacy=by_legacy)
+
+    def set_password(self, password: str) -> None:
+        """Not saved yet: PASSWORD_FIELDS are changed."""
+        self.hashed_password = passwords.hashed(password, final=homes.of(str(self.tenant_id)).final)
+        self.last_password_change = self.updated_at = timezone.now()
 
 
 class License(IamModel):

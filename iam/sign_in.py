@@ -35,11 +35,7 @@ def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = No
     """
     found = candidates(name, tenant)
     locked = not _limiter().test(_LIMIT, "sign-in", name, tenant)
-    fitting = [
-        user
-        for user in found
-        if passwords.verify_as_legacy(password, user.hashed_password, by_legacy=user.last_password_change is None)
-    ]
+    fitting = [user for user in found if user.has_password(password)]
     if not found:
         passwords.verify_as_legacy(password, None)
     # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.

@@ -249,9 +249,8 @@ def _user(claims: Mapping[str, Any], *, session: str | None = None, token: str =
 
 @cache
 def _user_statement() -> str:
-    columns = ", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)
     sessions = "SELECT FROM user_sessions AS s WHERE s.session_id = %s AND"
     return (
-        f"SELECT {columns} FROM users AS u WHERE u.id = %s AND CASE WHEN %s::text IS NULL"
+        f"SELECT {User.columns('u')} FROM users AS u WHERE u.id = %s AND CASE WHEN %s::text IS NULL"
         f" THEN NOT EXISTS ({sessions} NOT s.is_active) ELSE EXISTS ({sessions} s.user_id = u.id AND s.is_active) END"
     )

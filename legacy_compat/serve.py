@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from flags import homes
-from iam import passwords, removal, tokens
+from iam import removal, tokens
 from iam.licences import find
 from iam.models import License, Tenant, User
 from iam.sign_in import WrongCredentials, sign_in
@@ -95,12 +95,10 @@ def _change_password(request: HttpRequest, contract: ModuleType, user: User) -> 
     asked = fields(request)
     if absent := [name for name in ("current_password", "new_password") if not isinstance(asked.get(name), str)]:
         return contract.missing(*absent)  # type: ignore[no-any-return]
-    by_legacy = user.last_password_change is None
-    if not passwords.verify_as_legacy(asked["current_password"], user.hashed_password, by_legacy=by_legacy):
+    if not user.has_password(asked["current_password"]):
         return contract.WRONG_CURRENT  # type: ignore[no-any-return]
-    now = timezone.now()
-    changed = passwords.hashed(asked["new_password"], final=homes.of(str(user.tenant_id)).final)
-    User.objects.filter(pk=user.pk).update(hashed_password=changed, updated_at=now, last_password_change=now)
+    user.set_password(asked["new_password"])
+    user.save(update_fields=User.PASSWORD_FIELDS)
     tokens.revoke_all(user)
     return contract.CHANGED  # type: ignore[no-any-return]
 

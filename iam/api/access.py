@@ -12,7 +12,7 @@ from flags.models import TenantHome
 from iam import tokens
 from iam.api.problems import Problem
 from iam.models import User
-from iam.oauth.models import AccessToken, digest
+from iam.oauth.models import AccessToken
 from iam.permissions import allowed, subject
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -35,10 +35,8 @@ class Token(HttpBearer):
 
 
 def _of_client(token: str) -> tokens.Bearer | None:
-    found = AccessToken.objects.select_related("user", "client").filter(token=digest(token)).first()
-    if found is None or found.user is None or found.is_expired() or found.is_revoked():
-        return None
-    return tokens.Bearer(found.user, {"scope": found.get_scope()})
+    found = AccessToken.of_user(token)
+    return tokens.Bearer(found.user, {"scope": found.get_scope()}) if found and found.user else None
 
 
 def at_home(tenant: str, request: HttpRequest) -> None:

@@ -10,8 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
-from flags import homes
-from iam import passwords, tokens, totp
+from iam import tokens, totp
 from iam.api.access import Token, at_home, caller
 from iam.api.problems import Problem, ProblemOut
 from iam.models import TenantSettings, User
@@ -136,8 +135,7 @@ def change_password(request: HttpRequest, asked: PasswordIn) -> Status:
     """Change one's password; every session ends."""
     user = caller(request, "profile:write")
     _not_too_often(request)
-    by_legacy = user.last_password_change is None
-    if not passwords.verify_as_legacy(asked.current_password, user.hashed_password, by_legacy=by_legacy):
+    if not user.has_password(asked.current_password):
         raise Problem(400, "wrong-password", "The current password is wrong.")
     set_password(user, asked.new_password)
     tokens.revoke_all(user)
@@ -150,8 +148,7 @@ def set_password(user: User, password: str) -> None:
     least = found.min_password_length or 12
     if len(password) < least:
         raise Problem(422, "weak-password", f"A password of this tenant has at least {least} characters.")
-    user.hashed_password = passwords.hashed(password, final=homes.of(str(user.tenant_id)).final)
-    user.last_password_change = user.updated_at = timezone.now()
+    user.set_password(password)
     user.save()
 
 

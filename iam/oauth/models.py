@@ -187,6 +187,12 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
 
 
 class AccessToken(Token):
+    @classmethod
+    def of_user(cls, token: str) -> AccessToken | None:
+        """A good token by what was sent, with the user it speaks for; None too for a client that speaks for itself."""
+        found = cls.objects.select_related("user", "client").filter(token=digest(token)).first()
+        return None if found is None or found.user is None or found.is_expired() or found.is_revoked() else found
+
     class Meta(IamModel.Meta):
         db_table = "oauth_access_tokens"
         default_permissions = ()

@@ -23,7 +23,7 @@ from iam.models import Session
 from iam.oauth import server as oauth
 from iam.oauth import social
 from iam.oauth.browser import forget, remember, signed_in
-from iam.oauth.models import SCOPES, AccessToken, Grant, OAuthClient, RefreshToken, SocialConnection, digest, spend
+from iam.oauth.models import SCOPES, AccessToken, Grant, OAuthClient, RefreshToken, SocialConnection, spend
 from iam.permissions import roles, subject
 from iam.sign_in import CodeNeeded, WrongCredentials, sign_in, too_often
 
@@ -74,7 +74,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
     except OAuth2Error as error:
         return _refused(request, error)
     if user is None:
-        return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
+        return _sign_in_first(request)
     if not is_on(oauth.FLAG, subject(user)):
         sentence = "Signing in to other applications is not switched on for you yet."
         return _page(request, "message", {"title": "Not yet", "message": sentence}, 403)
@@ -113,8 +113,8 @@ def introspect(request: HttpRequest) -> HttpResponse:
 def userinfo(request: HttpRequest) -> HttpResponse:
     """The claims about the user behind an access token with the scope `openid`."""
     kind, _, sent = request.headers.get("Authorization", "").partition(" ")
-    found = AccessToken.objects.select_related("user", "client").filter(token=digest(sent.strip())).first()
-    if kind.lower() != "bearer" or found is None or found.user is None or found.is_expired() or found.is_revoked():
+    found = AccessToken.of_user(sent.strip()) if kind.lower() == "bearer" else None
+    if found is None or found.user is None:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return JsonResponse({"error": "invalid_token"}, status=401, headers=challenge)
     if "openid" not in found.get_scope().split():
@@ -129,7 +129,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
     """Getting started: who you are here, what you may, how you sign in, and who may act for you."""
     user = signed_in(request)
     if user is None:
-        return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
+        return _sign_in_first(request)
     if not is_on("new_ui_enabled", subject(user)):
         sentence = "You are signed in. The new pages are not switched on for you yet; your applications work as before."
         return _page(request, "message", {"title": f"Welcome, {user.full_name or user.username}", "message": sentence})
@@ -154,6 +154,10 @@ def withdraw(request: HttpRequest) -> HttpResponse:
         AccessToken.objects.filter(**theirs).update(expires_at=timezone.now())
         Grant.objects.filter(**theirs).delete()
     return redirect("welcome")
+
+
+def _sign_in_first(request: HttpRequest) -> HttpResponse:
+    return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
 
 
 def safe_next(request: HttpRequest) -> str:

@@ -48,7 +48,8 @@ def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
         row[0] for row in sides.iam.execute(query("holders", key=compile.target_key(key, "t"), **parts)).fetchall()
     ]
     if holders and work.widen:
-        new = [key for key in _changed(work, table, holders) if key not in set(work.keys[table.source])]
+        inside = set(work.keys[table.source])
+        new = [key for key in _changed(work, table, holders) if key not in inside]
         if new:
             raise Widen({table.source: new})
     parked = _parked(work, table, columns)
@@ -67,9 +68,9 @@ def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
     A row that is gone from there, or has another key by now, waits in the queue as a rule; only what
     does not is looked for in the source, which may mean a pass over the whole table.
     """
-    waiting = [tuple(key) for key in capture.waiting(work.flow.queue, table.source, holders)]
-    others = [holder for holder in holders if tuple(holder) not in set(waiting)]
-    return waiting + [tuple(own) for own, _, _ in source.by_target_key(work.flow.sides, table, others)]
+    waiting = {tuple(key) for key in capture.waiting(work.flow.queue, table.source, holders)}
+    others = [holder for holder in holders if tuple(holder) not in waiting]
+    return [*waiting] + [tuple(own) for own, _, _ in source.by_target_key(work.flow.sides, table, others)]
 
 
 def _parked(work: Work, table: Table, columns: tuple[str, ...]) -> tuple[Composable, Composable] | None:
