@@ -32,7 +32,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground, scratch
+from bench.setup import Setup, scratch
 from config import embedded
 
 console = Console(width=110)
@@ -58,15 +58,15 @@ def main() -> int:
     with ExitStack() as stack:
         home = scratch(stack)
         os.environ["LEGACY_JWT_SECRET"] = secrets.token_hex(32)
-        os.environ["LEGACY_CALLS_A_MINUTE"] = "0"
+        os.environ["AUTH_CALLS_A_MINUTE"] = "0"
         stack.callback(embedded.start().stop)
-        Bench(Ground(options.users, home), stack, options.seconds).run()
+        Bench(Setup(options.users, home), stack, options.seconds).run()
     return 0
 
 
 class Bench:
-    def __init__(self, ground: Ground, stack: ExitStack, seconds: int) -> None:
-        self.ground, self.stack, self.seconds = ground, stack, seconds
+    def __init__(self, setup: Setup, stack: ExitStack, seconds: int) -> None:
+        self.setup, self.stack, self.seconds = setup, stack, seconds
         self.ports = iter(range(21_700, 21_800))
 
     def run(self) -> None:
@@ -75,7 +75,7 @@ class Bench:
         ours = self.start("gunicorn", "config.wsgi", "--workers", "2", "--threads", "4", "--no-control-socket")
         servers = {"ours": ours, "FastAPI + SQLAlchemy": peer}
         tokens = {name: self.login(url, username) for name, url in servers.items()}
-        console.print(f"{self.ground.users:,} users; {os.cpu_count()} cores; two processes each")
+        console.print(f"{self.setup.users:,} users; {os.cpu_count()} cores; two processes each")
         self.reads(servers, tokens, key)
         self.logins(ours, username)
         self.proxy(tokens["ours"])
@@ -93,13 +93,13 @@ class Bench:
         from migration_portal.runs.work import work
 
         call_command("migrate", verbosity=0)
-        self.ground.fill()
-        self.ground.make_template()
-        self.ground.fresh_iam()
+        self.setup.fill()
+        self.setup.make_template()
+        self.setup.fresh_iam()
         run = start(by="bench")
         while Run.objects.get(pk=run.pk).state == "running":
             work(run.pk)
-        with psycopg.connect(self.ground.iam_url, autocommit=True) as iam:
+        with psycopg.connect(self.setup.iam_url, autocommit=True) as iam:
             homes = [row[0] for row in iam.execute("SELECT id::text FROM tenants")]
             hashed = bcrypt.hashpw(_PASSWORD.encode(), bcrypt.gensalt(12)).decode()
             chosen = iam.execute(
@@ -120,7 +120,7 @@ class Bench:
         place = ["--port", port] if command[0] == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
         process = subprocess.Popen(
             [sys.executable, "-m", *command, *place],
-            env=os.environ | {"PEER_DATABASE_URL": self.ground.iam_url, "PEER_IDS": "uuid"} | environment,
+            env=os.environ | {"PEER_DATABASE_URL": self.setup.iam_url, "PEER_IDS": "uuid"} | environment,
         )
         self.stack.callback(process.wait)
         self.stack.callback(process.terminate)
@@ -138,7 +138,7 @@ class Bench:
         return str(json.load(urllib.request.urlopen(f"{url}/api/auth/login", data))["access_token"])
 
     def wrk(self, url: str, script: str = "", *, connections: int = 16, seconds: int = 0) -> Wrk:
-        path = Path(self.ground.home) / "wrk.lua"
+        path = Path(self.setup.home) / "wrk.lua"
         path.write_text(script + _REPORT)
         command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds or self.seconds}s", "--latency", "-s", str(path), url]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import peers
-from bench.ground import Ground, Result, scratch
 from bench.ours import Ours
+from bench.setup import Result, Setup, scratch
 from config import embedded
 
 console = Console(width=150)
@@ -32,11 +32,11 @@ def main() -> int:
     with ExitStack() as stack:
         home = scratch(stack)
         stack.callback(embedded.start().stop)
-        compare(Ground(options.users, home))
+        compare(Setup(options.users, home))
     return 0
 
 
-def compare(ground: Ground) -> None:
+def compare(setup: Setup) -> None:
     """Run every way once, after a warm-up of ours, and print the table and the targets."""
     import django
 
@@ -44,20 +44,20 @@ def compare(ground: Ground) -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    ground.fill()
-    ground.make_template()
-    console.print(f"{ground.users:,} users and licences, {ground.rows:,} rows in all; {os.cpu_count()} cores")
+    setup.fill()
+    setup.make_template()
+    console.print(f"{setup.users:,} users and licences, {setup.rows:,} rows in all; {os.cpu_count()} cores")
     with ExitStack() as stack:
-        ours = Ours(ground, stack)
+        ours = Ours(setup, stack)
         ours.run("warm-up")
         clean, cost = ours.run("ours, end to end")
-        clean.same = ground.compare()
-        ground.fill(rate=0.01 * 4 / 3)  # three of the four kinds of dirt set rows aside
+        clean.same = setup.compare()
+        setup.fill(rate=0.01 * 4 / 3)  # three of the four kinds of dirt set rows aside
         dirty, _ = ours.run("1 % bad rows")
-    ground.fill()
+    setup.fill()
     results = [clean]
     for peer in peers.PEERS:
-        results.append(peer(ground))
+        results.append(peer(setup))
         console.print(f"  {results[-1].name}: {results[-1].seconds:.1f} s")
     console.print(_table(clean, results))
     slower = clean.rate / dirty.rate

@@ -14,8 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground, scratch
 from bench.ours import Ours
+from bench.setup import Setup, scratch
 from config import embedded
 
 console = Console(width=110)
@@ -46,12 +46,12 @@ def grow(sizes: list[int], home: Path) -> None:
         table.add_column(column, justify="right")
     points: list[tuple[int, float]] = []
     for n, size in enumerate(sizes):
-        ground = Ground(size, home)
-        ground.fill()
+        setup = Setup(size, home)
+        setup.fill()
         if n == 0:
-            ground.make_template()
+            setup.make_template()
         with ExitStack() as stack:  # fresh workers, so that the peak belongs to this size
-            ours = Ours(ground, stack)
+            ours = Ours(setup, stack)
             result, cost = ours.run("growth")
         points.append((result.rows, result.seconds))
         table.add_row(

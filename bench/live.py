@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import statistics
 import subprocess
 import sys
 import time
@@ -24,7 +23,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground, scratch, tool
+from bench.holds import holds
+from bench.setup import Setup, scratch, tool
 from config import embedded
 
 console = Console(width=120)
@@ -44,25 +44,25 @@ def main() -> int:
                 server.execute(f"ALTER SYSTEM SET {setting}")  # type: ignore[call-overload]
         servers.stop()
         stack.callback(embedded.start().stop)
-        measure(Ground(options.users, home), stack)
+        measure(Setup(options.users, home), stack)
     return 0
 
 
-def measure(ground: Ground, stack: ExitStack) -> None:
+def measure(setup: Setup, stack: ExitStack) -> None:
     import django
 
     django.setup()
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    ground.fill()
-    ground.make_template()
-    ground.fresh_iam()
-    console.print(f"{ground.users:,} users and licences; {os.cpu_count()} cores")
-    writer_cost(ground)
+    setup.fill()
+    setup.make_template()
+    setup.fresh_iam()
+    console.print(f"{setup.users:,} users and licences; {os.cpu_count()} cores")
+    writer_cost(setup)
     run = _migrated()
-    catch_up(ground, run)
-    holds(ground, stack)
+    catch_up(setup, run)
+    holds(setup, stack)
 
 
 def _migrated() -> Any:
@@ -79,12 +79,12 @@ def _migrated() -> Any:
 # --- capture ------------------------------------------------------------------------------
 
 
-def writer_cost(ground: Ground) -> None:
+def writer_cost(setup: Setup) -> None:
     """Transactions a second of four writers: alone, captured, and with a logical slot that somebody reads."""
     from migration_portal.engine import capture, catalog
     from migration_portal.plan.loader import load
 
-    with psycopg.connect(ground.legacy_url, autocommit=True) as legacy:
+    with psycopg.connect(setup.legacy_url, autocommit=True) as legacy:
         legacy.execute("CREATE TABLE bench_ids AS SELECT row_number() OVER () AS n, id FROM users")
         legacy.execute("ALTER TABLE bench_ids ADD PRIMARY KEY (n)")
         legacy.execute("ANALYZE bench_ids")
@@ -94,12 +94,12 @@ def writer_cost(ground: Ground) -> None:
         update = pick + "UPDATE users SET bio = 'seen' WHERE id = (SELECT id FROM bench_ids WHERE n = :n);\n"
         read = pick + "SELECT * FROM users WHERE id = (SELECT id FROM bench_ids WHERE n = :n);\n"
         scripts = {"nothing but single-row updates": update, "one update to nine reads": read * 9 + update}
-        plan = load(ground.plan())
+        plan = load(setup.plan())
         rates: dict[str, dict[str, float]] = {name: {} for name in scripts}
 
         def run(mode: str) -> None:
             for name, script in scripts.items():
-                rates[name][mode] = max(_pgbench(ground, script) for _ in range(2))
+                rates[name][mode] = max(_pgbench(setup, script) for _ in range(2))
 
         run("alone")
         capture.install(legacy, plan, catalog.read(legacy, "public"))
@@ -122,10 +122,10 @@ def writer_cost(ground: Ground) -> None:
     console.print(table)
 
 
-def _pgbench(ground: Ground, script: str) -> float:
-    path = ground.home / "script.sql"
+def _pgbench(setup: Setup, script: str) -> float:
+    path = setup.home / "script.sql"
     path.write_text(script)
-    command = [tool("pgbench"), "-n", "-c", "4", "-j", "2", "-T", str(_SECONDS), "-f", str(path), ground.legacy_url]
+    command = [tool("pgbench"), "-n", "-c", "4", "-j", "2", "-T", str(_SECONDS), "-f", str(path), setup.legacy_url]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"tps = ([\d.]+)", answer)
     assert found is not None, answer
@@ -135,30 +135,31 @@ def _pgbench(ground: Ground, script: str) -> float:
 # --- catch-up -----------------------------------------------------------------------------
 
 
-def catch_up(ground: Ground, run: Any) -> None:
+def catch_up(setup: Setup, run: Any) -> None:
     """Changed rows applied a second: ours, and native logical replication on the same changes in the same run."""
     from migration_portal.catchup.flows import forward
-    from migration_portal.engine import capture, catchup
+    from migration_portal.engine import capture
+    from migration_portal.engine.catchup import batches
 
-    slot = _native(ground)
-    with psycopg.connect(ground.legacy_url, autocommit=True) as legacy:
-        found = legacy.execute("SELECT id FROM users ORDER BY random() LIMIT %s", [_BATCHES * _BATCH]).fetchall()
-        batches = len(found) // _BATCH
-        keys = [row[0] for row in found[: batches * _BATCH]]
-        for n in range(batches):
+    slot = _native(setup)
+    with psycopg.connect(setup.legacy_url, autocommit=True) as legacy:
+        picked = legacy.execute("SELECT id FROM users ORDER BY random() LIMIT %s", [_BATCHES * _BATCH]).fetchall()
+        count = len(picked) // _BATCH
+        keys = [row[0] for row in picked[: count * _BATCH]]
+        for n in range(count):
             part = keys[n * _BATCH : (n + 1) * _BATCH]
             legacy.execute("UPDATE users SET bio = %s, updated_at = now() WHERE id = ANY(%s)", [f"batch {n}", part])
     started = time.monotonic()
     with forward(run, "bench") as flow:
         size, total = 2000, 0
         while True:
-            done = catchup.batch(flow, most=size)
+            done = batches.batch(flow, most=size)
             total += done.entries
             if not done.entries and not capture.lag(flow.queue).entries:
                 break
             size = 10_000
     ours = total / (time.monotonic() - started)
-    native = len(keys) / _native_seconds(ground, slot, f"batch {batches - 1}")
+    native = len(keys) / _native_seconds(setup, slot, f"batch {count - 1}")
     table = Table(title="Catch-up: changed rows applied a second (the same 1,000-row transactions)")
     for column in ("Way", "Rows", "Rows/s", "Ratio"):
         table.add_column(column, justify="left" if column == "Way" else "right")
@@ -167,13 +168,13 @@ def catch_up(ground: Ground, run: Any) -> None:
     console.print(table)
 
 
-def _native(ground: Ground) -> str:
+def _native(setup: Setup) -> str:
     """A subscriber with legacy's own tables and constraints, in step and then paused."""
-    ground.on_server("DROP DATABASE IF EXISTS replica WITH (FORCE)")
-    ground.on_server("CREATE DATABASE replica")
+    setup.on_server("DROP DATABASE IF EXISTS replica WITH (FORCE)")
+    setup.on_server("CREATE DATABASE replica")
     url = embedded.database_url("replica")
     dump = subprocess.run(
-        [tool("pg_dump"), "--exclude-schema=portal_capture", "-Fc", ground.legacy_url], capture_output=True, check=True
+        [tool("pg_dump"), "--exclude-schema=portal_capture", "-Fc", setup.legacy_url], capture_output=True, check=True
     ).stdout
     subprocess.run([tool("pg_restore"), "--dbname", url], input=dump, capture_output=True, check=False)
     with psycopg.connect(url, autocommit=True) as replica:
@@ -182,17 +183,17 @@ def _native(ground: Ground) -> str:
         ):
             for name in ("portal_capture", "portal_capture_truncate"):
                 replica.execute(f"DROP TRIGGER IF EXISTS {name} ON {row[0]}")  # type: ignore[call-overload]
-        with psycopg.connect(ground.legacy_url, autocommit=True) as legacy:
+        with psycopg.connect(setup.legacy_url, autocommit=True) as legacy:
             legacy.execute("CREATE PUBLICATION bench FOR TABLE users")
             legacy.execute("SELECT pg_create_logical_replication_slot('bench', 'pgoutput')")
         replica.execute(
-            f"CREATE SUBSCRIPTION bench CONNECTION '{ground.legacy_url}' PUBLICATION bench"  # type: ignore[call-overload]
+            f"CREATE SUBSCRIPTION bench CONNECTION '{setup.legacy_url}' PUBLICATION bench"  # type: ignore[call-overload]
             " WITH (create_slot = false, slot_name = 'bench', copy_data = false, enabled = false)"
         )
     return url
 
 
-def _native_seconds(ground: Ground, url: str, last: str) -> float:
+def _native_seconds(setup: Setup, url: str, last: str) -> float:
     with psycopg.connect(url, autocommit=True) as replica:
         replica.execute("ALTER SUBSCRIPTION bench ENABLE")
         started = time.monotonic()
@@ -205,97 +206,10 @@ def _native_seconds(ground: Ground, url: str, last: str) -> float:
         replica.execute("ALTER SUBSCRIPTION bench DISABLE")
         replica.execute("ALTER SUBSCRIPTION bench SET (slot_name = NONE)")
         replica.execute("DROP SUBSCRIPTION bench")
-    with psycopg.connect(ground.legacy_url, autocommit=True) as legacy:
+    with psycopg.connect(setup.legacy_url, autocommit=True) as legacy:
         legacy.execute("DROP PUBLICATION bench")
         legacy.execute("SELECT pg_drop_replication_slot('bench')")
     return seconds
-
-
-# --- cut-over -----------------------------------------------------------------------------
-
-
-def holds(ground: Ground, stack: ExitStack) -> None:
-    """How long a tenant's writes wait while it moves under load, by its size."""
-    from bench.traffic import Traffic
-    from flags.models import TenantHome
-    from migration_portal.cutover import ask, guard
-    from migration_portal.cutover.models import Cutover
-
-    groups = _tenants_by_size(ground)
-    for name, extra in (
-        ("worker", ["-Q", "follow", "--concurrency", "3"]),
-        ("beat", ["--pidfile=", "-s", str(ground.home / "b")]),
-    ):
-        log = stack.enter_context((ground.home / f"{name}.log").open("ab"))
-        command = [sys.executable, "-m", "celery", "-A", "config", name, *extra]
-        process = subprocess.Popen(command, cwd=embedded.PROJECT, stdout=log, stderr=log, start_new_session=True)
-        stack.callback(process.wait)
-        stack.callback(process.terminate)
-    every = [id for ids in groups.values() for id in ids]
-    _wait(lambda: ask.know_tenants() and TenantHome.objects.filter(pk__in=every).count() == len(every), 120)
-    _wait(_lag_is_small, 120)
-    guard.switch(on=True, by="bench")
-    traffic = Traffic(ground.legacy_url, ground.iam_url, writers=4, seed=1, pause=0.002)
-    traffic.start()
-    table = Table(title="Cut-over under load: how long a tenant's writes waited")
-    for column in ("Users", "Tenants", "Moved", "Hold p50, ms", "Hold p99, ms", "Failed requests"):
-        table.add_column(column, justify="right")
-    for users, ids in groups.items():
-        chosen = list(TenantHome.objects.filter(pk__in=ids))
-        before = len(traffic.errors)
-        asked = ask.cut_over(chosen, by="bench", wave=str(users))
-        _wait(lambda: not Cutover.objects.filter(state__in=("asked", "preparing", "holding")).exists(), 300)
-        made = list(Cutover.objects.filter(pk__in=[c.pk for c in asked]))
-        held = sorted(c.hold_ms for c in made if c.hold_ms is not None)
-        for error in {c.error for c in made if c.error}:
-            console.print(error, style="yellow")
-        p99 = held[min(len(held) - 1, int(len(held) * 0.99))] if held else 0
-        table.add_row(
-            f"{users:,}", str(len(chosen)), str(len(held)), f"{statistics.median(held) if held else 0:.0f}",
-            f"{p99:.0f}", str(len(traffic.errors) - before),
-        )  # fmt: skip
-    traffic.stop()
-    console.print(table)
-    waits = sorted(wait for writer in traffic.writers for wait in writer.waits)
-    slowest = waits[int(len(waits) * 0.999)] * 1000
-    console.print(f"{traffic.acknowledged:,} writes acknowledged meanwhile; 99.9 % of them within {slowest:.0f} ms.")
-
-
-def _tenants_by_size(ground: Ground) -> dict[int, list[str]]:
-    """Give some tenants exactly 10, 100, 1,000 and 10,000 users, through legacy, as its owner would."""
-    sizes = {10: 20, 100: 20, 1000: 10, 10_000: 2}
-    groups: dict[int, list[str]] = {}
-    with psycopg.connect(ground.legacy_url, autocommit=True) as legacy:
-        for size, count in sizes.items():
-            for n in range(count):
-                row = legacy.execute(
-                    "INSERT INTO tenants (id, name, slug, is_active, max_licenses)"
-                    " VALUES (gen_random_uuid()::text, %s, %s, true, 10) RETURNING id",
-                    [f"Bench {size} {n}", f"bench-{size}-{n}"],
-                ).fetchone()
-                assert row is not None
-                groups.setdefault(size, []).append(row[0])
-                legacy.execute(
-                    "INSERT INTO users (id, tenant_id, email, username, hashed_password, is_superuser)"
-                    " SELECT gen_random_uuid()::text, %s, format('u%%s@example.org', n), format('u%%s', n), 'x', false"
-                    " FROM generate_series(1, %s) AS n",
-                    [row[0], size],
-                )
-    return groups
-
-
-def _lag_is_small() -> bool:
-    from migration_portal.catchup.models import Stream
-
-    return Stream.objects.filter(direction="forward", entries__lt=100).exists()
-
-
-def _wait(condition: Any, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError("The bench's workers do not get on; see their logs.")
-        time.sleep(0.2)
 
 
 if __name__ == "__main__":

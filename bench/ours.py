@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from bench.ground import Ground, Result
+from bench.setup import Result, Setup
 from config import embedded
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ class Cost:
 class Ours:
     """Two workers and beat, kept warm for all runs."""
 
-    def __init__(self, ground: Ground, stack: ExitStack) -> None:
-        self.ground = ground
+    def __init__(self, setup: Setup, stack: ExitStack) -> None:
+        self.setup = setup
         for _ in range(2):
             self._celery(stack, "worker", "--without-mingle", "--without-gossip", "--concurrency", "1")
-        self._celery(stack, "beat", "--pidfile=", "-s", str(ground.home / "beat"))
+        self._celery(stack, "beat", "--pidfile=", "-s", str(setup.home / "beat"))
 
     def _celery(self, stack: ExitStack, *arguments: str) -> None:
-        log = stack.enter_context((self.ground.home / f"{arguments[0]}.log").open("ab"))
+        log = stack.enter_context((self.setup.home / f"{arguments[0]}.log").open("ab"))
         command = [sys.executable, "-m", "celery", "-A", "config", *arguments]
         process = subprocess.Popen(command, cwd=embedded.PROJECT, stdout=log, stderr=log, start_new_session=True)
         stack.callback(process.wait)
@@ -52,9 +52,9 @@ class Ours:
         from migration_portal.runs.report import report
         from migration_portal.runs.start import start
 
-        self.ground.fresh_iam()
+        self.setup.fresh_iam()
         started = time.monotonic()
-        run = start(by="bench", plan_path=self.ground.plan())
+        run = start(by="bench", plan_path=self.setup.plan())
         while not (built := self._built(run)):
             time.sleep(0.05)
         seconds = time.monotonic() - started
@@ -67,7 +67,7 @@ class Ours:
         return Result(name, rows, seconds, "load with the primary key alone, settle, rebuild"), self._cost(run)
 
     def _built(self, run: Run) -> bool:
-        with psycopg.connect(self.ground.iam_url) as iam:
+        with psycopg.connect(self.setup.iam_url) as iam:
             row = iam.execute(
                 "SELECT count(*) FILTER (WHERE state = 'done') = count(*) AND count(DISTINCT step) = 4"
                 " FROM portal_ledger.chunks WHERE run = %s AND step LIKE 'foreign:%%'",
@@ -76,7 +76,7 @@ class Ours:
         return bool(row and row[0])
 
     def _cost(self, run: Run) -> Cost:
-        with psycopg.connect(self.ground.iam_url) as iam:
+        with psycopg.connect(self.setup.iam_url) as iam:
             spans: list[tuple[str, float, float]] = iam.execute(
                 "SELECT kind, extract(epoch FROM started_at)::float8, extract(epoch FROM finished_at)::float8"
                 " FROM portal_ledger.chunks WHERE run = %s",

@@ -10,43 +10,44 @@ import time
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from bench.ground import TABLES, Ground, Result, count, tool
+from bench.setup import TABLES, Result, Setup, count, tool
 from config import embedded
+from config.embedded import postgres
 
 BULK_SHARE = 0.1
 ROW_SHARE = 0.01
 """Slow peers copy these shares of the users and licences; their rows/s are what is compared."""
 
 
-def psql(ground: Ground) -> Result:
+def psql(setup: Setup) -> Result:
     """One stream of binary COPY per table, into the constrained schema."""
-    iam = ground.fresh_iam()
+    iam = setup.fresh_iam()
     started = time.monotonic()
     for table in TABLES:
-        columns, select = ground.mapping(table)
-        reader = [tool("psql"), "-Xq", ground.legacy_url, "-c", f"COPY ({select}) TO STDOUT (FORMAT binary)"]
+        columns, select = setup.mapping(table)
+        reader = [tool("psql"), "-Xq", setup.legacy_url, "-c", f"COPY ({select}) TO STDOUT (FORMAT binary)"]
         writer = [tool("psql"), "-Xq", iam, "-v", "ON_ERROR_STOP=1", "-c"]
         writer.append(f"COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
         with subprocess.Popen(reader, stdout=subprocess.PIPE) as source:
             subprocess.run(writer, stdin=source.stdout, check=True)
     seconds = time.monotonic() - started
-    return Result("psql COPY | psql COPY", ground.rows, seconds, "one stream, binary, mapped", ground.compare())
+    return Result("psql COPY | psql COPY", setup.rows, seconds, "one stream, binary, mapped", setup.compare())
 
 
-def dump_restore(ground: Ground) -> Result:
+def dump_restore(setup: Setup) -> Result:
     """pg_dump -Fd -j2 of mapped copies, then pg_restore -j2 of the data into the constrained schema."""
-    iam = ground.fresh_iam()
-    directory = str(ground.home / "dump")
+    iam = setup.fresh_iam()
+    directory = str(setup.home / "dump")
     started = time.monotonic()
-    with psycopg.connect(ground.legacy_url, autocommit=True) as legacy:
+    with psycopg.connect(setup.legacy_url, autocommit=True) as legacy:
         # pg_dump maps nothing: the rows have to be given their new types first.
         legacy.execute("CREATE SCHEMA mapped")
         for table in TABLES:
-            legacy.execute(f"CREATE TABLE mapped.{table} AS {ground.mapping(table)[1]}")  # type: ignore[call-overload]
+            legacy.execute(f"CREATE TABLE mapped.{table} AS {setup.mapping(table)[1]}")  # type: ignore[call-overload]
         legacy.execute("ALTER SCHEMA public RENAME TO kept; ALTER SCHEMA mapped RENAME TO public")
         try:
             dump = [tool("pg_dump"), "-Fd", "-j2", "-Z0", "--data-only", "-n", "public", "-f", directory]
-            subprocess.run([*dump, ground.legacy_url], check=True)
+            subprocess.run([*dump, setup.legacy_url], check=True)
         finally:
             legacy.execute("DROP SCHEMA public CASCADE; ALTER SCHEMA kept RENAME TO public")
     for tables in (("tenants",), ("tenant_settings", "users", "licenses")):
@@ -55,22 +56,22 @@ def dump_restore(ground: Ground) -> Result:
     seconds = time.monotonic() - started
     shutil.rmtree(directory)
     note = "mapped by CREATE TABLE AS first; constraints in place"
-    return Result("pg_dump -Fd -j2 | pg_restore -j2", ground.rows, seconds, note, ground.compare())
+    return Result("pg_dump -Fd -j2 | pg_restore -j2", setup.rows, seconds, note, setup.compare())
 
 
-def pgcopydb(ground: Ground) -> Result:
+def pgcopydb(setup: Setup) -> Result:
     """A clone of the whole legacy database into an empty one: legacy's own schema and constraints, unmapped."""
     name = "pgcopydb clone"
     program = shutil.which("pgcopydb")
     if program is None:
         return Result(name, 0, 0, "not installed here: apt install pgcopydb", "-")
-    ground.on_server("CREATE DATABASE clone")
+    setup.on_server("CREATE DATABASE clone")
     command = [
         program, "clone", "--no-owner", "--no-acl", "--table-jobs", "2", "--index-jobs", "2",
-        "--dir", str(ground.home / "pgcopydb"),
-        "--source", ground.legacy_url, "--target", embedded.database_url("clone"),
+        "--dir", str(setup.home / "pgcopydb"),
+        "--source", setup.legacy_url, "--target", embedded.database_url("clone"),
     ]  # fmt: skip
-    path = f"{embedded.find_postgres().directory}:{os.environ['PATH']}"
+    path = f"{postgres.find().directory}:{os.environ['PATH']}"
     started = time.monotonic()
     done = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - started
@@ -80,48 +81,48 @@ def pgcopydb(ground: Ground) -> Result:
         return Result(name, 0, 0, f"failed here: {why[-70:]}", "-")
     with psycopg.connect(embedded.database_url("clone")) as clone:
         rows = sum(count(clone, table) for table in TABLES)
-    ground.on_server("DROP DATABASE clone WITH (FORCE)")
-    same = "rows; legacy's constraints" if rows == ground.rows else "no"
+    setup.on_server("DROP DATABASE clone WITH (FORCE)")
+    same = "rows; legacy's constraints" if rows == setup.rows else "no"
     return Result(name, rows, seconds, "2 + 2 jobs, unmapped, legacy's own schema", same)
 
 
-def bulk_create(ground: Ground) -> Result:
+def bulk_create(setup: Setup) -> Result:
     """Django's bulk_create, 1,000 at a time, from server-side cursors, on models of the four tables."""
     from django.db import connections
 
     from bench.models import MODELS
 
-    ground.fresh_iam()
+    setup.fresh_iam()
     connections.close_all()
     rows, started = 0, time.monotonic()
     for table in TABLES:
         model = MODELS[table]
-        for batch in ground.batches(table, BULK_SHARE):
+        for batch in setup.batches(table, BULK_SHARE):
             model._default_manager.using("iam").bulk_create([model(**row) for row in batch])
             rows += len(batch)
     seconds = time.monotonic() - started
     connections.close_all()
     note = f"1,000 at a time; {BULK_SHARE:.0%} of the users and licences"
-    return Result("Django bulk_create", rows, seconds, note, f"{ground.compare_constraints()}, of its share")
+    return Result("Django bulk_create", rows, seconds, note, f"{setup.compare_constraints()}, of its share")
 
 
-def row_by_row(ground: Ground) -> Result:
+def row_by_row(setup: Setup) -> Result:
     """The source document's design: fetch, map in Python, create one user after the other."""
     rows = 0
-    with psycopg.connect(ground.fresh_iam(), autocommit=True) as connection:
+    with psycopg.connect(setup.fresh_iam(), autocommit=True) as connection:
         started = time.monotonic()
         for table in TABLES:
-            columns = [name.strip() for name in ground.mapping(table)[0].split(",")]
+            columns = [name.strip() for name in setup.mapping(table)[0].split(",")]
             statement = SQL("INSERT INTO {} ({}) VALUES ({})").format(
                 Identifier(table), SQL(", ").join(map(Identifier, columns)), SQL(", ").join([SQL("%s")] * len(columns))
             )
-            for batch in ground.batches(table, ROW_SHARE):
+            for batch in setup.batches(table, ROW_SHARE):
                 for row in batch:
                     connection.execute(statement, [row[name] for name in columns])
                 rows += len(batch)
         seconds = time.monotonic() - started
     note = f"the source document's design; {ROW_SHARE:.0%} of the users and licences"
-    return Result("one row, one commit", rows, seconds, note, f"{ground.compare_constraints()}, of its share")
+    return Result("one row, one commit", rows, seconds, note, f"{setup.compare_constraints()}, of its share")
 
 
 PEERS = (psql, dump_restore, pgcopydb, bulk_create, row_by_row)

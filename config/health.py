@@ -1,4 +1,4 @@
-"""Probes for whoever restarts or routes to this server: no login, no detail that helps an attacker."""
+"""Probes for load balancers and supervisors: no login, no detail that helps an attacker."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse

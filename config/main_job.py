@@ -1,7 +1,7 @@
 """`make run`: the whole product on one machine, from nothing to a verified migration.
 
 Starts what is not configured to be elsewhere, fills the legacy database with a sample, runs the
-migration through real workers, prints the reconciliation, and goes on serving the console.
+migration through real workers, prints the reconciliation, and keeps serving the console.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ PATIENCE_SECONDS = 60.0
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 when every row is accounted for, 1 when not, 2 when it could not be run."""
     options = _options(arguments)
+    # Our own: a shell that starts us in the background, and some CI runners, leave SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     try:
@@ -86,7 +88,7 @@ def _job(supervisor: Supervisor, options: argparse.Namespace) -> int:
     from django.db import DatabaseError
 
     from migration_portal.engine.errors import describe
-    from migration_portal.plan.errors import Refusal
+    from migration_portal.refusal import Refusal
 
     with console.status("Preparing the portal's database"):
         call_command("migrate", verbosity=0, interactive=False)
@@ -172,7 +174,7 @@ def _port(wish: int) -> int:
 
 def _migrate_sample(options: argparse.Namespace) -> int:
     from migration_portal import databases
-    from migration_portal.inventory import asking
+    from migration_portal.inventory.requests import take_now
     from migration_portal.runs.report import report
     from migration_portal.runs.start import start
     from migration_portal.sample.dirt import Dirt
@@ -192,7 +194,7 @@ def _migrate_sample(options: argparse.Namespace) -> int:
         with databases.legacy_writable("sample") as legacy:
             fill(legacy, dirt, seed=options.seed, replace=not os.environ.get("LEGACY_DATABASE_URL"))
         apply(by="operator")
-        asking.now("inventory", by="operator")
+        take_now("inventory", by="operator")
     run = start(by="operator", capture=True)
     watch(run)
     result = report(run)
@@ -213,7 +215,7 @@ def watch(run: Run) -> None:
     """Show the run's progress until it ends or needs the operator."""
     from django.db import DatabaseError, connections
 
-    from migration_portal.plan.errors import Refusal
+    from migration_portal.refusal import Refusal
     from migration_portal.runs.progress import progress_of
     from migration_portal.runs.states import State
 
@@ -251,9 +253,9 @@ def show(result: Report) -> None:
     """Print the reconciliation."""
     table = Table(title=f"Run {result.run}: {result.state} in {result.seconds:.1f} s")
     table.add_column("Table")
-    for title in ("Source", "Copied", "Set aside", "Wrong", "Rows/s"):
+    for title in ("Source", "Copied", "Quarantined", "Mismatched", "Rows/s"):
         table.add_column(title, justify="right")
-    table.add_column("Why set aside")
+    table.add_column("Reasons")
     for name, row in result.tables.items():
         why = "\n".join(f"{count:,} {reason}" for reason, count in sorted(row.reasons.items()))
         table.add_row(

@@ -1,4 +1,4 @@
-"""Keeping a handful of processes alive on one machine: whoever dies is started again.
+"""Keeping a handful of processes alive on one machine: a process that dies is started again.
 
 Not for production, where systemd or a container runtime does it (compose.yaml). Celery's worker
 needs it: one that loses its broker at the wrong moment ends instead of reconnecting.
@@ -25,7 +25,7 @@ class Supervisor:
     """Starts processes in order, restarts those that end, and stops them in reverse order.
 
     A `Start` returns the process, or None when somebody else runs it. The pids are kept in a
-    JSON file (name -> pid), for whoever wants to look at or kill one.
+    JSON file (name -> pid), for an operator who wants to look at or kill one.
     """
 
     def __init__(self, pids: Path) -> None:

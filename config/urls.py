@@ -9,18 +9,16 @@ from iam.api.problems import no_such_page
 from iam.api.root import api
 from iam.oauth.discovery import jwks, metadata
 from migration_portal import dashboard
-from migration_portal.clients import screens as clients
-from migration_portal.cutover import board
-from migration_portal.features import screens as features
-from migration_portal.inventory import screens
+from migration_portal.inventory import views
 
 urlpatterns = [
     path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
-    path("admin/preflight/", admin.site.admin_view(screens.preflight), name="preflight"),
-    path("admin/plan/", admin.site.admin_view(screens.plan), name="plan"),
-    path("admin/features/", include(features.urls(admin.site.admin_view))),
-    path("admin/clients/", include(clients.urls(admin.site.admin_view))),
-    path("admin/cutover/", include(board.urls(admin.site.admin_view))),
+    path("admin/preflight/", admin.site.admin_view(views.preflight), name="preflight"),
+    path("admin/plan/", admin.site.admin_view(views.plan), name="plan"),
+    path("admin/features/", include("migration_portal.features.urls")),
+    path("admin/clients/", include("migration_portal.clients.urls")),
+    path("admin/cutover/", include("migration_portal.cutover.urls")),
+    path("admin/traffic/", include("migration_portal.traffic.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("api/v1/<path:rest>", no_such_page),

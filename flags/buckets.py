@@ -15,7 +15,7 @@ Kind = Literal["user", "tenant"]
 
 
 def bucket(name: str, salt: str, kind: Kind, id: str) -> int:
-    """0 … 99,999 for a subject; `name` is the flag's, or its group's where several flags shall cover the same subjects."""
+    """0 … 99,999 for a subject; `name` is the flag's, or its group's where several flags cover the same subjects."""
     digest = hashlib.sha256(f"{prefix(name, salt, kind)}{id}".encode()).hexdigest()
     return (int(digest[:8], 16) * BUCKETS) >> 32
 

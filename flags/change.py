@@ -19,15 +19,15 @@ class Refused(Exception):
 
 
 def change(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None = None, **values: Any) -> FlagChange:
-    """Set some of a flag's fields. Raises Refused: without a reason, for a fact, a bad value, or a circle of prerequisites."""
+    """Set some of a flag's fields. Raises Refused: no reason, a derived flag, a bad value, or a circle of prerequisites."""
     if not reason.strip():
-        raise Refused("Changing a flag needs a reason: say why, it is kept with the change.")
+        raise Refused("Changing a flag needs a reason. Say why; it is kept with the change.")
     if unknown := set(values) - set(_FIELDS):
         raise Refused(f"Not a field of a flag: {', '.join(sorted(unknown))}.")
     with transaction.atomic():
         flag = Flag.objects.select_for_update().get(pk=flag.pk)
-        if flag.fact:
-            raise Refused(f"{flag.name} is a fact that follows from the migration; it cannot be switched.")
+        if flag.derived:
+            raise Refused(f"{flag.name} is derived from the migration; it cannot be switched.")
         before = _state(flag)
         for name, value in values.items():
             setattr(flag, name, _checked(name, value))
@@ -58,14 +58,17 @@ def widens(flag: Flag, **values: Any) -> bool:
     )
 
 
-def learn(name: str, *, met: bool) -> None:
-    """A fact has come true, or is none any more."""
-    flag = Flag.objects.filter(name=name, fact=True).exclude(met=met).first()
-    if flag is not None:
-        before = _state(flag)
-        flag.met = met
-        flag.save()
-        FlagChange.objects.create(flag=flag, by="system", reason="the fact changed", before=before, after=_state(flag))
+def derive(name: str, *, met: bool, basis: str) -> None:
+    """Set a derived flag to what follows from the migration; only turning it on or off is a change on record."""
+    flag = Flag.objects.filter(name=name, derived=True).first()
+    if flag is None or (flag.met, flag.basis) == (met, basis):
+        return
+    before = _state(flag)
+    turned = flag.met != met
+    flag.met, flag.basis = met, basis
+    flag.save()
+    if turned:
+        FlagChange.objects.create(flag=flag, by="system", reason=basis, before=before, after=_state(flag))
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -77,11 +80,11 @@ def _checked(name: str, value: Any) -> Any:
     if name in ("targets", "excluded"):
         for item in value:
             if not str(item).startswith(("user:", "tenant:")):
-                raise Refused(f"{item} is no subject: write user:<id> or tenant:<id>. E-mails are not ids.")
+                raise Refused(f"{item} is not a subject: write user:<id> or tenant:<id>. E-mails are not ids.")
     return value
 
 
 def _state(flag: Flag) -> dict[str, Any]:
-    found = {name: getattr(flag, name) for name in _FIELDS}
+    values = {name: getattr(flag, name) for name in _FIELDS}
     requires = sorted(required.name for required in flag.requires.all())
-    return found | {"percentage": str(flag.percentage), "requires": requires, "met": flag.met}
+    return values | {"percentage": str(flag.percentage), "requires": requires, "met": flag.met}

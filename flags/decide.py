@@ -21,7 +21,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Definition:
-    """A flag as it stands. `fact` flags are derived, not switched: `met` is what was found."""
+    """A flag as it stands. `derived` flags follow from the migration: `met` is what was derived, `basis` from what."""
 
     name: str
     kind: Kind = "user"
@@ -33,8 +33,9 @@ class Definition:
     targets: frozenset[str] = frozenset()
     excluded: frozenset[str] = frozenset()
     waves: frozenset[str] = frozenset()
-    fact: bool = False
+    derived: bool = False
     met: bool = False
+    basis: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ def decide(flags: Mapping[str, Definition], name: str, subject: Subject) -> Deci
     """
     flag = flags.get(name)
     if flag is None:
-        return Decision(False, f"There is no flag {name}.")
+        return Decision(False, f"No flag is called {name}.")
     if flag.killed:
         return Decision(False, f"{name} is killed.")
-    if flag.fact:
-        return Decision(flag.met, f"{name} is a fact, and {'holds' if flag.met else 'does not hold yet'}.")
+    if flag.derived:
+        return Decision(flag.met, f"{'On' if flag.met else 'Off'}: {flag.basis or 'not derived yet'}")
     for required in flag.requires:
         before = decide(flags, required, subject)
         if not before.on:

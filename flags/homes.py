@@ -31,8 +31,8 @@ def left_iam() -> dict[str, int]:
 
 def of(tenant: str) -> TenantHome:
     """The tenant's home; one that nobody has decided about lives in legacy."""
-    found = TenantHome.objects.filter(pk=tenant).first()
-    return found or TenantHome(tenant=tenant, legacy_tenant=tenant)
+    home = TenantHome.objects.filter(pk=tenant).first()
+    return home or TenantHome(tenant=tenant, legacy_tenant=tenant)
 
 
 def born_in_iam(tenant: str, name: str) -> None:
@@ -63,7 +63,7 @@ def finish() -> None:
 
 
 def wait_for_writers(tenant: str, *, seconds: float) -> bool:
-    """Wait until no request that may write to the held tenant is under way. Returns whether it came so far."""
+    """Wait until no request that may write to the held tenant is under way. Returns False past the deadline."""
     until = time.monotonic() + seconds
     while not _ask("SELECT pg_try_advisory_lock(%s, hashtext(%s))", tenant):
         if time.monotonic() > until:
@@ -83,7 +83,7 @@ def _home(tenant: str) -> str | None:
 
 def _begin(tenant: str) -> str | None:
     while True:
-        # The lock first: whoever holds the tenant afterwards waits for us, whoever did before is seen.
+        # The lock first: a move that holds the tenant afterwards waits for us, one that did before is seen.
         _ask("SELECT pg_advisory_lock_shared(%s, hashtext(%s))", tenant)
         home = of(tenant)
         if not home.held:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from waffle.managers import FlagManager
 from waffle.models import AbstractUserFlag
 
-from flags.decide import Subject
+from flags.decide import Definition, Subject, decide
 
 
 class TenantHome(models.Model):
@@ -44,10 +44,26 @@ class TenantHome(models.Model):
     def __str__(self) -> str:
         return self.name or self.tenant
 
+    @classmethod
+    def with_wave(cls, subject: Subject) -> Subject:
+        """The subject with its tenant's wave, where it is not known yet."""
+        if not subject.tenant or subject.wave:
+            return subject
+        wave = cls.objects.filter(pk=subject.tenant).values_list("wave", flat=True).first()
+        return Subject(subject.user, subject.tenant, wave or "")
+
     @property
     def held(self) -> bool:
         """Its writes wait for a moment: it is being moved."""
         return self.held_until is not None and self.held_until > timezone.now()
+
+
+class Flags(FlagManager):
+    """The flags, with waffle's own look-ups."""
+
+    def definitions(self) -> dict[str, Definition]:
+        """All flags by name, as they stand."""
+        return {flag.name: flag.definition() for flag in self.prefetch_related("requires")}
 
 
 class Flag(AbstractUserFlag):
@@ -66,14 +82,16 @@ class Flag(AbstractUserFlag):
     bucket_group = models.CharField(max_length=100, blank=True)
     salt = models.CharField(max_length=50, blank=True)
     killed = models.BooleanField(default=False)
-    fact = models.BooleanField(default=False)
+    derived = models.BooleanField(default=False)
+    """Follows from the migration: nobody switches it. `met` is what was derived, `basis` from what."""
     met = models.BooleanField(default=False)
+    basis = models.TextField(blank=True)
     requires = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="required_by")
     targets = ArrayField(models.CharField(max_length=80), default=list, blank=True)
     excluded = ArrayField(models.CharField(max_length=80), default=list, blank=True)
     waves = ArrayField(models.CharField(max_length=100), default=list, blank=True)
 
-    objects: ClassVar[models.Manager[Flag]] = FlagManager()  # type: ignore[assignment,misc]
+    objects: ClassVar[Flags] = Flags()  # type: ignore[assignment,misc]
 
     class Meta:
         ordering = ["name"]
@@ -90,9 +108,26 @@ class Flag(AbstractUserFlag):
 
     def is_active(self, request: HttpRequest, read_only: bool = False) -> bool:
         """What waffle's own functions ask: for the subject that the API has put on the request."""
-        from flags.evaluate import is_on
+        subject = TenantHome.with_wave(getattr(request, "flag_subject", Subject()))
+        return decide(Flag.objects.definitions(), self.name, subject).on
 
-        return is_on(self.name, getattr(request, "flag_subject", Subject()))
+    def definition(self) -> Definition:
+        """The flag as it stands, for `decide`."""
+        return Definition(
+            name=self.name,
+            kind="tenant" if self.kind == Flag.Kind.TENANT else "user",
+            percentage=self.percentage,
+            group=self.bucket_group,
+            salt=self.salt,
+            killed=self.killed,
+            requires=tuple(sorted(required.name for required in self.requires.all())),
+            targets=frozenset(self.targets),
+            excluded=frozenset(self.excluded),
+            waves=frozenset(self.waves),
+            derived=self.derived,
+            met=self.met,
+            basis=self.basis,
+        )
 
 
 class Ramp(models.Model):
@@ -109,7 +144,7 @@ class Ramp(models.Model):
     next_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
     held = models.TextField(blank=True)
-    """Why the step that is due is not taken; empty when nothing is in its way."""
+    """Why the step that is due is not taken; empty when it can be."""
     by = models.CharField(max_length=150)
     reason = models.TextField()
     started_at = models.DateTimeField(default=timezone.now)

@@ -18,7 +18,7 @@ def condition(
     flag = flags.get(name)
     if flag is None or flag.killed:
         return SQL("false")
-    if flag.fact:
+    if flag.derived:
         return SQL("true") if flag.met else SQL("false")
     parts = [condition(flags, required, waves, user=user, tenant=tenant) for required in flag.requires]
     parts.append(SQL("NOT {}").format(_named(flag.excluded, user, tenant)))

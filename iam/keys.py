@@ -1,6 +1,6 @@
 """The keys that tokens of the new API are signed with: ES256, rotated, published as a JWK set.
 
-A new key signs from the moment it is made; an old one goes on being published until the last
+A new key signs from the moment it is made; an old one stays published until the last
 token it may have signed has expired. The private halves are stored encrypted.
 """
 
@@ -74,11 +74,15 @@ def forget() -> None:
 
 def _keys() -> _Keys:
     global _known
-    found = _known
-    if found is None or found.database != settings.IAM_DATABASE_URL or time.monotonic() - found.read_at > _SECONDS:
+    current = _known
+    if (
+        current is None
+        or current.database != settings.IAM_DATABASE_URL
+        or time.monotonic() - current.read_at > _SECONDS
+    ):
         opened = [_opened(key) for key in _stored() or [_make()]]
-        found = _known = _Keys(time.monotonic(), settings.IAM_DATABASE_URL, opened[-1], KeySet([*opened]))
-    return found
+        current = _known = _Keys(time.monotonic(), settings.IAM_DATABASE_URL, opened[-1], KeySet([*opened]))
+    return current
 
 
 def _stored() -> list[SigningKey]:

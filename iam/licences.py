@@ -13,11 +13,11 @@ def find(key: str) -> License | None:
     """The licence with this key, and its tenant. Composed once, as in `tokens`: this is asked more than anything else."""
     if "\0" in key:  # no text in PostgreSQL holds it
         return None
-    found: License | None = next(iter(License.objects.raw(_statement(), [key])), None)
-    if found is not None and found.tenant_id is not None:
-        active = found.tenant_is_active  # type: ignore[attr-defined]
-        found.tenant = Tenant(pk=found.tenant_id, is_active=active)
-    return found
+    licence: License | None = next(iter(License.objects.raw(_statement(), [key])), None)
+    if licence is not None and licence.tenant_id is not None:
+        active = licence.tenant_is_active  # type: ignore[attr-defined]
+        licence.tenant = Tenant(pk=licence.tenant_id, is_active=active)
+    return licence
 
 
 @cache

@@ -33,10 +33,10 @@ def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = No
 
     With `codes`, users who enrolled must show a one-time code as well. Raises WrongCredentials, CodeNeeded.
     """
-    found = candidates(name, tenant)
+    users = candidates(name, tenant)
     locked = not _limiter().test(_LIMIT, "sign-in", name, tenant)
-    fitting = [user for user in found if user.has_password(password)]
-    if not found:
+    fitting = [user for user in users if user.has_password(password)]
+    if not users:
         passwords.verify_as_legacy(password, None)
     # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.
     user = fitting[0] if len(fitting) == 1 else None
@@ -53,23 +53,35 @@ def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = No
 
 
 def candidates(name: str, tenant: str) -> list[User]:
-    """Whom a login may mean."""
+    """The users a login may mean."""
     if "\0" in name:  # no text in PostgreSQL holds it
         return []
-    found = User.objects.filter(Q(username=name) | Q(email=name))
+    users = User.objects.filter(Q(username=name) | Q(email=name))
     if tenant:
         try:
-            found = found.filter(tenant_id=uuid.UUID(tenant))
+            users = users.filter(tenant_id=uuid.UUID(tenant))
         except ValueError:
             return []
-    return list(found[:_CANDIDATES])
+    return list(users[:_CANDIDATES])
+
+
+def identify(name: str, tenant: str) -> tuple[str, str]:
+    """(tenant, user) that a login is about, for routing: ids, empty where several fit. Read again by `sign_in`, once
+    routing has waited for a tenant that is being moved: its users may have changed meanwhile."""
+    tenant = tenant.lower()
+    users = candidates(name, tenant)
+    user = str(users[0].pk) if len(users) == 1 else ""
+    tenants = {str(one.tenant_id) for one in users}
+    if not tenant and tenants and len({homes.of(id).home for id in tenants}) == 1:
+        tenant = str(users[0].tenant_id)
+    return tenant, user
 
 
 def too_often(ip: str) -> bool:
-    """Whether one client has called more than LEGACY_CALLS_A_MINUTE times, through whichever door."""
-    if not settings.LEGACY_CALLS_A_MINUTE:
+    """Whether one client has called more than AUTH_CALLS_A_MINUTE times, through any door."""
+    if not settings.AUTH_CALLS_A_MINUTE:
         return False
-    return not _limiter().hit(RateLimitItemPerMinute(settings.LEGACY_CALLS_A_MINUTE), "legacy-auth", ip)
+    return not _limiter().hit(RateLimitItemPerMinute(settings.AUTH_CALLS_A_MINUTE), "legacy-auth", ip)
 
 
 def _failed(name: str, tenant: str) -> User:

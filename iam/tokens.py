@@ -58,6 +58,14 @@ class Bearer:
         return None if scope is None else frozenset(str(scope).split())
 
 
+@dataclass(frozen=True)
+class About:
+    """A tenant and a user, by id; empty where unknown."""
+
+    tenant: str = ""
+    user: str = ""
+
+
 class BadToken(Exception):
     """The token is not ours, was changed, has expired, was revoked, or is of the wrong kind."""
 
@@ -74,9 +82,9 @@ def issue(user: User, *, ip: str | None, agent: str, own: bool = False) -> Pair:
 
 def lifetimes(user: User) -> tuple[timedelta, timedelta]:
     """Of our own access and refresh tokens, by the tenant's settings."""
-    found = TenantSettings.objects.filter(pk=user.tenant_id).first() or TenantSettings()
-    access = timedelta(minutes=found.access_token_ttl_minutes or 15)
-    return min(access, LONGEST_ACCESS), timedelta(days=found.refresh_token_ttl_days or 30)
+    settings_ = TenantSettings.objects.filter(pk=user.tenant_id).first() or TenantSettings()
+    access = timedelta(minutes=settings_.access_token_ttl_minutes or 15)
+    return min(access, LONGEST_ACCESS), timedelta(days=settings_.refresh_token_ttl_days or 30)
 
 
 def refresh(token: str, *, ip: str | None, agent: str) -> tuple[User, Pair]:
@@ -126,13 +134,13 @@ def authenticate(token: str) -> Bearer:
     return Bearer(user, claims)
 
 
-def about(token: str) -> tuple[str, str]:
-    """The tenant and the user a token names, for routing; empty when it names none or is not ours to read."""
+def about(token: str) -> About:
+    """Whom a token names, for routing; empty when it names none or is not ours to read."""
     try:
         claims = _verified(token)
     except BadToken:
-        return "", ""
-    return str(claims.get("tenant_id") or ""), str(claims.get("user_id") or "")
+        return About()
+    return About(str(claims.get("tenant_id") or ""), str(claims.get("user_id") or ""))
 
 
 def revoke(token: str) -> None:
@@ -142,8 +150,8 @@ def revoke(token: str) -> None:
         Session.objects.filter(session_id=claims["sid"]).update(is_active=False)
         return
     ends = datetime.fromtimestamp(claims["exp"], UTC)
-    about = {"user": _user(claims), "is_active": False, "expires_at": ends}
-    Session.objects.update_or_create(session_id=_digest(token), defaults=about)
+    ended = {"user": _user(claims), "is_active": False, "expires_at": ends}
+    Session.objects.update_or_create(session_id=_digest(token), defaults=ended)
 
 
 def revoked(token: str) -> bool:
@@ -240,8 +248,8 @@ def _user(claims: Mapping[str, Any], *, session: str | None = None, token: str =
     except ValueError:
         raise BadToken from None
     # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
-    found = User.objects.raw(_user_statement(), [key, session, _digest(token), session])
-    user = next(iter(found), None)
+    settings_ = User.objects.raw(_user_statement(), [key, session, _digest(token), session])
+    user = next(iter(settings_), None)
     if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
         raise BadToken
     return user

@@ -5,29 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 
-from legacy_compat.behind import Behind
+from legacy_compat.background import Background
 from legacy_compat.models import LegacyRequest
 
 _COLUMNS = (
     "at", "request_id", "method", "endpoint", "version", "client", "home", "tenant", "user", "status", "milliseconds",
 )  # fmt: skip
 _COPY = SQL("COPY legacy_compat_legacyrequest ({}) FROM STDIN").format(SQL(", ").join(map(Identifier, _COLUMNS)))
-_MERGE = (
-    "INSERT INTO legacy_compat_usage AS u (day, client, version, endpoint, calls, failures, last_at)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (day, client, version, endpoint) DO UPDATE"
-    " SET calls = u.calls + excluded.calls, failures = u.failures + excluded.failures, last_at = excluded.last_at"
-)
+_SQL = Path(__file__).parent / "sql"
+_MERGE_USAGE = (_SQL / "merge_usage.sql").read_text(encoding="utf-8")
 
 
 def request(made: LegacyRequest) -> None:
     """Record one request, later."""
-    behind.put(made)
+    background.put(made)
 
 
 def forget_old() -> int:
@@ -50,7 +48,7 @@ def _write(requests: Sequence[LegacyRequest]) -> None:
                 copy.write_row([getattr(made, name) for name in _COLUMNS])
         # In one order everywhere, so that two processes never wait for each other in a circle.
         for used in sorted(calls, key=str):
-            cursor.execute(_MERGE, [*used, calls[used], failures[used], now])
+            cursor.execute(_MERGE_USAGE, [*used, calls[used], failures[used], now])
 
 
-behind = Behind("legacy-requests", _write, most=20_000)
+background = Background("legacy-requests", _write, most=20_000)

@@ -4,227 +4,213 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils import timezone
 
 from flags import homes
 from iam import removal, tokens
-from iam.licences import find
 from iam.models import License, Tenant, User
 from iam.sign_in import WrongCredentials, sign_in
+from legacy_compat.call import LegacyCall
+from legacy_compat.contracts.protocol import Contract, Credentials, Paging
 from legacy_compat.contracts.shapes import Answer
-from legacy_compat.reading import bearer, fields
 
+Endpoint = Callable[[LegacyCall, Contract], Answer]
+EndpointOfOne = Callable[[LegacyCall, Contract, str], Answer]
 _MOST_SIZE = 200
+_PAGES = Paging("page", "size", 10)
 
 
-def login(request: HttpRequest, contract: ModuleType) -> Answer:
-    asked = contract.credentials(request.content_type or "", fields(request))
-    if isinstance(asked, Answer):
-        return asked
-    name, password, tenant = asked
+def login(call: LegacyCall, contract: Contract) -> Answer:
+    if not isinstance(call.credentials, Credentials):
+        return call.credentials or contract.NOT_FOUND
+    asked = call.credentials
     try:
-        user = sign_in(name, password, tenant)
+        user = sign_in(asked.name, asked.password, asked.tenant)
     except WrongCredentials:
-        return contract.WRONG  # type: ignore[no-any-return]
-    pair = tokens.issue(user, ip=request.META.get("REMOTE_ADDR"), agent=request.headers.get("User-Agent", ""))
-    return contract.tokens(pair, user)  # type: ignore[no-any-return]
+        return contract.WRONG
+    return contract.tokens(tokens.issue(user, ip=call.ip, agent=call.agent), user)
 
 
-def refresh(request: HttpRequest, contract: ModuleType) -> Answer:
-    token = fields(request).get("refresh_token")
-    if not isinstance(token, str):
-        return contract.missing("refresh_token")  # type: ignore[no-any-return]
+def refresh(call: LegacyCall, contract: Contract) -> Answer:
+    token = call.text("refresh_token")
+    if token is None:
+        return contract.missing("refresh_token")
     try:
-        user, pair = tokens.refresh(
-            token, ip=request.META.get("REMOTE_ADDR"), agent=request.headers.get("User-Agent", "")
-        )
+        user, pair = tokens.refresh(token, ip=call.ip, agent=call.agent)
     except tokens.BadToken:
-        return contract.BAD_REFRESH  # type: ignore[no-any-return]
-    return contract.tokens(pair, None) if user.is_active else contract.BAD_REFRESH  # type: ignore[no-any-return]
+        return contract.BAD_REFRESH
+    return contract.tokens(pair, None) if user.is_active else contract.BAD_REFRESH
 
 
-def signed_in(
-    do: Callable[[HttpRequest, ModuleType, User], Answer], *, superuser: bool = False
-) -> Callable[[HttpRequest, ModuleType], Answer]:
-    """Only for who is signed in and active, and a superuser where asked."""
+def _authorized(call: LegacyCall, contract: Contract, *, superuser: bool) -> User | Answer:
+    """The signed-in, active user, a superuser where asked; else the answer that says so."""
+    if not call.token:
+        return contract.NOT_AUTHENTICATED
+    try:
+        user = tokens.authenticate(call.token).user
+    except tokens.BadToken:
+        return contract.BAD_TOKEN
+    if not user.is_active:
+        return contract.INACTIVE
+    return contract.FORBIDDEN if superuser and not user.is_superuser else user
 
-    def checked(request: HttpRequest, contract: ModuleType) -> Answer:
-        token = bearer(request)
-        if not token:
-            return contract.NOT_AUTHENTICATED  # type: ignore[no-any-return]
-        try:
-            user = tokens.authenticate(token).user
-        except tokens.BadToken:
-            return contract.BAD_TOKEN  # type: ignore[no-any-return]
-        if not user.is_active:
-            return contract.INACTIVE  # type: ignore[no-any-return]
-        if superuser and not user.is_superuser:
-            return contract.FORBIDDEN  # type: ignore[no-any-return]
-        return do(request, contract, user)
+
+def signed_in(do: Callable[[LegacyCall, Contract, User], Answer], *, superuser: bool = False) -> Endpoint:
+    """Only for signed-in, active users, and superusers where asked."""
+
+    def checked(call: LegacyCall, contract: Contract) -> Answer:
+        user = _authorized(call, contract, superuser=superuser)
+        return user if isinstance(user, Answer) else do(call, contract, user)
 
     return checked
 
 
 def signed_in_with_key(
-    do: Callable[[HttpRequest, ModuleType, User, str], Answer], *, superuser: bool = False
-) -> Callable[[HttpRequest, ModuleType, str], Answer]:
+    do: Callable[[LegacyCall, Contract, User, str], Answer], *, superuser: bool = False
+) -> EndpointOfOne:
     """The same for endpoints whose path names one object."""
 
-    def checked(request: HttpRequest, contract: ModuleType, key: str) -> Answer:
-        inner = signed_in(lambda request, contract, user: do(request, contract, user, key), superuser=superuser)
-        return inner(request, contract)
+    def checked(call: LegacyCall, contract: Contract, key: str) -> Answer:
+        user = _authorized(call, contract, superuser=superuser)
+        return user if isinstance(user, Answer) else do(call, contract, user, key)
 
     return checked
 
 
-def _me(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
+def _me(call: LegacyCall, contract: Contract, user: User) -> Answer:
     return Answer(200, contract.user(user))
 
 
-def _logout(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
-    tokens.revoke(bearer(request))
-    return contract.LOGGED_OUT  # type: ignore[no-any-return]
+def _logout(call: LegacyCall, contract: Contract, user: User) -> Answer:
+    tokens.revoke(call.token)
+    return contract.LOGGED_OUT
 
 
-def _change_password(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
-    asked = fields(request)
-    if absent := [name for name in ("current_password", "new_password") if not isinstance(asked.get(name), str)]:
-        return contract.missing(*absent)  # type: ignore[no-any-return]
-    if not user.has_password(asked["current_password"]):
-        return contract.WRONG_CURRENT  # type: ignore[no-any-return]
-    user.set_password(asked["new_password"])
+def _change_password(call: LegacyCall, contract: Contract, user: User) -> Answer:
+    current, new = call.text("current_password"), call.text("new_password")
+    if current is None or new is None:
+        given = {"current_password": current, "new_password": new}
+        return contract.missing(*(name for name, value in given.items() if value is None))
+    if not user.has_password(current):
+        return contract.WRONG_CURRENT
+    user.set_password(new)
     user.save(update_fields=User.PASSWORD_FIELDS)
     tokens.revoke_all(user)
-    return contract.CHANGED  # type: ignore[no-any-return]
+    return contract.CHANGED
 
 
-def _users(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
+def _users(call: LegacyCall, contract: Contract, user: User) -> Answer:
     """Of the caller's tenant only, whatever the profile."""
-    observed = contract.__name__.endswith("observed")
-    names = ("skip", "limit") if observed else ("page", "size")
-    numbers = _numbers(request, contract, {names[0]: 0 if observed else 1, names[1]: contract.USERS_SIZE})
+    paging = contract.USERS
+    numbers = _numbers(call, contract, paging)
     if isinstance(numbers, Answer):
         return numbers
     first, size = numbers
-    start = first if observed else (first - 1) * size
-    found = User.objects.filter(tenant_id=user.tenant_id).order_by("created_at", "id")
+    start = first if paging.skips_rows else (first - 1) * size
+    users = User.objects.filter(tenant_id=user.tenant_id).order_by("created_at", "id")
     # Rows instead of models: a page of a hundred takes a third of the time.
-    rows = found.values_list(*contract.USER_FIELDS, named=True)[start : start + size]
-    return contract.users(list(rows), found.count(), first, size)  # type: ignore[no-any-return]
+    rows = users.values_list(*contract.USER_FIELDS, named=True)[start : start + size]
+    return contract.users(list(rows), users.count(), first, size)
 
 
-def _tenants(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
-    numbers = _numbers(request, contract, {"page": 1, "size": 10}, most=_MOST_SIZE)
+def _tenants(call: LegacyCall, contract: Contract, user: User) -> Answer:
+    numbers = _numbers(call, contract, _PAGES, most=_MOST_SIZE)
     if isinstance(numbers, Answer):
         return numbers
     page, size = numbers
-    found = Tenant.objects.filter(pk=user.tenant_id)
-    return contract.tenants(  # type: ignore[no-any-return]
-        list(found[(page - 1) * size : page * size]), found.count(), page, size
-    )
+    tenants = Tenant.objects.filter(pk=user.tenant_id)
+    return contract.tenants(list(tenants[(page - 1) * size : page * size]), tenants.count(), page, size)
 
 
-def _user(request: HttpRequest, contract: ModuleType, user: User, key: str) -> Answer:
-    found = _one(User.objects.filter(tenant_id=user.tenant_id), key)
-    return Answer(200, contract.user(found)) if found else contract.NO_USER  # type: ignore[no-any-return]
+def _user(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
+    wanted = _one(User.objects.filter(tenant_id=user.tenant_id), key)
+    return Answer(200, contract.user(wanted)) if wanted else contract.NO_USER
 
 
-def _delete_user(request: HttpRequest, contract: ModuleType, user: User, key: str) -> Answer:
+def _delete_user(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
     """Really, as the released service did; what refers to the user in the IAM goes with it."""
-    found = _one(User.objects.filter(tenant_id=user.tenant_id), key)
-    if found is None:
-        return contract.NO_USER  # type: ignore[no-any-return]
-    if found.pk == user.pk:
-        return contract.OWN_ACCOUNT  # type: ignore[no-any-return]
-    removal.remove(found)
-    return contract.USER_DELETED  # type: ignore[no-any-return]
+    wanted = _one(User.objects.filter(tenant_id=user.tenant_id), key)
+    if wanted is None:
+        return contract.NO_USER
+    if wanted.pk == user.pk:
+        return contract.OWN_ACCOUNT
+    removal.remove(wanted)
+    return contract.USER_DELETED
 
 
-def _tenant(request: HttpRequest, contract: ModuleType, user: User, key: str) -> Answer:
+def _tenant(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
     try:
         uuid.UUID(key)
     except ValueError:
-        return contract.no_uuid("tenant_id", key)  # type: ignore[no-any-return]
-    found = _one(Tenant.objects.filter(pk=user.tenant_id), key)
-    return Answer(200, contract.tenant(found)) if found else contract.NO_TENANT  # type: ignore[no-any-return]
+        return contract.no_uuid("tenant_id", key)
+    wanted = _one(Tenant.objects.filter(pk=user.tenant_id), key)
+    return Answer(200, contract.tenant(wanted)) if wanted else contract.NO_TENANT
 
 
-def _create_tenant(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
+def _create_tenant(call: LegacyCall, contract: Contract, user: User) -> Answer:
     """A tenant that is born here lives here."""
-    asked = fields(request)
-    if absent := [name for name in ("name", "slug") if not isinstance(asked.get(name), str) or "\0" in asked[name]]:
-        return contract.missing(*absent)  # type: ignore[no-any-return]
-    if Tenant.objects.filter(slug=asked["slug"]).exists():
-        return contract.SLUG_TAKEN  # type: ignore[no-any-return]
+    given = {name: call.text(name) for name in ("name", "slug")}
+    if absent := [name for name, value in given.items() if value is None or "\0" in value]:
+        return contract.missing(*absent)
+    name, slug = str(given["name"]), str(given["slug"])
+    if Tenant.objects.filter(slug=slug).exists():
+        return contract.SLUG_TAKEN
     try:
-        most = int(asked.get("max_licenses") or 0)
+        most = int(call.fields.get("max_licenses") or 0)
     except (TypeError, ValueError):
-        return contract.not_a_number("max_licenses", str(asked["max_licenses"]))  # type: ignore[no-any-return]
-    made = Tenant(name=asked["name"][:255], slug=asked["slug"][:100], max_licenses=most)
-    homes.born_in_iam(str(made.pk), made.name or "")
-    made.save(force_insert=True)
-    return Answer(201, contract.tenant(made))
+        return contract.not_a_number("max_licenses", str(call.fields["max_licenses"]))
+    tenant = Tenant(name=name[:255], slug=slug[:100], max_licenses=most)
+    homes.born_in_iam(str(tenant.pk), tenant.name or "")
+    tenant.save(force_insert=True)
+    return Answer(201, contract.tenant(tenant))
 
 
-def _licences(request: HttpRequest, contract: ModuleType, user: User) -> Answer:
-    numbers = _numbers(request, contract, {"page": 1, "size": 10}, most=_MOST_SIZE)
+def _licences(call: LegacyCall, contract: Contract, user: User) -> Answer:
+    numbers = _numbers(call, contract, _PAGES, most=_MOST_SIZE)
     if isinstance(numbers, Answer):
         return numbers
     page, size = numbers
-    found = License.objects.filter(tenant_id=user.tenant_id).order_by("issued_at", "id")
-    return contract.licences(  # type: ignore[no-any-return]
-        list(found[(page - 1) * size : page * size]), found.count(), page, size
-    )
+    licences = License.objects.filter(tenant_id=user.tenant_id).order_by("issued_at", "id")
+    return contract.licences(list(licences[(page - 1) * size : page * size]), licences.count(), page, size)
 
 
-def _one(found: QuerySet[Any], key: str) -> Any:
+def _one(objects: QuerySet[Any], key: str) -> Any:
     try:
-        return found.filter(pk=uuid.UUID(key)).first()
+        return objects.filter(pk=uuid.UUID(key)).first()
     except ValueError:
         return None
 
 
-def _numbers(request: HttpRequest, contract: ModuleType, defaults: dict[str, int], most: int = 0) -> list[int] | Answer:
-    values = []
-    for name, default in defaults.items():
-        given = request.GET.get(name, str(default))
+def _numbers(call: LegacyCall, contract: Contract, paging: Paging, most: int = 0) -> tuple[int, int] | Answer:
+    """What the query says of the first page or row, and of the size."""
+    least = 0 if paging.skips_rows else 1
+    numbers = []
+    for name, default, smallest in ((paging.first, least, least), (paging.size, paging.default_size, 1)):
+        given = call.query.get(name, str(default))
         try:
             number = int(given)
         except ValueError:
-            return contract.not_a_number(name, given)  # type: ignore[no-any-return]
-        least = 0 if name == "skip" else 1
-        if number < least:
-            return contract.too_small(name, given, least)  # type: ignore[no-any-return]
-        if most and name == "size" and number > most:
-            return contract.too_large(name, given, most)  # type: ignore[no-any-return]
-        values.append(number)
-    return values
+            return contract.not_a_number(name, given)
+        if number < smallest:
+            return contract.too_small(name, given, smallest)
+        if most and name == paging.size and number > most:
+            return contract.too_large(name, given, most)
+        numbers.append(number)
+    return numbers[0], numbers[1]
 
 
-def validate(request: HttpRequest, contract: ModuleType, key: str = "") -> Answer:
-    wanted = key or request.GET.get("license_key") or fields(request).get("license_key")
+def validate(call: LegacyCall, contract: Contract, key: str = "") -> Answer:
+    """The licence was looked up at the door, where its tenant decides who answers."""
+    wanted = call.licence_key
     if not isinstance(wanted, str) or not wanted:
-        return contract.missing("license_key")  # type: ignore[no-any-return]
-    return contract.validation(licence_by_key(request, wanted), timezone.now())  # type: ignore[no-any-return]
+        return contract.missing("license_key")
+    return contract.validation(call.licence, timezone.now())
 
 
-def licence_by_key(request: HttpRequest, key: str) -> License | None:
-    """With its tenant; looked up once a request, though routing and answering both ask."""
-    if not hasattr(request, "licence"):
-        request.licence = find(key)  # type: ignore[attr-defined]
-    return request.licence  # type: ignore[attr-defined,no-any-return]
-
-
-def not_found(request: HttpRequest, contract: ModuleType) -> Answer:
-    return contract.NOT_FOUND  # type: ignore[no-any-return]
-
-
-ENDPOINTS: dict[tuple[str, str], Callable[..., Any]] = {
+ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("POST", "auth/login"): login,
     ("POST", "auth/refresh"): refresh,
     ("POST", "auth/logout"): signed_in(_logout),
@@ -238,26 +224,26 @@ ENDPOINTS: dict[tuple[str, str], Callable[..., Any]] = {
     ("GET", "licenses/validate"): validate,
     ("POST", "licenses/validate"): validate,
 }
-OF_ONE: dict[tuple[str, str], Callable[..., Any]] = {
+OF_ONE: dict[tuple[str, str], EndpointOfOne] = {
     ("GET", "auth/users"): signed_in_with_key(_user, superuser=True),
     ("DELETE", "auth/users"): signed_in_with_key(_delete_user, superuser=True),
     ("GET", "tenants"): signed_in_with_key(_tenant),
     ("GET", "licenses/validate"): validate,
 }
-"""Endpoints whose path goes on with a key."""
+"""Endpoints whose path ends with a key."""
+_COLLECTIONS = sorted({path for _, path in OF_ONE}, key=len, reverse=True)
 
 
-def answer(request: HttpRequest, path: str, contract: ModuleType) -> Answer:
+def answer(call: LegacyCall, contract: Contract) -> Answer:
     """The IAM's answer to a legacy request."""
-    method = request.method or "GET"
-    if path == "users" and contract.__name__.endswith("observed"):
-        return not_found(request, contract)
-    if found := ENDPOINTS.get((method, path)):
-        return found(request, contract)  # type: ignore[no-any-return]
-    collection, key = _split(path)
-    if key and (found := OF_ONE.get((method, collection))):
-        return found(request, contract, key)  # type: ignore[no-any-return]
-    return not_found(request, contract)
+    if call.path in contract.ABSENT:
+        return contract.NOT_FOUND
+    if endpoint := ENDPOINTS.get((call.method, call.path)):
+        return endpoint(call, contract)
+    collection, key = _split(call.path)
+    if key and (of_one := OF_ONE.get((call.method, collection))):
+        return of_one(call, contract, key)
+    return contract.NOT_FOUND
 
 
 def name_of(path: str) -> str:
@@ -270,7 +256,7 @@ def name_of(path: str) -> str:
 
 def _split(path: str) -> tuple[str, str]:
     """The collection and the key after it; a licence key may hold slashes."""
-    for collection in sorted({known for _, known in OF_ONE}, key=len, reverse=True):
+    for collection in _COLLECTIONS:
         if path.startswith(f"{collection}/"):
             return collection, path.removeprefix(f"{collection}/")
     return path, ""

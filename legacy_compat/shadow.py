@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -19,21 +19,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from legacy_compat import serve
-from legacy_compat.behind import Behind
+from legacy_compat.background import Background
+from legacy_compat.call import LegacyCall, read
+from legacy_compat.contracts.protocol import Contract
 
 _SECRET = ("password", "token", "secret", "payload", "license_key")
 _MOST_FIELDS = 50
-_COUNT = """
-INSERT INTO legacy_compat_shadowed AS s (day, endpoint, compared, alike) VALUES (%s, %s, 1, %s)
-ON CONFLICT (day, endpoint) DO UPDATE SET compared = s.compared + 1, alike = s.alike + excluded.alike
-"""
-_MERGE = """
-INSERT INTO legacy_compat_mismatch AS m
-    (endpoint, field, count, first_at, last_at, tenant, legacy, iam, state, decided_by, reason)
-VALUES (%s, %s, 1, %s, %s, %s, %s, %s, 'open', '', '')
-ON CONFLICT (endpoint, field) DO UPDATE SET count = m.count + 1, last_at = excluded.last_at,
-    tenant = excluded.tenant, legacy = excluded.legacy, iam = excluded.iam
-"""
+_SQL = Path(__file__).parent / "sql"
+_COUNT_SHADOWED = (_SQL / "count_shadowed.sql").read_text(encoding="utf-8")
+_MERGE_MISMATCH = (_SQL / "merge_mismatch.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -46,15 +40,15 @@ class Seen:
     tenant: str
     status: int
     body: bytes
-    contract: ModuleType
+    contract: Contract
 
 
-def consider(request: HttpRequest, path: str, tenant: str, status: int, body: bytes, contract: ModuleType) -> None:
+def consider(request: HttpRequest, call: LegacyCall, status: int, body: bytes, contract: Contract) -> None:
     """Perhaps compare this read, later."""
-    if request.method == "GET" and random.random() < settings.SHADOW_SHARE:  # noqa: S311 - a sample, no secret
+    if call.method == "GET" and random.random() < settings.SHADOW_SHARE:  # noqa: S311 - a sample, no secret
         authorization = request.headers.get("Authorization", "")
         query = request.META.get("QUERY_STRING", "")
-        behind.put(Seen(path, query, authorization, tenant, status, body, contract))
+        background.put(Seen(call.path, query, authorization, call.tenant, status, body, contract))
 
 
 def differences(legacy: Any, iam: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -83,28 +77,28 @@ def _compare(reads: Sequence[Seen]) -> None:
         request = HttpRequest()
         request.method = "GET"
         request.META = {"HTTP_AUTHORIZATION": seen.authorization, "QUERY_STRING": seen.query, "REMOTE_ADDR": ""}
-        answer = serve.answer(request, seen.path, seen.contract)
-        found: dict[str, tuple[Any, Any]] = {}
+        answer = serve.answer(read(request, seen.path, seen.contract), seen.contract)
+        differing: dict[str, tuple[Any, Any]] = {}
         if answer.status != seen.status:
-            found["(status)"] = (seen.status, answer.status)
+            differing["(status)"] = (seen.status, answer.status)
         else:
             try:
                 said = json.loads(seen.body)
             except ValueError:
                 said = None
             for field, one, other in differences(said, json.loads(answer.content)):
-                found.setdefault(field, (one, other))
-        _note(seen, found)
+                differing.setdefault(field, (one, other))
+        _note(seen, differing)
 
 
-def _note(seen: Seen, found: dict[str, tuple[Any, Any]]) -> None:
+def _note(seen: Seen, differing: dict[str, tuple[Any, Any]]) -> None:
     now, endpoint = timezone.now(), serve.name_of(seen.path)
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [now.date(), endpoint, int(not found)])
-        for field, (one, other) in sorted(found.items())[:_MOST_FIELDS]:
+        cursor.execute(_COUNT_SHADOWED, [now.date(), endpoint, int(not differing)])
+        for field, (one, other) in sorted(differing.items())[:_MOST_FIELDS]:
             secret = any(part in field for part in _SECRET)
             values = ("(secret)", "(secret)") if secret else (str(one)[:200], str(other)[:200])
-            cursor.execute(_MERGE, [endpoint, field[:200], now, now, seen.tenant, *values])
+            cursor.execute(_MERGE_MISMATCH, [endpoint, field[:200], now, now, seen.tenant, *values])
 
 
-behind = Behind("shadow-reads", _compare, most=500)
+background = Background("shadow-reads", _compare, most=500)

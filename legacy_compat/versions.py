@@ -48,18 +48,18 @@ def successor(path: str) -> str | None:
     """The new API's address for a legacy endpoint, or None where it has none."""
     if path.startswith("auth/users/"):
         return f"/api/v1/users/{path.removeprefix('auth/users/')}"
-    found = _SUCCESSORS.get(path)
-    return f"/api/v1/{found}" if found else None
+    values = _SUCCESSORS.get(path)
+    return f"/api/v1/{values}" if values else None
 
 
 def headers(path: str) -> dict[str, str]:
     """What the answer to a client of the old version says of its future: RFC 9745, RFC 8594, RFC 8288."""
-    found = {}
+    values = {}
     if OLD.deprecated is not None:
-        found["Deprecation"] = f"@{int(datetime.combine(OLD.deprecated, time(), UTC).timestamp())}"
+        values["Deprecation"] = f"@{int(datetime.combine(OLD.deprecated, time(), UTC).timestamp())}"
     if settings.LEGACY_SUNSET:
         end = datetime.combine(date.fromisoformat(settings.LEGACY_SUNSET), time(), UTC)
-        found["Sunset"] = format_datetime(end, usegmt=True)
+        values["Sunset"] = format_datetime(end, usegmt=True)
     if following := successor(path):
-        found["Link"] = f'<{settings.ISSUER}{following}>; rel="successor-version"'
-    return found
+        values["Link"] = f'<{settings.ISSUER}{following}>; rel="successor-version"'
+    return values

@@ -60,7 +60,7 @@ def iam(purpose: str) -> Connection[Any]:
 
 
 def iam_source(purpose: str) -> Connection[Any]:
-    """A read-only session on the IAM; each transaction is one snapshot: the way back reads here."""
+    """A read-only session on the IAM; each transaction is one snapshot: reverse reads here."""
     connection = _connect(settings.IAM_DATABASE_URL, f"sigma-transit {purpose}", "IAM database")
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True

@@ -12,7 +12,7 @@ from migration_portal.runs.start import start
 from migration_portal.runs.states import State
 from migration_portal.runs.work import work
 from migration_portal.sample import fill
-from tests.stack import World
+from tests.world import World
 
 HASH = "$2b$12$" + "a" * 53
 

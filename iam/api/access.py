@@ -35,8 +35,12 @@ class Token(HttpBearer):
 
 
 def _of_client(token: str) -> tokens.Bearer | None:
-    found = AccessToken.of_user(token)
-    return tokens.Bearer(found.user, {"scope": found.get_scope()}) if found and found.user else None
+    access_token = AccessToken.of_user(token)
+    return (
+        tokens.Bearer(access_token.user, {"scope": access_token.get_scope()})
+        if access_token and access_token.user
+        else None
+    )
 
 
 def at_home(tenant: str, request: HttpRequest) -> None:

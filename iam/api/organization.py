@@ -150,7 +150,7 @@ def change_role(request: HttpRequest, role_id: uuid.UUID, asked: RoleIn) -> Role
 
 @roles.delete("/{uuid:role_id}", response={204: None, ERRORS: ProblemOut})
 def delete_role(request: HttpRequest, role_id: uuid.UUID) -> Status:
-    """Delete a role that nobody has any more."""
+    """Delete a role that no user has."""
     role = _own_role(caller(request, "roles:write"), role_id)
     if UserRole.objects.filter(role=role).exists():
         raise Problem(409, "role-in-use", "Somebody has this role: take it away from them first.")
@@ -180,7 +180,7 @@ def issue_licence(request: HttpRequest, asked: LicenceIn) -> Status:
 
 @licenses.post("/validate", response={200: Verdict, ERRORS: ProblemOut}, auth=None)
 def validate_licence(request: HttpRequest, asked: KeyIn) -> dict[str, Any]:
-    """Whoever knows the key may ask, as before."""
+    """Anybody who knows the key may ask, as before."""
     found = find(asked.license_key)
     verdict = judge(found, timezone.now())
     return {"valid": verdict is Judgement.VALID, "reason": verdict.value, "license": found}

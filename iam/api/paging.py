@@ -24,10 +24,10 @@ class Paged(Schema):
     pages: int
 
 
-def paged(found: QuerySet[Any], asked: Page) -> dict[str, Any]:
+def paged(objects: QuerySet[Any], asked: Page) -> dict[str, Any]:
     """One page of the query, and how much there is."""
-    total, first = found.count(), (asked.page - 1) * asked.size
+    total, first = objects.count(), (asked.page - 1) * asked.size
     return {
-        "items": list(found[first : first + asked.size]), "total": total, "page": asked.page, "size": asked.size,
+        "items": list(objects[first : first + asked.size]), "total": total, "page": asked.page, "size": asked.size,
         "pages": -(-total // asked.size),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -45,47 +46,56 @@ def no_such_page(request: HttpRequest, rest: str = "") -> HttpResponse:
     return answer(Problem(404, "not-found", "There is nothing at this address; see /api/v1/docs."))
 
 
+def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
+    return answer(error)
+
+
+def _unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    return answer(Problem(401, "not-authenticated", "A valid access token is needed.", headers=challenge))
+
+
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [{name: entry[name] for name in ("type", "loc", "msg") if name in entry} for entry in error.errors]
+    return answer(Problem(422, "invalid", "Some fields are missing or wrong."), errors=errors)
+
+
+def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return answer(Problem(error.status_code, "bad-request", str(error)))
+
+
+def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return answer(Problem(404, "not-found", "There is no such object in your tenant."))
+
+
+def _unstorable(request: HttpRequest, error: DataError) -> HttpResponse:
+    return answer(Problem(422, "invalid", "Some value cannot be stored: too long, or with characters no text has."))
+
+
+def _conflict(request: HttpRequest, error: IntegrityError) -> HttpResponse:
+    return answer(
+        Problem(409, "conflict", "Another object has this name, e-mail or key already, or still needs this one.")
+    )
+
+
+def _unavailable(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+    log.error("api_database", error=str(error).splitlines()[0][:200])
+    return answer(Problem(503, "unavailable", "The database does not answer; try again.", headers={"Retry-After": "5"}))
+
+
+_HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
+    Problem: _problem,
+    AuthenticationError: _unauthenticated,
+    ValidationError: _invalid,
+    HttpError: _refused,
+    Http404: _missing,
+    DataError: _unstorable,
+    IntegrityError: _conflict,
+    DatabaseError: _unavailable,
+}
+
+
 def install(api: NinjaAPI) -> None:
     """Turn every kind of failure into a problem; none of them shows a traceback or what was sent."""
-
-    def handled(kind: type[Exception]) -> Any:
-        return api.exception_handler(kind)
-
-    @handled(Problem)
-    def problem(request: HttpRequest, error: Problem) -> HttpResponse:
-        return answer(error)
-
-    @handled(AuthenticationError)
-    def unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        return answer(Problem(401, "not-authenticated", "A valid access token is needed.", headers=challenge))
-
-    @handled(ValidationError)
-    def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-        errors = [{name: entry[name] for name in ("type", "loc", "msg") if name in entry} for entry in error.errors]
-        return answer(Problem(422, "invalid", "Some fields are missing or wrong."), errors=errors)
-
-    @handled(HttpError)
-    def refused(request: HttpRequest, error: HttpError) -> HttpResponse:
-        return answer(Problem(error.status_code, "bad-request", str(error)))
-
-    @handled(Http404)
-    def missing(request: HttpRequest, error: Http404) -> HttpResponse:
-        return answer(Problem(404, "not-found", "There is no such object in your tenant."))
-
-    @handled(DataError)
-    def unstorable(request: HttpRequest, error: DataError) -> HttpResponse:
-        return answer(Problem(422, "invalid", "Some value cannot be stored: too long, or with characters no text has."))
-
-    @handled(IntegrityError)
-    def conflict(request: HttpRequest, error: IntegrityError) -> HttpResponse:
-        return answer(
-            Problem(409, "conflict", "Another object has this name, e-mail or key already, or still needs this one.")
-        )
-
-    @handled(DatabaseError)
-    def unavailable(request: HttpRequest, error: DatabaseError) -> HttpResponse:
-        log.error("api_database", error=str(error).splitlines()[0][:200])
-        return answer(
-            Problem(503, "unavailable", "The database does not answer; try again.", headers={"Retry-After": "5"})
-        )
+    for kind, handler in _HANDLERS.items():
+        api.add_exception_handler(kind, handler)

@@ -56,13 +56,13 @@ class RoleNames(Schema):
 
 @router.get("", response={200: Users, ERRORS: ProblemOut})
 def list_users(request: HttpRequest, asked: Query[Found]) -> dict[str, Any]:
-    found = _theirs(caller(request, "users:read")).order_by("created_at", "id")
+    users = _theirs(caller(request, "users:read")).order_by("created_at", "id")
     if asked.search:
         part = asked.search
-        found = found.filter(Q(username__icontains=part) | Q(email__icontains=part) | Q(full_name__icontains=part))
+        users = users.filter(Q(username__icontains=part) | Q(email__icontains=part) | Q(full_name__icontains=part))
     if asked.is_active is not None:
-        found = found.filter(is_active=asked.is_active)
-    return paged(found, asked)
+        users = users.filter(is_active=asked.is_active)
+    return paged(users, asked)
 
 
 @router.post("", response={201: Me, ERRORS: ProblemOut})
@@ -123,14 +123,14 @@ def assign_roles(request: HttpRequest, user_id: uuid.UUID, asked: RoleNames) -> 
     """Give the user exactly these roles. Nobody can give away what they do not have, or lose their own last role."""
     giver = caller(request, "roles:write")
     user = get_object_or_404(_theirs(giver), pk=user_id)
-    found = Role.objects.filter(Q(tenant=None) | Q(tenant_id=giver.tenant_id), name__in=asked.roles)
-    if unknown := set(asked.roles) - set(found.values_list("name", flat=True)):
+    roles = Role.objects.filter(Q(tenant=None) | Q(tenant_id=giver.tenant_id), name__in=asked.roles)
+    if unknown := set(asked.roles) - set(roles.values_list("name", flat=True)):
         raise Problem(422, "unknown-role", f"Your tenant has no such role: {', '.join(sorted(unknown))}.")
     if user.pk == giver.pk:
         raise Problem(409, "own-account", "You cannot change your own roles.")
     with transaction.atomic(using="iam"):
-        UserRole.objects.filter(user=user).exclude(role__in=found).delete()
-        for role in found:
+        UserRole.objects.filter(user=user).exclude(role__in=roles).delete()
+        for role in roles:
             UserRole.objects.get_or_create(user=user, role=role, defaults={"assigned_by": giver})
     return {"roles": sorted(set(asked.roles))}
 

@@ -175,7 +175,7 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
         return self.expires_at <= timezone.now()
 
     def is_revoked(self) -> bool:
-        """Whoever it speaks for has been switched off."""
+        """The user it speaks for has been switched off."""
         off = self.user is not None and not self.user.is_active
         return off or not self.client.is_active
 

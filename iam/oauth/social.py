@@ -1,6 +1,6 @@
 """Signing in with Google, GitHub or any OpenID Connect provider. Who somebody is there counts once they linked it here.
 
-An account is never found by its e-mail: whoever controls an e-mail at some provider would own the account here.
+An account is never found by its e-mail: anyone who controls that e-mail at a provider would own the account here.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
 @never_cache
 @require_GET
 def callback(request: HttpRequest, name: str) -> HttpResponse:
-    """The browser is back: sign in whoever linked that account, link it to who is signed in, or ask them to sign in first."""
+    """The browser is back: sign in the user who linked the account, link it to the signed-in user, or ask for a sign-in first."""
     try:
         profile = _profile(name, request)
     except (OAuthError, requests.RequestException, KeyError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,24 +34,26 @@ from legacy_compat.contracts.observed import (
     too_large,
     too_small,
 )
+from legacy_compat.contracts.protocol import Credentials, Paging
 from legacy_compat.contracts.shapes import Answer, moment
 
-USERS_SIZE = 100
-USER_FIELDS = ("id", "email", "username", "full_name", "is_active", "is_superuser", "created_at")
+ABSENT: frozenset[str] = frozenset()
+USERS = Paging("page", "size", 100)
+USER_FIELDS: tuple[str, ...] = ("id", "email", "username", "full_name", "is_active", "is_superuser", "created_at")
 
 __all__ = [
-    "BAD_REFRESH", "BAD_TOKEN", "CHANGED", "FORBIDDEN", "INACTIVE", "LOGGED_OUT", "NOT_AUTHENTICATED", "NOT_FOUND", "NO_LICENCE",
-    "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "USERS_SIZE", "USER_DELETED", "USER_FIELDS", "WRONG", "WRONG_CURRENT",
-    "credentials", "licences", "missing", "no_uuid", "not_a_number", "tenants", "tokens", "too_large", "too_small", "user",
-    "users", "validation",
+    "ABSENT", "BAD_REFRESH", "BAD_TOKEN", "CHANGED", "FORBIDDEN", "INACTIVE", "LOGGED_OUT", "NOT_AUTHENTICATED",
+    "NOT_FOUND", "NO_LICENCE", "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "USERS", "USER_DELETED",
+    "USER_FIELDS", "WRONG", "WRONG_CURRENT", "credentials", "licences", "missing", "no_uuid", "not_a_number", "tenant", "tenants",
+    "tokens", "too_large", "too_small", "user", "users", "validation",
 ]  # fmt: skip
 
 
-def credentials(content_type: str, form: Mapping[str, str]) -> tuple[str, str, str] | Answer:
-    """(user name or e-mail, password, tenant or empty) out of a login request, form or JSON."""
+def credentials(content_type: str, form: Mapping[str, Any]) -> Credentials | Answer:
+    """Out of a form or a JSON object; the tenant need not be named."""
     if absent := [name for name in ("username", "password") if not isinstance(form.get(name), str)]:
         return missing(*absent)
-    return form["username"], form["password"], str(form.get("tenant_id") or "")
+    return Credentials(form["username"], form["password"], str(form.get("tenant_id") or ""))
 
 
 def tokens(pair: Pair, user: User | None) -> Answer:
@@ -65,26 +67,26 @@ def tokens(pair: Pair, user: User | None) -> Answer:
     return Answer(200, body)
 
 
-def user(found: User) -> dict[str, Any]:
-    return observed.user(found)
+def user(user: Any) -> dict[str, Any]:
+    return observed.user(user)
 
 
-def users(found: list[User], total: int, page: int, size: int) -> Answer:
+def users(users: Sequence[Any], total: int, first: int, size: int) -> Answer:
     listed = [
         {
             "id": str(one.id), "email": one.email, "username": one.username, "full_name": one.full_name,
             "is_active": one.is_active, "is_superuser": one.is_superuser, "created_at": moment(one.created_at),
         }
-        for one in found
+        for one in users
     ]  # fmt: skip
-    return Answer(200, {"users": listed, "total": total, "page": page, "size": size})
+    return Answer(200, {"users": listed, "total": total, "page": first, "size": size})
 
 
-def tenant(found: Tenant) -> dict[str, Any]:
-    return observed.tenant(found)
+def tenant(tenant: Tenant) -> dict[str, Any]:
+    return observed.tenant(tenant)
 
 
-def validation(found: License | None, now: datetime) -> Answer:
-    if found is None:
+def validation(licence: License | None, now: datetime) -> Answer:
+    if licence is None:
         return Answer(200, {"valid": False, "error": "License not found", "details": "No license has this key"})
-    return observed.validation(found, now)
+    return observed.validation(licence, now)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from iam.licences import Judgement, expiry, judge
 from iam.models import License, Tenant, User
 from iam.tokens import Pair
+from legacy_compat.contracts.protocol import Credentials, Paging
 from legacy_compat.contracts.shapes import Answer, moment, text
 
 WRONG = Answer(401, {"detail": "Incorrect username or password"}, {"WWW-Authenticate": "Bearer"})
@@ -30,15 +31,16 @@ OWN_ACCOUNT = Answer(400, {"detail": "Cannot delete your own account"})
 USER_DELETED = Answer(200, {"message": "User deleted successfully"})
 SLUG_TAKEN = Answer(400, {"detail": "Tenant slug already exists"})
 BAD_CREDENTIALS = Answer(400, {"detail": "Invalid credentials format"})
-USERS_SIZE = 100
-USER_FIELDS = (
+ABSENT = frozenset({"users"})
+USERS = Paging("skip", "limit", 100, skips_rows=True)
+USER_FIELDS: tuple[str, ...] = (
     "tenant_id", "email", "username", "full_name", "is_active", "is_superuser", "is_verified", "avatar_url", "bio",
     "phone_number", "id", "created_at", "updated_at", "last_login",
 )  # fmt: skip
 
 
-def credentials(content_type: str, form: Mapping[str, str]) -> tuple[str, str, str] | Answer:
-    """(user name or e-mail, password, tenant) out of a login request."""
+def credentials(content_type: str, form: Mapping[str, Any]) -> Credentials | Answer:
+    """Out of a form whose field `credentials` is base64 of name:password."""
     fields = ("credentials", "tenant_id")
     if not content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
         return missing(*fields)
@@ -48,7 +50,7 @@ def credentials(content_type: str, form: Mapping[str, str]) -> tuple[str, str, s
         user, separator, password = base64.b64decode(form["credentials"], validate=True).decode("ascii").partition(":")
     except (binascii.Error, ValueError):
         return BAD_CREDENTIALS
-    return (user, password, form["tenant_id"]) if separator else BAD_CREDENTIALS
+    return Credentials(user, password, form["tenant_id"]) if separator else BAD_CREDENTIALS
 
 
 def missing(*names: str) -> Answer:
@@ -102,55 +104,55 @@ def tokens(pair: Pair, user: User | None) -> Answer:
     )  # fmt: skip
 
 
-def user(found: User) -> dict[str, Any]:
+def user(user: Any) -> dict[str, Any]:
     return {
-        "tenant_id": str(found.tenant_id), "email": found.email, "username": found.username,
-        "full_name": found.full_name, "is_active": found.is_active, "is_superuser": found.is_superuser,
-        "is_verified": found.is_verified, "oauth_provider": None, "oauth_id": None, "sso_provider": None, "sso_id": None,
-        "avatar_url": found.avatar_url, "bio": found.bio, "phone_number": found.phone_number, "id": str(found.id),
-        "created_at": moment(found.created_at), "updated_at": moment(found.updated_at),
-        "last_login": moment(found.last_login),
+        "tenant_id": str(user.tenant_id), "email": user.email, "username": user.username,
+        "full_name": user.full_name, "is_active": user.is_active, "is_superuser": user.is_superuser,
+        "is_verified": user.is_verified, "oauth_provider": None, "oauth_id": None, "sso_provider": None, "sso_id": None,
+        "avatar_url": user.avatar_url, "bio": user.bio, "phone_number": user.phone_number, "id": str(user.id),
+        "created_at": moment(user.created_at), "updated_at": moment(user.updated_at),
+        "last_login": moment(user.last_login),
     }  # fmt: skip
 
 
-def users(found: list[User], total: int, page: int, size: int) -> Answer:
-    return Answer(200, [user(one) for one in found])
+def users(users: Sequence[Any], total: int, first: int, size: int) -> Answer:
+    return Answer(200, [user(one) for one in users])
 
 
-def tenant(found: Tenant) -> dict[str, Any]:
+def tenant(tenant: Tenant) -> dict[str, Any]:
     return {
-        "id": str(found.pk), "name": found.name, "slug": found.slug, "is_active": found.is_active,
-        "max_licenses": found.max_licenses, "created_at": moment(found.created_at),
+        "id": str(tenant.pk), "name": tenant.name, "slug": tenant.slug, "is_active": tenant.is_active,
+        "max_licenses": tenant.max_licenses, "created_at": moment(tenant.created_at),
     }  # fmt: skip
 
 
-def tenants(found: list[Tenant], total: int, page: int, size: int) -> Answer:
+def tenants(tenants: Sequence[Tenant], total: int, page: int, size: int) -> Answer:
     pages = -(-total // size)
-    items = [tenant(one) for one in found]
+    items = [tenant(one) for one in tenants]
     return Answer(200, {"items": items, "total": total, "page": page, "size": size, "pages": pages})
 
 
-def licence(found: License) -> dict[str, Any]:
+def licence(licence: License) -> dict[str, Any]:
     return {
-        "id": str(found.pk), "license_key": found.license_key, "tenant_id": text(found.tenant_id),
-        "template_id": found.template_id, "linked_subscription": found.linked_subscription,
-        "issued_at": moment(found.issued_at), "validity_days": found.validity_days,
-        "expires_at": moment(expiry(found)), "payload": found.payload,
+        "id": str(licence.pk), "license_key": licence.license_key, "tenant_id": text(licence.tenant_id),
+        "template_id": licence.template_id, "linked_subscription": licence.linked_subscription,
+        "issued_at": moment(licence.issued_at), "validity_days": licence.validity_days,
+        "expires_at": moment(expiry(licence)), "payload": licence.payload,
     }  # fmt: skip
 
 
-def licences(found: list[License], total: int, page: int, size: int) -> Answer:
-    items = [licence(one) for one in found]
+def licences(licences: Sequence[License], total: int, page: int, size: int) -> Answer:
+    items = [licence(one) for one in licences]
     return Answer(200, {"items": items, "total": total, "page": page, "size": size, "pages": -(-total // size)})
 
 
-def validation(found: License | None, now: datetime) -> Answer:
-    verdict = judge(found, now)
-    if found is None or verdict is Judgement.UNKNOWN:
+def validation(wanted: License | None, now: datetime) -> Answer:
+    verdict = judge(wanted, now)
+    if wanted is None or verdict is Judgement.UNKNOWN:
         return NO_LICENCE
     if verdict is Judgement.EXPIRED:
-        details = f"Expired on {expiry(found):%Y-%m-%d}"
+        details = f"Expired on {expiry(wanted):%Y-%m-%d}"
         return Answer(200, {"valid": False, "error": "License has expired", "details": details})
     if verdict is Judgement.INACTIVE:
         return Answer(200, {"valid": False, "error": "License is inactive", "details": "Tenant is inactive"})
-    return Answer(200, {"valid": True, "license": licence(found), "message": "License is valid and active"})
+    return Answer(200, {"valid": True, "license": licence(wanted), "message": "License is valid and active"})

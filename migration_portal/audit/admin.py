@@ -11,12 +11,13 @@ from unfold.contrib.filters.admin import AllValuesCheckboxFilter
 
 from migration_portal import console
 from migration_portal.audit import chain
-from migration_portal.audit.models import Event
-from migration_portal.plan.errors import Refusal
+from migration_portal.audit.models import Event, verb_text
+from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.refusal import Refusal
 
 
 @admin.register(Event)
-class EventAdmin(console.ReadOnlyAdmin):
+class EventAdmin(ReadOnlyAdmin):
     list_display = ("at", "actor", "verb_text", "object_type", "object_id", "run", "reason")
     list_filter = (("verb", AllValuesCheckboxFilter), ("actor", AllValuesCheckboxFilter))
     list_filter_submit = True
@@ -29,7 +30,7 @@ class EventAdmin(console.ReadOnlyAdmin):
 
     @admin.display(description="Verb", ordering="verb")
     def verb_text(self, event: Event) -> str:
-        return event.verb.replace("_", " ")
+        return verb_text(event.verb)
 
     def get_urls(self) -> list[URLPattern]:
         return [

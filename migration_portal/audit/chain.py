@@ -14,28 +14,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from migration_portal.audit.models import Event
+from migration_portal.locks import Lock
 
 GENESIS = "0" * 64
-_LOCK = 0x5167_0002
-_ALLOWED = frozenset(
-    {
-        "capture",
-        "checksum",
-        "client",
-        "count",
-        "counts",
-        "dry_run",
-        "from",
-        "key",
-        "plan",
-        "plan_checksum",
-        "reason",
-        "script",
-        "state",
-    }
-    | {"direction", "guard", "hold_ms", "home", "tenant", "wave"}
-    | {"table", "to", "verification", "workers"}
-)
+_ALLOWED = frozenset({
+    "capture", "checksum", "client", "count", "counts", "direction", "dry_run", "endpoint", "field", "from", "guard",
+    "hold_ms", "home", "key", "plan", "plan_checksum", "reason", "script", "state", "table", "tenant", "to", "until",
+    "verification", "wave", "workers",
+})  # fmt: skip
 """What `data` may hold. An allow-list: a new key is a decision, so that no secret slips in."""
 
 actor: ContextVar[str] = ContextVar("actor", default="system")
@@ -62,32 +48,30 @@ def record(
 
     `of` is a model instance that names the object; `data` may only hold allowed keys. Raises UnknownData.
     """
-    data = dict(data or {})
-    if unknown := set(data) - _ALLOWED:
+    kept = dict(data or {})
+    if unknown := set(kept) - _ALLOWED:
         raise UnknownData(f"Not on the audit allow-list: {', '.join(sorted(unknown))}")
     if of is not None:
         object_type, object_id = of._meta.model_name, str(of.pk)
+    event = Event(
+        actor=by or actor.get(), verb=verb, object_type=object_type, object_id=object_id,
+        reason=reason, request_id=str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64], run=run,
+        data=kept,
+    )  # fmt: skip
+    _append(event)
+    log.info("audit", verb=verb, actor=event.actor, object_type=object_type, object_id=object_id, run=run)
+    return event
+
+
+def _append(event: Event) -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             # One writer at a time: the lock is held to commit, so that the chain has no forks.
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        last = Event.objects.order_by("-id").values_list("digest", flat=True).first()
-        event = Event(
-            at=timezone.now(),
-            actor=by or actor.get(),
-            verb=verb,
-            object_type=object_type,
-            object_id=object_id,
-            reason=reason,
-            request_id=str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64],
-            run=run,
-            data=data,
-            previous=last or GENESIS,
-        )
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.AUDIT)])
+        event.at = timezone.now()
+        event.previous = Event.objects.order_by("-id").values_list("digest", flat=True).first() or GENESIS
         event.digest = digest(event)
         event.save(force_insert=True)
-    log.info("audit", verb=verb, actor=event.actor, object_type=object_type, object_id=object_id, run=run)
-    return event
 
 
 def digest(event: Event) -> str:

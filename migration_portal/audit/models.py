@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from django.db import models
 
+_RENAMED = {
+    "ask_move": "request_move", "abort_move": "block_move", "take_stray": "accept_stray", "drop_stray": "restore_stray",
+}  # fmt: skip
+"""Verbs of version 0.1: events are never edited, so they are read in today's words."""
+
+
+def verb_text(verb: str) -> str:
+    """A verb as people read it: request_move -> request move."""
+    return _RENAMED.get(verb, verb).replace("_", " ")
+
 
 class Event(models.Model):
     """One change of state. `digest` covers every field and the digest of the event before it."""

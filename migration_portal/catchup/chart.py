@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from migration_portal.catchup.models import LagSample, Stream
+from migration_portal.catchup.models import FlowStatus, LagSample
 
 WIDTH, HEIGHT = 600, 120
 _WINDOW = timedelta(minutes=15)
@@ -29,9 +29,9 @@ def lag_chart() -> LagChart | None:
     since = timezone.now() - _WINDOW
     series = {
         direction: list(
-            LagSample.objects.filter(stream=direction, at__gt=since).order_by("at").values_list("at", "entries")
+            LagSample.objects.filter(flow=direction, at__gt=since).order_by("at").values_list("at", "entries")
         )
-        for direction in Stream.Direction.values
+        for direction in FlowStatus.Direction.values
     }
     if not any(series.values()):
         return None

@@ -9,11 +9,11 @@ from dataclasses import replace
 from flags import homes
 from migration_portal import databases
 from migration_portal.engine import capture
-from migration_portal.engine.catchup import Flow
-from migration_portal.engine.sides import Sides
+from migration_portal.engine.catchup.flow import Flow
+from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import directions
+from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
-from migration_portal.runs.opening import sides_of
 from migration_portal.runs.states import State
 
 _OVER = (State.CANCELLED, State.UNDOING, State.UNDONE)
@@ -27,27 +27,27 @@ def captured_run() -> Run | None:
 @contextmanager
 def forward(run: Run, purpose: str) -> Iterator[Flow]:
     """Legacy to IAM: every tenant that is not at home in the IAM. Raises DatabaseUnreachable."""
-    with sides_of(run, purpose) as sides:
-        assert sides.queue is not None
-        yield Flow("forward", sides, sides.queue, sides.iam, homes=homes.in_iam, left=homes.left_legacy)
+    with open_transfer(run, purpose) as transfer:
+        assert transfer.queue is not None
+        yield Flow("forward", transfer, transfer.queue, transfer.target, homes=homes.in_iam, left=homes.left_legacy)
 
 
 @contextmanager
 def reverse(run: Run, purpose: str) -> Iterator[Flow]:
     """IAM to legacy: the tenants at home in the IAM. Raises DatabaseUnreachable."""
-    with sides_of(run, purpose) as there, ExitStack() as stack:
+    with open_transfer(run, purpose) as ahead, ExitStack() as stack:
         source = stack.enter_context(databases.iam_source(purpose))
         target = stack.enter_context(databases.legacy_applying(purpose))
-        plan = directions.backward(there.plan, there.source, there.target)
-        sides = replace(
-            there, legacy=source, iam=target, plan=plan, source=there.target, target=there.source,
-            schema=plan.target_schema,
+        plan = directions.backward(ahead.plan, ahead.source_catalog, ahead.target_catalog)
+        transfer = replace(
+            ahead, source=source, target=target, plan=plan, schema=plan.target_schema,
+            source_catalog=ahead.target_catalog, target_catalog=ahead.source_catalog,
         )  # fmt: skip
         yield Flow(
             "reverse",
-            sides,
-            queue=there.iam,
-            ledger=there.iam,
+            transfer,
+            queue=ahead.target,
+            ledger=ahead.target,
             homes=homes.in_iam,
             by_default=False,
             left=homes.left_iam,
@@ -57,8 +57,8 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
 FLOWS = {"forward": forward, "reverse": reverse}
 
 
-def start_reverse(sides: Sides) -> None:
-    """Capture on the IAM, too: for tenants that live there. Harmless when it is there. `sides` are those of the way forward."""
-    plan = directions.backward(sides.plan, sides.source, sides.target)
-    if capture.unwatched(sides.iam, plan):
-        capture.install(sides.iam, plan, sides.target)
+def start_reverse(transfer: Transfer) -> None:
+    """Capture on the IAM, too: for tenants that live there. Harmless when it is there. The transfer is the forward one."""
+    plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
+    if capture.unwatched(transfer.target, plan):
+        capture.install(transfer.target, plan, transfer.target_catalog)

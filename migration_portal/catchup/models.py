@@ -9,8 +9,10 @@ from django.utils import timezone
 
 from migration_portal.runs.models import Run
 
+_STALLED_AFTER = timedelta(seconds=30)
 
-class Stream(models.Model):
+
+class FlowStatus(models.Model):
     """One direction of catch-up, as its loop last saw it."""
 
     class Direction(models.TextChoices):
@@ -30,22 +32,37 @@ class Stream(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
-        default_permissions = ("view",)
-        permissions = [("compact_stream", "Can compact the capture queue")]
+        # The names under which version 0.1 granted them.
+        default_permissions = ()
+        permissions = [
+            ("view_stream", "Can view catch-up"),
+            ("compact_stream", "Can compact the capture queue"),
+        ]
 
     def __str__(self) -> str:
         return self.get_direction_display()
 
     @property
     def alive(self) -> bool:
-        """Its loop gave a sign of life lately."""
-        return self.beat_at > timezone.now() - timedelta(seconds=30)
+        """Its loop has sent a heartbeat lately."""
+        return self.beat_at > timezone.now() - _STALLED_AFTER
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not well, in a sentence; empty when it is."""
+        if self.error:
+            return self.error
+        if self.alive:
+            return ""
+        minutes = int((timezone.now() - self.beat_at).total_seconds() // 60)
+        ago = f"{minutes} min ago" if minutes else "less than a minute ago"
+        return f"Catch-up {self} has stalled: last heartbeat {ago}. Check that a worker of the queue “follow” runs."
 
 
 class LagSample(models.Model):
     """The lag at one moment: entries waiting, the age of the oldest in seconds, and entries applied since the sample before."""
 
-    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="samples")
+    flow = models.ForeignKey(FlowStatus, on_delete=models.CASCADE, related_name="samples")
     at = models.DateTimeField(default=timezone.now)
     entries = models.PositiveBigIntegerField()
     seconds = models.FloatField()
@@ -53,7 +70,7 @@ class LagSample(models.Model):
 
     class Meta:
         default_permissions = ()
-        indexes = [models.Index(fields=["stream", "at"], name="lag_by_time")]
+        indexes = [models.Index(fields=["flow", "at"], name="lag_by_time")]
 
     def __str__(self) -> str:
         return f"{self.entries} at {self.at:%H:%M:%S}"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from iam.models import Tenant
 from iam.oauth.models import SCOPES, AccessToken, OAuthClient, RefreshToken, spend
 from migration_portal.audit import chain
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal, require_reason
 
 GRANTS = {
     "authorization_code": "sign users in",
@@ -39,7 +39,7 @@ def change(client: OAuthClient, asked: Mapping[str, Any], *, by: str) -> None:
 
 
 def renew_secret(client: OAuthClient, *, by: str) -> str:
-    """A new secret; the old one is good no more. Raises Refusal for a public client."""
+    """A new secret; the old one ends. Raises Refusal for a public client."""
     if client.client_type == OAuthClient.Type.PUBLIC:
         raise Refusal("A public client has no secret.", subject=client.client_name)
     secret = client.new_secret()
@@ -49,8 +49,7 @@ def renew_secret(client: OAuthClient, *, by: str) -> str:
 
 def switch(client: OAuthClient, *, on: bool, by: str, reason: str) -> None:
     """Switch a client on or off; off, all its tokens end. Raises Refusal without a reason."""
-    if not reason:
-        raise Refusal("Switching a client needs a reason.", subject=client.client_name, todo="Say why; it is kept.")
+    require_reason(reason, to="Switching a client", subject=client.client_name)
     client.is_active = on
     if not on:
         spend(RefreshToken.objects.filter(client=client))
@@ -83,9 +82,9 @@ def _checked(asked: Mapping[str, Any]) -> dict[str, Any]:
             "Signing users in needs a redirect address.", subject=name, todo="Write at least one, one a line."
         )
     if not grants:
-        raise Refusal("It could do nothing.", subject=name, todo="Tick at least one thing that it may do.")
+        raise Refusal("It has no grant.", subject=name, todo="Tick at least one thing that it may do.")
     if public and "client_credentials" in grants:
-        raise Refusal("A public client cannot prove who it is, so it cannot act for itself.", subject=name)
+        raise Refusal("A public client cannot prove its identity, so it cannot act for itself.", subject=name)
     tenant = _tenant(asked["tenant"].strip(), name)
     if "client_credentials" in grants and tenant is None:
         raise Refusal("Acting for itself, it needs a tenant to act in.", subject=name, todo="Write the tenant's id.")
@@ -101,16 +100,16 @@ def _check_address(uri: str) -> None:
     # RFC 9700: compared exactly, no fragment, encrypted but on the loopback or in an app's own scheme.
     unsafe = parts.scheme in ("javascript", "data", "file", "vbscript", "") or (parts.scheme == "http" and not here)
     if unsafe or parts.fragment or "*" in uri or (parts.scheme in ("http", "https") and not parts.hostname):
-        raise Refusal(f"{uri} is no redirect address.", todo="Write it whole, with https://, without * or #.")
+        raise Refusal(f"{uri} is not a redirect address.", todo="Write the whole URL, with https://, without * or #.")
 
 
 def _tenant(id: str, name: str) -> Tenant | None:
     if not id:
         return None
     try:
-        found = Tenant.objects.filter(pk=uuid.UUID(id)).first()
+        tenant = Tenant.objects.filter(pk=uuid.UUID(id)).first()
     except ValueError:
-        found = None
-    if found is None:
+        tenant = None
+    if tenant is None:
         raise Refusal(f"The IAM has no tenant {id}.", subject=name, todo="Copy its id from the cut-over board.")
-    return found
+    return tenant

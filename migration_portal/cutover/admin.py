@@ -11,14 +11,15 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
 from migration_portal import console, databases
-from migration_portal.cutover import decide
+from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 
 
 @admin.register(Stray)
-class StrayAdmin(console.ReadOnlyAdmin):
+class StrayAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "tenant", "what", "direction", "state_label", "seen_at")
     list_before_template = "portal/cutover/strays_before.html"
     list_disable_select_all = True
@@ -26,13 +27,11 @@ class StrayAdmin(console.ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Stray]:
         with databases.iam("strays") as iam:
-            return Stray.objects.all() if ledger.installed(iam) else Stray.objects.none()
+            return Stray.objects.all() if ledger.ready(iam) else Stray.objects.none()
 
     @admin.display(description="State", ordering="state")
     def state_label(self, stray: Stray) -> str:
-        from django.template.loader import render_to_string
-
-        return render_to_string("portal/parts/state.html", {"state": stray.state})
+        return console.badge(stray.state)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -46,27 +45,22 @@ class StrayAdmin(console.ReadOnlyAdmin):
     ) -> HttpResponse:
         console.need(request, "cutover.view_stray")
         stray = get_object_or_404(Stray, pk=object_id)
-        may = request.user.has_perm("cutover.decide_stray") and stray.state == "open"
-        sides: list[tuple[str, Any, Any, bool]] = []
-        trouble = ""
+        context: dict[str, Any] = {"stray": stray, "fields": [], "trouble": ""}
+        context["may"] = request.user.has_perm("cutover.decide_stray") and stray.state == Stray.State.OPEN
         try:
-            sides = decide.on_both_sides(stray)
+            context["fields"] = resolve.on_both_sides(stray)
         except Refusal as refusal:
-            trouble = str(refusal)
-        return console.page(
-            request, "portal/cutover/stray.html", str(stray), stray=stray, may=may, sides=sides, trouble=trouble
-        )
+            context["trouble"] = str(refusal)
+        return console.page(request, "portal/cutover/stray.html", str(stray), **context)
 
     def decide(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Accept the write, or restore the owner's row."""
         stray = get_object_or_404(Stray, pk=pk)
-        verb = decide.take if request.POST.get("verb") == "take" else decide.drop
-
-        def do() -> None:
-            if not console.reason(request):
-                raise Refusal(
-                    "Deciding needs a reason.", subject=str(stray), todo="Say why; it goes into the audit log."
-                )
-            verb(stray, by=console.by(request), reason=console.reason(request))
-
-        back = reverse("admin:cutover_stray_change", args=[pk])
-        return console.act(request, "cutover.decide_stray", do, back=back, done="Decided: both sides agree again.")
+        verb = resolve.accept if request.POST.get("verb") == "accept" else resolve.restore
+        return console.act(
+            request,
+            "cutover.decide_stray",
+            lambda: verb(stray, by=console.by(request), reason=console.reason(request)),
+            back=reverse("admin:cutover_stray_change", args=[pk]),
+            done="Decided: both sides agree again.",
+        )

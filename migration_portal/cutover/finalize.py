@@ -9,58 +9,59 @@ from psycopg.sql import SQL, Identifier
 from flags.models import TenantHome
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run
-from migration_portal.catchup.models import Stream
+from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
 from migration_portal.engine import capture
 from migration_portal.plan import directions
-from migration_portal.plan.errors import Refusal
-from migration_portal.runs.opening import sides_of
+from migration_portal.refusal import Refusal, require_reason
+from migration_portal.runs.connections import open_transfer
 
-_WORKING_TABLES = ("chunks", "tables", "catalogs", "commits", "overwritten", "set_aside", "sums")
+_WORKING_TABLES = ("chunks", "tables", "catalogs", "commits", "overwritten", "suspended", "sums")
 
 
-def in_the_way() -> list[str]:
+def blockers() -> list[str]:
     """Why the migration cannot be finalized yet."""
-    found: list[str] = []
+    reasons: list[str] = []
     run = captured_run()
     if run is None:
         return ["No run captures changes: there is nothing to finalize."]
     if staying := TenantHome.objects.exclude(home=TenantHome.Home.IAM).count():
-        found.append(f"{staying} tenants are still at home in legacy.")
+        reasons.append(f"Tenants still at home in legacy: {staying}.")
     if not TenantHome.objects.exists():
-        found.append("No tenant was cut over.")
+        reasons.append("No tenant was cut over.")
     if strays := Stray.objects.filter(run=run.key, state="open").count():
-        found.append(f"{strays} stray writes wait for a decision.")
-    with sides_of(run, "finalize") as sides:
-        for name, connection in (("legacy", sides.queue), ("the IAM", sides.iam)):
+        reasons.append(f"Undecided stray writes: {strays}.")
+    with open_transfer(run, "finalize") as transfer:
+        for name, connection in (("legacy", transfer.queue), ("the IAM", transfer.target)):
             assert connection is not None
             if waiting := capture.lag(connection).entries:
-                found.append(f"{waiting} changes captured on {name} wait to be applied.")
-    return found
+                reasons.append(f"Changes captured on {name} and not yet applied: {waiting}.")
+    return reasons
 
 
 def finalize(*, by: str, reason: str) -> str:
-    """Do it. Returns the name of the ledger's archive. Raises Refusal with everything that is in the way, or psycopg.Error."""
-    if reasons := in_the_way():
+    """Do it. Returns the name of the ledger's archive. Raises Refusal with all blockers, or psycopg.Error."""
+    if reasons := blockers():
         raise Refusal(" ".join(reasons), subject="finalize", todo="Nothing has changed.")
-    if not reason.strip():
-        raise Refusal("Finalizing needs a reason.", subject="finalize", todo="Say why; it goes into the audit log.")
+    require_reason(reason, to="Finalizing", subject="finalize")
     run = captured_run()
     assert run is not None
     archive = f"portal_archive_{timezone.now():%Y%m%d_%H%M%S}"
-    with sides_of(run, "finalize") as sides, transaction.atomic():
+    with open_transfer(run, "finalize") as transfer, transaction.atomic():
         chain.record("finalize", of=run, run=run.pk, by=by, reason=reason, data={"count": TenantHome.objects.count()})
         TenantHome.objects.update(final=True)
         run.capture = False
         run.save(update_fields=["capture"])
-        Stream.objects.all().delete()
-        plan = directions.backward(sides.plan, sides.source, sides.target)
-        with sides.iam.transaction():
-            sides.iam.execute(SQL("CREATE SCHEMA {}").format(Identifier(archive)))
+        FlowStatus.objects.all().delete()
+        plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
+        with transfer.target.transaction():
+            transfer.target.execute(SQL("CREATE SCHEMA {}").format(Identifier(archive)))
             for table in _WORKING_TABLES:
                 statement = SQL("CREATE TABLE {} AS TABLE {}")
-                sides.iam.execute(statement.format(Identifier(archive, table), Identifier("portal_ledger", table)))
-            capture.remove(sides.iam, plan)
-        assert sides.queue is not None
-        capture.remove(sides.queue, sides.plan)
+                transfer.target.execute(
+                    statement.format(Identifier(archive, table), Identifier("portal_ledger", table))
+                )
+            capture.remove(transfer.target, plan)
+        assert transfer.queue is not None
+        capture.remove(transfer.queue, transfer.plan)
     return archive

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, start_reverse
-from migration_portal.cutover.mover import only_mover
 from migration_portal.engine import capture
+from migration_portal.locks import Lock, only_one
 from migration_portal.plan import directions
-from migration_portal.plan.errors import Refusal
-from migration_portal.runs.opening import sides_of
+from migration_portal.refusal import Refusal
+from migration_portal.runs.connections import open_transfer
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ def mode() -> Mode:
     run = captured_run()
     if run is None:
         return Mode(False, False)
-    with sides_of(run, "guard") as sides:
-        plan = directions.backward(sides.plan, sides.source, sides.target)
-        assert sides.queue is not None
-        return Mode(capture.guarded(sides.queue, sides.plan), capture.guarded(sides.iam, plan))
+    with open_transfer(run, "guard") as transfer:
+        plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
+        assert transfer.queue is not None
+        return Mode(capture.guarded(transfer.queue, transfer.plan), capture.guarded(transfer.target, plan))
 
 
 def switch(*, on: bool, by: str, reason: str = "") -> None:
@@ -45,20 +45,20 @@ def switch(*, on: bool, by: str, reason: str = "") -> None:
     run = captured_run()
     if run is None:
         raise Refusal("No run captures changes.", subject="guard", todo="Start a run with capture.")
-    with only_mover() as alone, sides_of(run, "guard") as sides, transaction.atomic():
+    with only_one(connection, Lock.MOVES) as alone, open_transfer(run, "guard") as transfer, transaction.atomic():
         if not alone:
             raise Refusal("Tenants are being moved.", subject="guard", todo="Wait for the moves to end.")
         chain.record("guard", of=run, run=run.pk, by=by, reason=reason, data={"guard": on})
-        plan = directions.backward(sides.plan, sides.source, sides.target)
-        assert sides.queue is not None
+        plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
+        assert transfer.queue is not None
         if on:
-            start_reverse(sides)
+            start_reverse(transfer)
             _agree()
-            capture.install_guard(sides.queue, sides.plan, sides.source, by_default=True)
-            capture.install_guard(sides.iam, plan, sides.target, by_default=False)
+            capture.install_guard(transfer.queue, transfer.plan, transfer.source_catalog, by_default=True)
+            capture.install_guard(transfer.target, plan, transfer.target_catalog, by_default=False)
         else:
-            capture.remove_guard(sides.queue, sides.plan)
-            capture.remove_guard(sides.iam, plan)
+            capture.remove_guard(transfer.queue, transfer.plan)
+            capture.remove_guard(transfer.target, plan)
 
 
 def agree() -> int:
@@ -66,21 +66,21 @@ def agree() -> int:
 
     Not while tenants are being moved: a move closes the old side before it changes the home.
     """
-    with only_mover() as alone:
+    with only_one(connection, Lock.MOVES) as alone:
         return _agree() if alone else 0
 
 
 def _agree() -> int:
     corrected = 0
     for connect, in_legacy in ((databases.legacy_writable, True), (databases.iam, False)):
-        with connect("guard") as connection:
-            if not capture.installed(connection):
+        with connect("guard") as session:
+            if not capture.installed(session):
                 continue
-            there = dict(connection.execute("SELECT tenant, here FROM portal_capture.homes").fetchall())
+            there = dict(session.execute("SELECT tenant, here FROM portal_capture.homes").fetchall())
             for tenant in TenantHome.objects.all():
                 id = tenant.legacy_tenant if in_legacy else tenant.tenant
                 here = (tenant.home == TenantHome.Home.LEGACY) is in_legacy
                 if there.get(id, in_legacy) is not here:
-                    capture.decide(connection, id, here=here)
+                    capture.set_home(session, id, here=here)
                     corrected += 1
     return corrected

@@ -26,15 +26,17 @@ from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, forward, reverse, start_reverse
 from migration_portal.cutover.blockers import blockers
 from migration_portal.cutover.models import Cutover
-from migration_portal.engine import capture, catchup, merging, tenants
-from migration_portal.engine.catchup import Flow
+from migration_portal.engine import capture
+from migration_portal.engine.catchup import batches, merging
+from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.errors import describe, passing
-from migration_portal.engine.merge_work import pseudo
-from migration_portal.engine.sides import Sides
-from migration_portal.engine.verification import Difference
+from migration_portal.engine.source import target_keys
+from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify import tenants
+from migration_portal.engine.verify.rows import Difference
 from migration_portal.plan import directions
-from migration_portal.plan.errors import Refusal
-from migration_portal.runs.opening import sides_of
+from migration_portal.refusal import Refusal
+from migration_portal.runs.connections import open_transfer
 
 log = structlog.get_logger(__name__)
 _SHOWN = 5
@@ -44,7 +46,7 @@ _ATTEMPTS = 3
 
 
 def move(cutover: Cutover) -> None:
-    """Make the move that was asked for; when it cannot be made, it is aborted with the reason and nothing has changed."""
+    """Make the move that was requested; when it cannot be made, it is blocked with the reason and nothing has changed."""
     started = time.monotonic()
     for attempt in range(_ATTEMPTS):
         try:
@@ -60,11 +62,11 @@ def move(cutover: Cutover) -> None:
             continue
         with transaction.atomic():
             Cutover.objects.filter(pk=cutover.pk).update(
-                state=Cutover.State.ABORTED, error=str(refusal), finished_at=timezone.now()
+                state=Cutover.State.BLOCKED, error=str(refusal), finished_at=timezone.now()
             )
             TenantHome.objects.filter(pk=cutover.tenant_id).update(held_until=None)
             chain.record(
-                "abort_move", of=cutover.tenant, by=cutover.asked_by, reason=str(refusal)[:500],
+                "block_move", of=cutover.tenant, by=cutover.requested_by, reason=str(refusal)[:500],
                 data={"home": cutover.home, "wave": cutover.wave},
             )  # fmt: skip
         break
@@ -80,27 +82,27 @@ def _move(cutover: Cutover) -> None:
     to_iam = cutover.home == TenantHome.Home.IAM
     Cutover.objects.filter(pk=cutover.pk).update(state=Cutover.State.PREPARING)
     with ExitStack() as stack:
-        there = stack.enter_context(sides_of(run, "cut over"))
-        if in_the_way := blockers(tenant, cutover.home, there, run):
-            raise Refusal(" ".join(in_the_way), subject=str(tenant), todo="Nothing has changed.")
+        ahead = stack.enter_context(open_transfer(run, "cut over"))
+        if reasons := blockers(tenant, cutover.home, ahead, run):
+            raise Refusal(" ".join(reasons), subject=str(tenant), todo="Nothing has changed.")
         if to_iam:
-            start_reverse(there)
+            start_reverse(ahead)
         flow = stack.enter_context((forward if to_iam else reverse)(run, "cut over"))
         old = databases.legacy_writable("hold") if to_iam else databases.iam("hold")
         new = databases.iam("hold") if to_iam else databases.legacy_writable("hold")
-        step = _Move(cutover, tenant, flow, there, stack.enter_context(old), stack.enter_context(new))
+        step = _Move(cutover, tenant, flow, ahead, stack.enter_context(old), stack.enter_context(new))
         suspicious = step.prepare()
         step.hold_and_flip(suspicious)
 
 
 @dataclass
 class _Move:
-    """`old` and `new` are sessions on the side that owns the tenant now, and on the one that will."""
+    """`ahead` is the forward transfer; `old` and `new` are sessions on the side that owns the tenant now, and the other."""
 
     cutover: Cutover
     tenant: TenantHome
     flow: Flow
-    there: Sides
+    ahead: Transfer
     old: psycopg.Connection[Any]
     new: psycopg.Connection[Any]
 
@@ -108,14 +110,14 @@ class _Move:
     def _ids(self) -> tuple[str, str]:
         """The tenant as the old side writes it, and as the new one does."""
         ids = (self.tenant.legacy_tenant, self.tenant.tenant)
-        return ids if self.flow.name == "forward" else (ids[1], ids[0])
+        return ids if self.flow.direction == "forward" else (ids[1], ids[0])
 
     def prepare(self) -> bool:
-        """Before the hold: drain, and compare the whole tenant. Returns whether rows went on differing, perhaps in flight."""
+        """Before the hold: drain, and compare the whole tenant. Returns whether rows still differed, perhaps in flight."""
         for _ in range(_COMPARISONS):
             until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
-            catchup.drain(self.flow, tenant=self._ids[0], deadline=until)
-            if not tenants.compare_tenant(self.there, self.tenant.legacy_tenant, self.tenant.tenant):
+            batches.drain(self.flow, tenant=self._ids[0], deadline=until)
+            if not tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant):
                 return False
         return True
 
@@ -131,42 +133,42 @@ class _Move:
                     todo="Nothing has changed. Look for slow requests in the request log, then cut over once more.",
                 )  # fmt: skip
             capture.hold(self.old, self._ids[0], seconds=seconds)
-            done = catchup.drain(self.flow, tenant=self._ids[0], deadline=begun + seconds)
+            done = batches.drain(self.flow, tenant=self._ids[0], deadline=begun + seconds)
             if suspicious:
-                self._refuse(tenants.compare_tenant(self.there, self.tenant.legacy_tenant, self.tenant.tenant))
-            touched = [tenants.compare_keys(self.there, *self._in_legacy(*found)) for found in done.touched.items()]
+                self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
+            touched = [tenants.compare_keys(self.ahead, *self._in_legacy(*keys)) for keys in done.touched.items()]
             if any(touched):
                 # Perhaps only of rows that have moved on to a tenant that nobody holds: ask about this one alone.
-                self._refuse(tenants.compare_tenant(self.there, self.tenant.legacy_tenant, self.tenant.tenant))
+                self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
             self._flip(begun, seconds)
         finally:
             with suppress(psycopg.Error):
                 capture.release(self.old, self._ids[0])
 
     def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:
-        if self.flow.name == "forward":
+        if self.flow.direction == "forward":
             return source, keys
-        table = directions.siblings(self.flow.sides.plan, source)[0]
-        with self.flow.sides.legacy.transaction():
-            found = self.flow.sides.legacy.execute(pseudo(self.flow.sides, table, keys)).fetchall()
-        return table.target, [tuple(map(str, row[:-1])) for row in found]
+        table = directions.siblings(self.flow.transfer.plan, source)[0]
+        with self.flow.transfer.source.transaction():
+            rows = self.flow.transfer.source.execute(target_keys(self.flow.transfer, table, keys)).fetchall()
+        return table.target, [tuple(map(str, row[:-1])) for row in rows]
 
     def _refuse(self, differences: dict[str, list[Difference]]) -> None:
         if differences:
             named = ", ".join(
-                f"{table} {'/'.join(d.key)}" for table, found in differences.items() for d in found[:_SHOWN]
+                f"{table} {'/'.join(d.key)}" for table, rows in differences.items() for d in rows[:_SHOWN]
             )
-            count = sum(len(found) for found in differences.values())
+            count = sum(len(rows) for rows in differences.values())
             raise Refusal(
                 f"{count} of its rows differ between the two systems ({named}).", subject=str(self.tenant),
                 todo="Nothing has changed. Look at these rows on both sides, then verify again.",
             )  # fmt: skip
 
     def _flip(self, begun: float, seconds: float) -> None:
-        target = self.flow.sides.iam
+        target = self.flow.transfer.target
         with target.transaction():
-            # Whoever applies rows asks for homes under this lock: none with the old answer is left.
-            merging.lock(target, self.flow.name)
+            # Rows are applied, and homes asked, under this lock: nobody is left with the old answer.
+            merging.lock(target, self.flow.direction)
             left = self.old.execute(
                 "SELECT count(*) FROM portal_capture.queue WHERE tenant = %s", [self._ids[0]]
             ).fetchone()
@@ -180,35 +182,35 @@ class _Move:
             last = self.old.execute(
                 "SELECT coalesce(pg_sequence_last_value('portal_capture.queue_id_seq'), 0)"
             ).fetchone()
-            capture.decide(self.old, self._ids[0], here=False)
+            capture.set_home(self.old, self._ids[0], here=False)
             try:
                 self._record(last[0] if last else 0, (time.monotonic() - begun) * 1000)
             except BaseException:
-                capture.decide(self.old, self._ids[0], here=True)
+                capture.set_home(self.old, self._ids[0], here=True)
                 raise
-            capture.decide(self.new, self._ids[1], here=True)
-        if self.flow.name == "reverse":
+            capture.set_home(self.new, self._ids[1], here=True)
+        if self.flow.direction == "reverse":
             self._mirror_again()
 
     def _mirror_again(self) -> None:
-        """What has no way back (roles, say) follows from legacy again."""
-        plan = self.there.plan
+        """Tables without a reverse section (roles, say) follow from legacy again."""
+        plan = self.ahead.plan
         for source in {table.source for table in plan.tables if not table.reverse}:
-            column = directions.tenant_column(plan, source, self.there.source)
+            column = directions.tenant_column(plan, source, self.ahead.source_catalog)
             if column is not None:
-                catchup.enqueue_tenant(self.new, plan, source, column, self.tenant.legacy_tenant)
+                batches.enqueue_tenant(self.new, plan, source, column, self.tenant.legacy_tenant)
 
     @transaction.atomic
     def _record(self, last_entry: int, hold_ms: float) -> None:
         now, cutover = timezone.now(), self.cutover
-        left = "left_legacy_at" if self.flow.name == "forward" else "left_iam_at"
+        left = "left_legacy_at" if self.flow.direction == "forward" else "left_iam_at"
         TenantHome.objects.filter(pk=self.tenant.pk).update(
-            home=cutover.home, held_until=None, changed_at=now, changed_by=cutover.asked_by, verified_at=now,
+            home=cutover.home, held_until=None, changed_at=now, changed_by=cutover.requested_by, verified_at=now,
             wave=cutover.wave or self.tenant.wave, **{left: last_entry},
         )  # fmt: skip
         Cutover.objects.filter(pk=cutover.pk).update(state=Cutover.State.DONE, finished_at=now, hold_ms=hold_ms)
         chain.record(
             "cut_over" if cutover.home == TenantHome.Home.IAM else "reverse",
-            of=self.tenant, by=cutover.asked_by, reason=cutover.reason,
+            of=self.tenant, by=cutover.requested_by, reason=cutover.reason,
             data={"home": cutover.home, "hold_ms": round(hold_ms), "wave": cutover.wave},
         )  # fmt: skip

@@ -2,16 +2,18 @@
 
 from celery import shared_task
 
-from migration_portal.cutover import ask, guard
+from migration_portal.cutover import guard
+from migration_portal.cutover import work as working
+from migration_portal.cutover.tenants import sync_tenants
 
 
 @shared_task(name="cutover.work")
 def work() -> None:
-    ask.work()
+    working.work()
 
 
 @shared_task(name="cutover.tick")
 def tick() -> None:
-    ask.know_tenants()
-    ask.work()
+    sync_tenants()
+    working.work()
     guard.agree()

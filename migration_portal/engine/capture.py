@@ -16,13 +16,17 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from migration_portal.engine import ledger
 from migration_portal.engine.errors import LockTimeout, describe
-from migration_portal.engine.ledger import rows
+from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import array_of_keys
+from migration_portal.engine.transfer import Transfer
+from migration_portal.locks import GUARD_BUCKETS, Lock
 from migration_portal.plan import directions
-from migration_portal.plan.errors import PlanError, Refusal
+from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
+from migration_portal.refusal import Refusal
 
 _LOCK_TIMEOUT = "1s"
 _ATTEMPTS = 20
@@ -30,11 +34,9 @@ _ATTEMPTS = 20
 
 
 class HoldTimeout(Refusal):
-    """Some writer did not let go of the tenant in time."""
+    """A writer kept the tenant longer than the deadline."""
 
 
-GUARD_CLASS = 0x5168
-GUARD_MASK = 1023
 _TRIGGERS = ("portal_capture", "portal_capture_truncate")
 
 
@@ -48,16 +50,25 @@ class Lag:
     last: int | None = None
 
 
+def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
+    """Watch the source tables before anything is read from them, and mark the chunk done."""
+    assert transfer.queue is not None
+    install(transfer.queue, transfer.plan, transfer.source_catalog)
+    with transfer.target.transaction():
+        ledger.fence(transfer.target, chunk)
+        ledger.done(transfer.target, chunk, Outcome())
+    return Outcome()
+
+
 def install(connection: Connection[Any], plan: Plan, catalog: Catalog) -> None:
     """Watch the plan's source tables, or make sure that they are watched. Raises LockTimeout, or psycopg.Error.
 
     `catalog` is the source's. After this returns, whatever is written is captured, and whatever
     was written before is visible to every later snapshot: CREATE TRIGGER waits for open writers.
     """
-    found = queries("capture")
     with connection.transaction():
         for name in ("schema", "queue", "homes", "grants"):
-            connection.execute(found[name])
+            connection.execute(queries("capture")[name])
     for source in plan.sources:
         _each_with_patience(connection, plan, catalog, source)
 
@@ -126,7 +137,7 @@ def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, 
             connection.execute(
                 queries("capture")["guard"].format(
                     function=function, old_tenant=_text("OLD", tenant), new_tenant=_text("NEW", tenant),
-                    by_default=Literal(by_default), lock_class=Literal(GUARD_CLASS), lock_mask=Literal(GUARD_MASK),
+                    by_default=Literal(by_default), lock_class=Literal(int(Lock.GUARD)), lock_mask=Literal(GUARD_BUCKETS - 1),
                 )
             )  # fmt: skip
             connection.execute(SQL("DROP TRIGGER IF EXISTS portal_guard ON {}").format(table))
@@ -155,11 +166,11 @@ def remove(connection: Connection[Any], plan: Plan) -> None:
 
 def watched(connection: Connection[Any], schema: str) -> dict[str, set[str]]:
     """Per table, the names of our triggers that fire always."""
-    found: dict[str, set[str]] = {}
+    triggers: dict[str, set[str]] = {}
     for row in rows(connection, queries("capture")["watched"], {"schema": schema}):
         if row["always"]:
-            found.setdefault(row["table_name"], set()).add(row["trigger"])
-    return found
+            triggers.setdefault(row["table_name"], set()).add(row["trigger"])
+    return triggers
 
 
 def unwatched(connection: Connection[Any], plan: Plan) -> list[str]:
@@ -210,7 +221,7 @@ def compact(connection: Connection[Any]) -> int:
     return connection.execute(queries("capture")["compact"]).rowcount
 
 
-def decide(connection: Connection[Any], tenant: str, *, here: bool) -> None:
+def set_home(connection: Connection[Any], tenant: str, *, here: bool) -> None:
     """Tell this side's guard where the tenant lives."""
     try:
         connection.execute(
@@ -230,7 +241,7 @@ def hold(connection: Connection[Any], tenant: str, *, seconds: float) -> None:
     with connection.transaction():
         connection.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(f"{int(seconds * 1000)}ms")))
         try:
-            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s) & %s)", [GUARD_CLASS, tenant, GUARD_MASK])
+            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s) & %s)", _guard_key(tenant))
         except psycopg.errors.LockNotAvailable as error:
             raise HoldTimeout(
                 "Its writers did not pause within the deadline.", subject=f"tenant {tenant}",
@@ -239,4 +250,8 @@ def hold(connection: Connection[Any], tenant: str, *, seconds: float) -> None:
 
 
 def release(connection: Connection[Any], tenant: str) -> None:
-    connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s) & %s)", [GUARD_CLASS, tenant, GUARD_MASK])
+    connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s) & %s)", _guard_key(tenant))
+
+
+def _guard_key(tenant: str) -> list[Any]:
+    return [int(Lock.GUARD), tenant, GUARD_BUCKETS - 1]

@@ -36,13 +36,13 @@ def read(connection: Connection[Any], schema: str) -> Catalog:
             )
         )
     return {
-        name: TableInfo(name, found, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ())))
-        for name, found in columns.items()
+        name: TableInfo(name, its_columns, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ())))
+        for name, its_columns in columns.items()
     }
 
 
 def remember(iam: Connection[Any], run: UUID, source: Catalog, target: Catalog) -> None:
-    """Keep both catalogs with the run, as they are before constraints are set aside. The first call counts."""
+    """Keep both catalogs with the run, as they are before constraints are suspended. The first call counts."""
     iam.execute(
         "INSERT INTO portal_ledger.catalogs (run, source, target) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
         [run, Jsonb(_plain(source)), Jsonb(_plain(target))],

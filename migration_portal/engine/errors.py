@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 
 
 class LeaseLost(Refusal):
@@ -28,7 +28,7 @@ class DiskFull(Refusal):
 
 
 class LockTimeout(Refusal):
-    """A lock was not to be had in time. Passing: tried again."""
+    """A lock was not free in time. Passing: tried again."""
 
 
 class StatementInvalid(Refusal):

@@ -1,8 +1,7 @@
-"""The ledger's chunks: adding, claiming, finishing. See sql/install.sql for its tables."""
+"""The ledger's chunks: adding, claiming, finishing. See sql/ledger_*.sql for its tables."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,14 @@ from psycopg.types.json import Jsonb
 
 from migration_portal.engine.errors import LeaseLost
 from migration_portal.engine.queries import queries
+from migration_portal.locks import Lock
 
 LEASE_SECONDS = 5.0
 """Only covers the moment between the claim and the chunk's transaction; inside it, the row's lock is the lease."""
 MOST_FAILURES = 3
 MOST_DEATHS = 60
-_INSTALL_LOCK = 0x5167_0001
+_SCRIPTS = ("ledger_1.sql", "ledger_2.sql")
+"""What made each version of the ledger out of the one before."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,34 @@ class Outcome:
 
 
 def install(iam: Connection[Any]) -> None:
-    """Create the ledger in the IAM database, or do nothing when it is there.
+    """Create the ledger in the IAM database, or bring an older one up to date; do nothing when it is current.
 
-    Its version is kept as the schema's comment, because even CREATE INDEX IF NOT EXISTS locks out writers.
+    The version is kept as the schema's comment, and asked first, because even CREATE INDEX IF NOT EXISTS locks out writers.
     """
-    text = (Path(__file__).parent / "sql" / "install.sql").read_bytes()
-    version = hashlib.sha256(text).hexdigest()
-    there = "SELECT obj_description(to_regnamespace('portal_ledger'), 'pg_namespace')"
-    if iam.cursor(row_factory=tuple_row).execute(there).fetchone() == (version,):
+    if _version(iam) == len(_SCRIPTS):
         return
     with iam.transaction():
-        iam.execute("SELECT pg_advisory_xact_lock(%s)", [_INSTALL_LOCK])
-        iam.execute(text)
-        iam.execute(SQL("COMMENT ON SCHEMA portal_ledger IS {}").format(Literal(version)))
+        iam.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.LEDGER)])
+        for script in _SCRIPTS[_version(iam) :]:
+            iam.execute((Path(__file__).parent / "sql" / script).read_bytes())
+        iam.execute(SQL("COMMENT ON SCHEMA portal_ledger IS {}").format(Literal(f"version {len(_SCRIPTS)}")))
 
 
-def installed(iam: Connection[Any]) -> bool:
-    row = iam.cursor(row_factory=tuple_row).execute("SELECT to_regclass('portal_ledger.schema_scripts')").fetchone()
-    return row is not None and row[0] is not None
+def _version(iam: Connection[Any]) -> int:
+    """0 for none. Version 1 signed itself with a checksum."""
+    row = iam.cursor(row_factory=tuple_row).execute(queries("ledger")["version"]).fetchone()
+    there, comment = row if row else (False, None)
+    if not there:
+        return 0
+    return int(comment.removeprefix("version ")) if comment and comment.startswith("version ") else 1
+
+
+def ready(iam: Connection[Any]) -> bool:
+    """Whether there is a ledger to read. An earlier version's is brought up to date: pages may be the first to look."""
+    if _version(iam) == 0:
+        return False
+    install(iam)
+    return True
 
 
 def add(iam: Connection[Any], run: UUID, step: str, step_order: int, chunks: Iterable[NewChunk]) -> None:
@@ -106,7 +117,7 @@ def add(iam: Connection[Any], run: UUID, step: str, step_order: int, chunks: Ite
 
 
 def claim(iam: Connection[Any], run: UUID, worker: str) -> Chunk | None:
-    """Take the next chunk of the run, or None when there is nothing to take now."""
+    """Take the next chunk of the run, or None when there is nothing to claim."""
     with iam.transaction(), iam.cursor(row_factory=class_row(Chunk)) as cursor:
         iam.execute("SET LOCAL synchronous_commit = off")  # a lost claim is claimed again
         arguments = {"run": run, "worker": worker, "lease": LEASE_SECONDS}
@@ -124,8 +135,8 @@ def enlarge(iam: Connection[Any], run: UUID, chunk: Chunk, seconds: float) -> Ch
         if most < 1:
             return chunk
         absorbed: list[int] = []
-        found = cursor.execute(queries("chunks")["neighbours"], arguments | {"most": most}).fetchall()
-        for identifier, lower, upper, rows in found:
+        neighbours = cursor.execute(queries("chunks")["neighbours"], arguments | {"most": most}).fetchall()
+        for identifier, lower, upper, rows in neighbours:
             if lower != chunk.upper:
                 break
             absorbed.append(identifier)
@@ -142,8 +153,8 @@ def enlarge(iam: Connection[Any], run: UUID, chunk: Chunk, seconds: float) -> Ch
 
 def fence(iam: Connection[Any], chunk: Chunk) -> None:
     """Hold the chunk until the end of the current transaction. Raises LeaseLost when it is somebody else's now."""
-    found = iam.execute(queries("chunks")["fence"], {"id": chunk.id, "attempt": chunk.attempt}).fetchone()
-    if found is None:
+    held = iam.execute(queries("chunks")["fence"], {"id": chunk.id, "attempt": chunk.attempt}).fetchone()
+    if held is None:
         raise LeaseLost(f"Chunk {chunk.id} was claimed again by another worker.")
 
 
@@ -223,13 +234,11 @@ def rows(connection: Connection[Any], statement: Any, arguments: Any = None) -> 
 
 def modes(iam: Connection[Any], run: UUID) -> dict[str, str]:
     """Per table, `load` or `upsert`."""
-    found = iam.execute("SELECT table_name, mode FROM portal_ledger.tables WHERE run = %s", [run])
-    return dict(found.fetchall())
+    statement = "SELECT table_name, mode FROM portal_ledger.tables WHERE run = %s"
+    return dict(iam.execute(statement, [run]).fetchall())
 
 
 def xids(iam: Connection[Any], run: UUID, table: str) -> Sequence[str]:
     """The transaction ids in which the run wrote rows of the table, as text."""
-    found = iam.execute(
-        "SELECT DISTINCT xid::text FROM portal_ledger.commits WHERE run = %s AND table_name = %s", [run, table]
-    )
-    return [row[0] for row in found]
+    statement = "SELECT DISTINCT xid::text FROM portal_ledger.commits WHERE run = %s AND table_name = %s"
+    return [row[0] for row in iam.execute(statement, [run, table])]

@@ -13,7 +13,7 @@ from migration_portal.engine.queries import queries
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds; above any of them, dispatch holds."""
+    """Seconds; above any of them, the run pauses automatically."""
 
     transaction_seconds: float
     replica_lag_seconds: float

@@ -1,16 +1,19 @@
-"""Rows set aside with a reason. What is kept of a row never includes its secret columns."""
+"""Rows kept back with a reason. What is kept of a row never includes its secret columns."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
+from migration_portal.engine import source
 from migration_portal.engine.queries import queries
-from migration_portal.engine.sides import Sides
+from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
 _LONGEST = 300
@@ -45,7 +48,24 @@ def redact(table: Table, row: str | dict[str, Any] | None) -> dict[str, Any]:
     return kept
 
 
-def set_aside(sides: Sides, table: Table, rejected: Iterable[Rejected]) -> int:
+def rejections(
+    transfer: Transfer, table: Table, keys: Sequence[list[str]], reason: str, detail: str = ""
+) -> list[Rejected]:
+    """Rejected rows by source key, with the row as it is now."""
+    if not keys:
+        return []
+    statement = queries("source")["rows"].format(
+        key=compile.source_key(table),
+        name=Identifier(table.source),
+        table=compile.source_table(transfer.plan, table),
+        where=source.by_source_key(table, keys),
+    )
+    with transfer.source.transaction():
+        rows = {tuple(key): row for key, row in transfer.source.execute(statement)}
+    return [Rejected(key, reason, rows.get(tuple(key)), detail) for key in keys]
+
+
+def add(transfer: Transfer, table: Table, rejected: Iterable[Rejected]) -> int:
     """Record rejected rows, in the transaction that leaves them out. Returns how many."""
     tenant_column = next((c.sql.split("::")[0].strip() for c in table.columns if c.name == table.tenant), None)
     rows = []
@@ -54,7 +74,7 @@ def set_aside(sides: Sides, table: Table, rejected: Iterable[Rejected]) -> int:
         tenant = data.get(tenant_column) if tenant_column else None
         rows.append(
             {
-                "run": sides.run,
+                "run": transfer.run,
                 "table_name": table.target,
                 "source_table": table.source,
                 "source_key": item.key,
@@ -65,18 +85,18 @@ def set_aside(sides: Sides, table: Table, rejected: Iterable[Rejected]) -> int:
             }
         )
     if rows:
-        with sides.iam.cursor() as cursor:
+        with transfer.target.cursor() as cursor:
             cursor.executemany(queries("quarantine")["add"], rows)
     return len(rows)
 
 
-def open_keys(sides: Sides, table: Table) -> list[list[str]]:
+def open_keys(transfer: Transfer, table: Table) -> list[list[str]]:
     """The source keys of this run's rows that are not in the target, for verification to pass over."""
-    found = sides.iam.execute(queries("quarantine")["absent"], {"run": sides.run, "table": table.target})
-    return [row[0] for row in found]
+    absent = transfer.target.execute(queries("quarantine")["absent"], {"run": transfer.run, "table": table.target})
+    return [row[0] for row in absent]
 
 
-def decide(sides: Sides, identifier: int, *, state: str, by: str) -> bool:
+def close(transfer: Transfer, identifier: int, *, state: str, by: str) -> bool:
     """Close a quarantined row as `copied` or `discarded`. Returns False when it was closed already."""
     arguments = {"id": identifier, "state": state, "by": by}
-    return sides.iam.execute(queries("quarantine")["decide"], arguments).rowcount == 1
+    return transfer.target.execute(queries("quarantine")["close"], arguments).rowcount == 1

@@ -1,14 +1,16 @@
-"""Finding source rows again: by source key, or by the key they have in the target."""
+"""Finding source rows by their key or by the key they have in the target, and the target key of a source key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from migration_portal.engine.sides import Sides
-from migration_portal.plan import compile
-from migration_portal.plan.model import Table
+from migration_portal.engine.queries import queries
+from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import compile, directions
+from migration_portal.plan.checks import words
+from migration_portal.plan.model import Rule, Table
 
 _BATCH = 5000
 
@@ -34,44 +36,69 @@ def array_of_keys(keys: Iterable[Sequence[str]]) -> Composable:
     return SQL("ARRAY[{}]::text[]").format(arrays)
 
 
-def by_target_key(sides: Sides, table: Table, keys: Sequence[Sequence[str]]) -> list[tuple[list[str], list[str], str]]:
+def by_target_key(
+    transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]
+) -> list[tuple[list[str], list[str], str]]:
     """The source rows whose mapped key is one of `keys`: (source key, target key, row as JSON text).
 
     First through the source's own index, for keys that are written alike on both sides; the
     rest by one pass over the table.
     """
-    found: list[tuple[list[str], list[str], str]] = []
+    rows: list[tuple[list[str], list[str], str]] = []
     wanted = {tuple(key) for key in keys}
     for place in range(0, len(keys), _BATCH):
         batch = keys[place : place + _BATCH]
         if len(table.key) == 1:
             guess = by_source_key(table, [[value] for key in batch for value in key])
-            found += [row for row in _select(sides, table, guess) if tuple(row[1]) in wanted]
-    missing = wanted - {tuple(row[1]) for row in found}
+            rows += [row for row in _select(transfer, table, guess) if tuple(row[1]) in wanted]
+    missing = wanted - {tuple(row[1]) for row in rows}
     if missing:
-        found += _select(sides, table, keys_in(_mapped_key(sides, table), [list(key) for key in missing]))
-    return found
+        rows += _select(transfer, table, keys_in(_mapped_key(transfer, table), [list(key) for key in missing]))
+    return rows
 
 
-def _mapped_key(sides: Sides, table: Table) -> list[Composable]:
+def target_keys(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> Composed:
+    """SELECT what these source keys are in the target (the owner's columns), and the source key last; the rows may be gone."""
+    info, types = transfer.info(table), transfer.source_catalog[table.source].columns
+    owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
+    count = range(len(table.key))
+    return queries("source")["target_keys"].format(
+        owner=SQL(", ").join(
+            SQL("({})::{}").format(compile.raw(c.sql), compile.raw(info.columns[c.name].type)) for c in owner
+        ),
+        values=SQL(", ").join(SQL("{}::text[]").format(Literal([key[n] for key in keys])) for n in count),
+        names=SQL(", ").join(Identifier(f"k{n}") for n in count),
+        key=SQL("ARRAY[{}]").format(SQL(", ").join(SQL("keys.{}").format(Identifier(f"k{n}")) for n in count)),
+        typed=SQL(", ").join(
+            SQL("keys.{}::{} AS {}").format(Identifier(f"k{n}"), compile.raw(types[name].type), Identifier(name))
+            for n, name in enumerate(table.key)
+        ),
+        alias=Identifier(table.source),
+        rejected=_any(rule for rule in table.reject if set(words(rule.sql)) & set(types) <= set(table.key)),
+    )
+
+
+def _any(rules: Iterable[Rule]) -> Composable:
+    parts = [SQL("({}) IS TRUE").format(compile.raw(rule.sql)) for rule in rules]
+    return SQL("({})").format(SQL(" OR ").join(parts)) if parts else SQL("false")
+
+
+def _mapped_key(transfer: Transfer, table: Table) -> list[Composable]:
     """The target key's expressions where no reject rule holds, else NULL: a cast must not see the rows it fails on."""
-    columns = [column for name in sides.info(table).primary_key if (column := table.column(name))]
+    columns = [column for name in transfer.info(table).primary_key if (column := table.column(name))]
     return [
         SQL("CASE WHEN NOT {} THEN {} END").format(compile.rejected(table), compile.raw(column.sql))
         for column in columns
     ]
 
 
-def _select(sides: Sides, table: Table, where: Composable) -> list[tuple[list[str], list[str], str]]:
-    mapped_key = SQL(", ").join([SQL("({})::text").format(part) for part in _mapped_key(sides, table)])
-    statement = SQL(
-        "SELECT {source_key}, ARRAY[{mapped}], row_to_json({name})::text FROM {table} WHERE {where}"
-    ).format(
+def _select(transfer: Transfer, table: Table, where: Composable) -> list[tuple[list[str], list[str], str]]:
+    statement = queries("source")["by_target_key"].format(
         source_key=compile.source_key(table),
-        mapped=mapped_key,
+        mapped=SQL(", ").join([SQL("({})::text").format(part) for part in _mapped_key(transfer, table)]),
         name=Identifier(table.source),
-        table=compile.source_table(sides.plan, table),
+        table=compile.source_table(transfer.plan, table),
         where=where,
     )
-    with sides.legacy.transaction():
-        return list(sides.legacy.execute(statement).fetchall())
+    with transfer.source.transaction():
+        return list(transfer.source.execute(statement).fetchall())

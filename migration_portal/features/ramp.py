@@ -11,9 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from flags.models import Flag, Ramp
-from migration_portal.features.health import in_the_way
+from migration_portal.features.health import blockers
 from migration_portal.features.switch import switch
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal, require_reason
 
 
 def parse(post: Any) -> tuple[list[Decimal], float]:
@@ -25,9 +25,7 @@ def parse(post: Any) -> tuple[list[Decimal], float]:
         steps, hours = [], 0.0
     rising = steps == sorted(set(steps)) and all(0 < step <= 100 for step in steps)
     if not steps or not rising or not 0 < hours <= 24 * 60:
-        raise Refusal(
-            "These are no steps.", todo="Write rising percentages, such as 1, 5, 25, 100, and the hours between."
-        )
+        raise Refusal("Invalid steps.", todo="Write rising percentages, such as 1, 5, 25, 100, and the hours between.")
     return steps, hours
 
 
@@ -37,10 +35,11 @@ def start_ramp(flag: Flag, *, steps: list[Decimal], hours: float, by: str, reaso
     if flag.ramps.filter(state=Ramp.State.RUNNING).exists():
         raise Refusal("A ramp is under way already.", subject=flag.name, todo="Stop it first.")
     coming = [step for step in steps if step > flag.percentage]
-    if flag.killed or flag.fact or not coming or not reason.strip():
+    require_reason(reason, to="A ramp", subject=flag.name)
+    if flag.killed or flag.derived or not coming:
         raise Refusal(
-            "There is nothing to raise, or no reason was given.", subject=flag.name,
-            todo="A ramp needs a reason, a feature that is not killed, and a step above its percentage.",
+            "There is nothing to raise.", subject=flag.name,
+            todo="A ramp needs a feature that is not killed, and a step above its percentage.",
         )  # fmt: skip
     return Ramp.objects.create(flag=flag, steps=coming, hours=hours, next_at=timezone.now(), by=by, reason=reason)
 
@@ -51,7 +50,7 @@ def stop_ramp(flag: Flag, *, by: str, reason: str) -> None:
         raise Refusal("No ramp is under way.", subject=flag.name)
 
 
-def tick(health: Callable[[], list[str]] = in_the_way) -> int:
+def tick(health: Callable[[], list[str]] = blockers) -> int:
     """Take the steps that are due, or say why not. Returns how many were taken."""
     return sum(
         _advance(pk, health)

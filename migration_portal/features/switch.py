@@ -12,16 +12,16 @@ from psycopg.sql import SQL
 
 from flags import change as changing
 from flags.decide import Definition
-from flags.evaluate import definition, definitions
+from flags.evaluate import definitions
 from flags.models import Flag, TenantHome
 from flags.sql import condition
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.runs.models import Finding, Run
 from migration_portal.runs.states import State
 
-FACT = "database_migration_complete"
+DERIVED = "database_migration_complete"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reach:
 
 
 def needed(flag: Flag, values: dict[str, Any]) -> str:
-    """The permission a change needs: whoever may kill a feature may not for that reason turn it on."""
+    """The permission a change needs: who may kill a feature may not for that reason turn it on."""
     return "flags.widen_flag" if changing.widens(flag, **values) else "flags.narrow_flag"
 
 
@@ -71,7 +71,7 @@ def reach(flag: Flag, **values: Any) -> Reach:
         "percentage": values.get("percentage", flag.percentage), "kind": values.get("kind", flag.kind),
         **{n: frozenset(values.get(n, getattr(flag, n))) for n in ("targets", "excluded", "waves")},
     }  # fmt: skip
-    known[flag.name] = replace(definition(flag), **wanted)
+    known[flag.name] = replace(flag.definition(), **wanted)
     waves: dict[str, list[str]] = {}
     for tenant, wave in TenantHome.objects.exclude(wave="").values_list("tenant", "wave"):
         waves.setdefault(wave, []).append(tenant)
@@ -79,17 +79,22 @@ def reach(flag: Flag, **values: Any) -> Reach:
         users = condition(known, flag.name, waves, user="id", tenant="tenant_id")
         tenants = condition(known, flag.name, waves, user=None, tenant="id")
         count = SQL("SELECT count(*) FILTER (WHERE {}), count(*) FROM {}")
-        found = iam.execute(count.format(users, SQL("users"))).fetchone()
-        others = iam.execute(count.format(tenants, SQL("tenants"))).fetchone()
-    assert found is not None and others is not None
-    return Reach(found[0], others[0], found[1], others[1])
+        covered_users = iam.execute(count.format(users, SQL("users"))).fetchone()
+        covered_tenants = iam.execute(count.format(tenants, SQL("tenants"))).fetchone()
+    assert covered_users is not None and covered_tenants is not None
+    return Reach(covered_users[0], covered_tenants[0], covered_users[1], covered_tenants[1])
 
 
 def derive() -> bool:
     """Whether the database migration is complete: the latest run completed, and its last verification found nothing."""
     run = Run.objects.filter(dry_run=False).first()
-    met = run is not None and run.state == State.COMPLETED
-    if met and run is not None:
-        met = not Finding.objects.filter(run=run.key, verification=run.verification).exists()
-    changing.learn(FACT, met=met)
-    return met
+    if run is None:
+        basis = "No run has copied the data yet."
+    elif run.state != State.COMPLETED:
+        basis = f"{run} is {run.state}."
+    else:
+        findings = Finding.objects.filter(run=run.key, verification=run.verification)
+        differing = findings.values("table_name", "key").distinct().count()
+        basis = f"Rows that differ: {differing:,}." if differing else ""
+    changing.derive(DERIVED, met=not basis, basis=basis or "Every row is verified.")
+    return not basis

@@ -1,4 +1,4 @@
-"""Celery's shell: facts follow from the migration."""
+"""Celery's shells: derived flags follow from the migration, ramps from the clock."""
 
 from celery import shared_task
 

@@ -11,7 +11,8 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
 from migration_portal import console
-from migration_portal.inventory import asking
+from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.inventory import requests
 from migration_portal.inventory.compare import compare
 from migration_portal.inventory.models import Inventory
 from migration_portal.inventory.text import as_text
@@ -20,8 +21,8 @@ _TOP_TENANTS = 15
 
 
 @admin.register(Inventory)
-class InventoryAdmin(console.ReadOnlyAdmin):
-    list_display = ("__str__", "asked_by", "size", "users", "tenants")
+class InventoryAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "requested_by", "size", "users", "tenants")
     list_before_template = "portal/inventory/list_before.html"
 
     @admin.display(description="Database")
@@ -60,7 +61,7 @@ class InventoryAdmin(console.ReadOnlyAdmin):
         return console.act(
             request,
             "inventory.take_inventory",
-            lambda: asking.ask("inventory", by=console.by(request)) and None,
+            lambda: requests.request("inventory", by=console.by(request)) and None,
             back=reverse("admin:inventory_inventory_changelist"),
             done="An inventory is being taken.",
         )

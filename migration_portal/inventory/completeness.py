@@ -28,7 +28,7 @@ class Counted:
 
 @dataclass
 class TableCompleteness:
-    """`mappable` rows will arrive; `rejected` ones will be set aside, by reason; `quality` ones arrive as they are."""
+    """`mappable` rows will arrive; `rejected` ones will be quarantined, by reason; `quality` ones arrive as they are."""
 
     table: str
     source: str
@@ -49,7 +49,7 @@ def completeness(legacy: Connection[Any], plan: Plan, source: Catalog, target: C
 def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog) -> TableCompleteness:
     total = _number(legacy, SQL("SELECT count(*) FROM {}").format(compile.source_table(plan, table)))
     unmapped = checks.unmapped(plan, table, source[table.source])
-    found = TableCompleteness(table.target, table.source, total, 0, unmapped, list(table.ignored))
+    result = TableCompleteness(table.target, table.source, total, 0, unmapped, list(table.ignored))
     keys = SQL(", ").join(map(Identifier, target[table.target].primary_key))
     try:
         with legacy.transaction():
@@ -57,24 +57,24 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
             mappable = SQL(
                 "SELECT count(rows) FROM (SELECT {}, count(m) AS rows FROM ({}) AS m GROUP BY {}) AS g"
             ).format(keys, compile.mappable(plan, table, target), keys)
-            found.mappable = _number(legacy, mappable)
+            result.mappable = _number(legacy, mappable)
     except psycopg.Error as error:
-        found.error = str(describe(error, subject=table.target))
+        result.error = str(describe(error, subject=table.target))
     rejected: Composable = SQL("false")
     for rule in table.reject:
         condition = SQL("({}) IS TRUE AND NOT ({})").format(compile.raw(rule.sql), rejected)
-        found.rejected.append(_count(legacy, plan, table, rule.name, condition, rule.advice))
+        result.rejected.append(_count(legacy, plan, table, rule.name, condition, rule.advice))
         rejected = SQL("{} OR ({}) IS TRUE").format(rejected, compile.raw(rule.sql))
-    missing = total - found.mappable - sum(rule.count for rule in found.rejected)
-    if missing > 0 and not found.error:
-        found.rejected.append(
+    missing = total - result.mappable - sum(rule.count for rule in result.rejected)
+    if missing > 0 and not result.error:
+        result.rejected.append(
             Counted("missing parent or duplicate", missing, [], "What they refer to does not exist or cannot arrive.")
         )
     for rule in table.quality:
-        found.quality.append(_count(legacy, plan, table, rule.name, compile.raw(rule.sql), rule.advice))
-    found.rejected = [rule for rule in found.rejected if rule.count]
-    found.quality = [rule for rule in found.quality if rule.count]
-    return found
+        result.quality.append(_count(legacy, plan, table, rule.name, compile.raw(rule.sql), rule.advice))
+    result.rejected = [rule for rule in result.rejected if rule.count]
+    result.quality = [rule for rule in result.quality if rule.count]
+    return result
 
 
 def _count(legacy: Connection[Any], plan: Plan, table: Table, name: str, condition: Composable, advice: str) -> Counted:

@@ -19,9 +19,9 @@ from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.plan import checks
 from migration_portal.plan.checks import Finding
-from migration_portal.plan.errors import Refusal
 from migration_portal.plan.loader import load
 from migration_portal.plan.model import Catalog, Plan
+from migration_portal.refusal import Refusal
 from migration_portal.schema import scripts
 from migration_portal.schema.apply import DIRECTORY
 
@@ -98,7 +98,7 @@ def _schema(iam: Connection[Any]) -> Iterator[Finding]:
         elif state.missing:
             yield Finding(
                 "warning", state.script.name, f"Applied, but not there: {', '.join(state.missing)}.",
-                "A run that is under way sets constraints aside; else somebody dropped them: put them back.",
+                "A run that is under way suspends constraints; otherwise somebody dropped them: restore them.",
             )  # fmt: skip
     if waiting := [state.script.name for state in states if not state.applied]:
         yield Finding("error", "IAM schema", f"Not applied: {', '.join(waiting)}.", "Apply the schema scripts.")
@@ -144,7 +144,7 @@ def _iam_privileges(iam: Connection[Any], plan: Plan, target: Catalog) -> Iterat
         owner = "(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass)"
         if table.target in target and not _may(iam, owner, plan.target_schema, table.target):
             yield Finding(
-                "error", table.target, "The role does not own this IAM table; it sets constraints aside while loading.",
+                "error", table.target, "The role does not own this IAM table; it suspends constraints while loading.",
                 f"ALTER TABLE {plan.target_schema}.{table.target} OWNER TO the role in IAM_DATABASE_URL.",
             )  # fmt: skip
 
@@ -200,7 +200,7 @@ def _size(count: float) -> str:
 def _reverse(plan: Plan, source: Catalog) -> Iterator[Finding]:
     for table, columns in checks.lost_in_reverse(plan, source).items():
         yield Finding(
-            "warning", table, f"The way back would lose: {', '.join(columns)}.",
+            "warning", table, f"Reversing would lose: {', '.join(columns)}.",
             "Add them to the plan's reverse section; tenants cannot be cut over until then.",
         )  # fmt: skip
 
@@ -214,7 +214,7 @@ def _rows(tables: list[dict[str, Any]]) -> Iterator[Finding]:
             )  # fmt: skip
         for rule in table["rejected"]:
             yield Finding(
-                "warning", f"{table['table']}: {rule['rule']}", f"{rule['count']:,} rows will be set aside.",
+                "warning", f"{table['table']}: {rule['rule']}", f"Rows to quarantine: {rule['count']:,}.",
                 f"Fix them in legacy, or retry them later. For example: {', '.join(rule['sample']) or 'see the dry run'}.",
             )  # fmt: skip
         for rule in table["quality"]:

@@ -1,4 +1,4 @@
-"""Take: look at the legacy database and keep what was seen."""
+"""Take: read the legacy database's shape and numbers, from one snapshot."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _NEEDED = ("users", "tenants", "licenses")
 
 
 def take() -> dict[str, Any]:
-    """Database size, tables, users, tenants and password schemes, from one snapshot; see `look` for the shape.
+    """Database size, tables, users, tenants and password schemes, from one snapshot; see `read` for the shape.
 
     Raises DatabaseUnreachable, psycopg.Error, or PlanError when the plan cannot be read.
     """
     schema = load(settings.MIGRATION_PLAN).source_schema
     with databases.legacy("inventory") as legacy, legacy.transaction():
-        return look(legacy, schema)
+        return read(legacy, schema)
 
 
-def look(legacy: Connection[Any], schema: str) -> dict[str, Any]:
+def read(legacy: Connection[Any], schema: str) -> dict[str, Any]:
     """The inventory as JSON-ready data: database, tables, users, password_schemes, tenants.
 
     The last three are empty where the database has no such tables.
     """
-    ask = named(Path(__file__).parent / "inventory.sql")
-    database = rows(legacy, ask["database"])[0]
+    queries = named(Path(__file__).parent / "inventory.sql")
+    database = rows(legacy, queries["database"])[0]
     tables = {}
-    for row in rows(legacy, ask["tables"].format(schema=Literal(schema))):
+    for row in rows(legacy, queries["tables"].format(schema=Literal(schema))):
         count = legacy.execute(SQL("SELECT count(*) FROM {}").format(Identifier(schema, row["name"]))).fetchone()
         assert count is not None
         tables[row["name"]] = {"rows": count[0], "bytes": row["bytes"], "columns": row["columns"]}
@@ -49,10 +49,10 @@ def look(legacy: Connection[Any], schema: str) -> dict[str, Any]:
     if not set(_NEEDED) <= set(tables):
         return content
     names = {name: Identifier(schema, name) for name in _NEEDED}
-    content["users"] = rows(legacy, ask["users"].format(**names))[0]
-    schemes = rows(legacy, ask["schemes"].format(**names))
+    content["users"] = rows(legacy, queries["users"].format(**names))[0]
+    schemes = rows(legacy, queries["schemes"].format(**names))
     content["password_schemes"] = {row["scheme"]: row["count"] for row in schemes}
-    for row in rows(legacy, ask["tenants"].format(**names)):
+    for row in rows(legacy, queries["tenants"].format(**names)):
         last = row.pop("last_login")
         content["tenants"].append(row | {"last_login": last.isoformat() if last else None})
     return content

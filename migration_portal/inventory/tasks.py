@@ -2,15 +2,15 @@
 
 from celery import current_app, shared_task
 
-from migration_portal.inventory import asking
+from migration_portal.inventory import requests
 
 
-@shared_task(name="inventory.look")
-def look(kind: str, pk: int) -> None:
-    asking.look(kind, pk)
+@shared_task(name="inventory.take")
+def take(kind: str, pk: int) -> None:
+    requests.take_requested(kind, pk)
 
 
 @shared_task(name="inventory.tick")
 def tick() -> None:
-    for kind, pk in asking.unfinished():
-        current_app.send_task("inventory.look", args=[kind, pk], expires=30)
+    for kind, pk in requests.unfinished():
+        current_app.send_task("inventory.take", args=[kind, pk], expires=30)

@@ -40,7 +40,7 @@ def mapped_columns(table: Table, target: TableInfo) -> Composed:
 
 
 def rejected(table: Table, *, casts: bool = True) -> Composable:
-    """True for the rows that the plan's reject rules set aside, with or without those that only guard a cast; never NULL."""
+    """True for the rows that the plan's reject rules name, with or without those that only guard a cast; never NULL."""
     rules = [rule for rule in table.reject if casts or not rule.cast]
     if not rules:
         return SQL("false")
@@ -75,6 +75,19 @@ def same(left: Iterable[str], right: Iterable[str], left_alias: str, right_alias
     return SQL(" AND ").join(parts)
 
 
+def all_set(columns: Iterable[str], alias: str = "") -> Composed:
+    """True where none of the columns is NULL."""
+    row = raw(f"{alias}." if alias else "")
+    return SQL(" AND ").join(SQL("{}{} IS NOT NULL").format(row, Identifier(column)) for column in columns)
+
+
+def orphan(columns: Sequence[str], parent: Composable, parent_columns: Sequence[str]) -> Composable:
+    """True for rows `s` whose foreign key is set and leads nowhere."""
+    return SQL("{set} AND NOT EXISTS (SELECT FROM {parent} AS p WHERE {joined})").format(
+        set=all_set(columns, "s"), parent=parent, joined=same(parent_columns, columns, "p", "s")
+    )
+
+
 def key_range(key: Sequence[str], lower: Sequence[str] | None, upper: Sequence[str] | None) -> Composable:
     """The half-open range lower <= key < upper; None leaves an end open."""
     names = SQL("({})").format(SQL(", ").join(map(Identifier, key)))
@@ -95,7 +108,7 @@ def mapped(
     extra: Iterable[Composable] = (),
     guarded: bool = True,
 ) -> Composed:
-    """SELECT the mapped rows that no reject rule sets aside; `extra` select-list items come last.
+    """The mapped rows that no reject rule names, as a SELECT; `extra` select-list items come last.
 
     Not `guarded`, a cast that fails on some row fails the query, which is otherwise a third faster.
     """
@@ -115,7 +128,7 @@ def comparable(columns: Iterable[str], target: TableInfo) -> Composed:
 
 
 def mappable(plan: Plan, table: Table, catalog: Catalog) -> Composed:
-    """SELECT the mapped keys and foreign keys of the rows that can arrive: not rejected, and every planned parent can.
+    """The mapped keys and foreign keys of the rows that can arrive (not rejected, every planned parent can), as a SELECT.
 
     Follows the target's foreign keys from table to table, so that an orphan's orphans are orphans too.
     """

@@ -23,14 +23,18 @@ NOT_UUID = (
 
 
 def load(path: str | Path) -> Plan:
-    """Read the TOML file at `path`. Raises PlanError."""
+    """Read and parse the TOML file at `path`. Raises PlanError."""
+    return parse(read(path), name=str(path))
+
+
+def read(path: str | Path) -> str:
+    """The text of the plan file. Raises PlanError."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise PlanError(
             f"The plan cannot be read ({error.strerror}).", subject=str(path), todo="Set MIGRATION_PLAN to a file."
         ) from error
-    return parse(text, name=str(path))
 
 
 def parse(text: str, *, name: str = "plan") -> Plan:

@@ -42,7 +42,7 @@ class Table:
     reject: tuple[Rule, ...] = ()
     quality: tuple[Rule, ...] = ()
     reverse: tuple[Column, ...] = ()
-    """The way back: each source column as an expression over the target row."""
+    """For reversing: each source column as an expression over the target row."""
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from django.urls import URLPattern, path, reverse
 
 from migration_portal import console
 from migration_portal.audit.models import Event
-from migration_portal.plan.errors import Refusal
+from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.refusal import Refusal
 from migration_portal.runs import start
 from migration_portal.runs.models import Chunk, Finding, QuarantinedRow, Run
 from migration_portal.runs.progress import progress_of
@@ -26,12 +27,15 @@ from migration_portal.runs.verbs import VERBS, available
 
 admin.site.register(QuarantinedRow, QuarantinedRowAdmin)
 
+_CAPTURE_TEXT = (
+    "Capture changes, so that tenants can be cut over later without a pause (the legacy role must own its tables)"
+)
 _MOST_CHUNKS = 2000
 _MOST_FINDINGS = 200
 
 
 @admin.register(Run)
-class RunAdmin(console.ReadOnlyAdmin):
+class RunAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "plan_name", "state_label", "started_by", "started_at", "finished_at")
     list_filter = ("state", "dry_run")
     search_fields = ("plan_name", "started_by")
@@ -40,9 +44,7 @@ class RunAdmin(console.ReadOnlyAdmin):
 
     @admin.display(description="State", ordering="state")
     def state_label(self, run: Run) -> str:
-        from django.template.loader import render_to_string
-
-        return render_to_string("portal/parts/state.html", {"state": run.state, "run": run})
+        return console.badge(run.state)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -57,7 +59,8 @@ class RunAdmin(console.ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         may = request.user.has_perm("runs.start_run")
-        return super().changelist_view(request, {"title": "Runs", "may_start": may, **(extra_context or {})})
+        context = {"title": "Runs", "may_start": may, "capture_text": _CAPTURE_TEXT}
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -112,8 +115,8 @@ class RunAdmin(console.ReadOnlyAdmin):
             return HttpResponse(status=404)
 
         def ask() -> None:
-            if known.typed and request.POST.get("typed", "").strip() != str(run):
-                raise Refusal(f"To {verb} it, type its name.", subject=str(run), todo=f"The name is: {run}")
+            if known.typed:
+                console.require_typed(request, str(run))
             known.do(run, by=console.by(request), reason=console.reason(request))
 
         back = reverse("admin:runs_run_change", args=[pk])
@@ -142,7 +145,7 @@ class RunAdmin(console.ReadOnlyAdmin):
 
 
 def _by_table(chunks: Iterable[Chunk]) -> dict[str, list[Chunk]]:
-    found: dict[str, list[Chunk]] = {}
+    by_table: dict[str, list[Chunk]] = {}
     for chunk in chunks:
-        found.setdefault(chunk.table_name, []).append(chunk)
-    return found
+        by_table.setdefault(chunk.table_name, []).append(chunk)
+    return by_table

@@ -9,9 +9,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from migration_portal.plan.errors import Refusal
+from migration_portal.engine.kinds import LOADING
 from migration_portal.plan.loader import parse
 from migration_portal.plan.model import Plan
+from migration_portal.refusal import Refusal
 from migration_portal.runs.states import ACTIVE, State, allowed
 
 
@@ -79,15 +80,10 @@ class Run(models.Model):
 
     @property
     def loaded(self) -> bool:
-        """All rows are copied and constraints in force: catch-up may go on beside whatever else happens."""
-        return (
-            not Chunk.objects.filter(
-                run=self.key, kind__in=("capture", "prepare", "copy", "catch_up", "build", "adopt")
-            )
-            .exclude(state="done")
-            .exists()
-            and Chunk.objects.filter(run=self.key, step__startswith="verify:").exists()
-        )
+        """All rows are copied and constraints in force: catch-up may run beside the rest."""
+        chunks = Chunk.objects.filter(run=self.key)
+        loading = chunks.filter(kind__in=LOADING).exclude(state="done")
+        return not loading.exists() and chunks.filter(kind="verify").exists()
 
     def move_to(self, state: State, **changes: Any) -> None:
         """Change state, unless somebody else has by now. Raises IllegalTransition; then nothing has changed."""
@@ -105,7 +101,7 @@ class Run(models.Model):
 
 
 class Chunk(models.Model):
-    """The ledger's chunks, for the console to read. See engine/sql/install.sql."""
+    """The ledger's chunks, for the console to read. See engine/sql/ledger_1.sql."""
 
     database = "iam"
 
@@ -138,7 +134,7 @@ class Chunk(models.Model):
 
 
 class QuarantinedRow(models.Model):
-    """A legacy row set aside with a reason; `data` holds it without secrets."""
+    """A legacy row kept back with a reason; `data` holds it without secrets."""
 
     database = "iam"
 

@@ -17,7 +17,7 @@ def pause(run: Run, *, by: str, reason: str = "") -> None:
 
 @transaction.atomic
 def resume(run: Run, *, by: str, reason: str = "") -> None:
-    """Go on where the run was paused. Raises IllegalTransition."""
+    """Continue where the run was paused. Raises IllegalTransition."""
     run.move_to(State.RUNNING)
     chain.record("resume", of=run, run=run.pk, by=by, reason=reason)
     call_workers(run)

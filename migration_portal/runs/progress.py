@@ -7,18 +7,10 @@ from typing import Any
 
 from migration_portal import databases
 from migration_portal.engine import ledger
+from migration_portal.engine.kinds import KINDS
 from migration_portal.engine.queries import queries
 from migration_portal.runs.models import Run
 
-# Each step's share of a table's whole work, from measured times; together they make 1.
-_WEIGHTS = {"copy": 0.6, "index": 0.15, "foreign": 0.1, "verify": 0.14, "compare": 0.01}
-_WORDS = (
-    ("compare", "comparing", "verified"),
-    ("verify", "verifying", "verifying"),
-    ("foreign", "building", "built"),
-    ("index", "building", "building"),
-    ("copy", "copying", "copied"),
-)
 _RECENT_SECONDS = 10.0
 
 
@@ -61,7 +53,7 @@ class Progress:
 def progress_of(run: Run) -> Progress:
     """Read the ledger. Raises DatabaseUnreachable."""
     with databases.iam("progress") as iam:
-        if not ledger.installed(iam):
+        if not ledger.ready(iam):
             return Progress([_table(t.target, {}, {}) for t in run.plan.tables])
         about = {"run": run.key}
         rows = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["progress"], about)}
@@ -72,7 +64,7 @@ def progress_of(run: Run) -> Progress:
 
 
 def _shares(steps: list[dict[str, Any]], table: str) -> dict[str, float]:
-    """Per step of the table that has chunks, the share of them that is done; the latest verification counts."""
+    """Per kind of step of the table that has chunks, the share of them that is done; the latest verification counts."""
     return {step["step"].split(":")[0]: step["done"] / step["chunks"] for step in steps if step["table_name"] == table}
 
 
@@ -82,18 +74,17 @@ def _table(name: str, row: dict[str, Any], shares: dict[str, float]) -> TablePro
     if planned:
         shares = shares | {"copy": finished / planned}
     if "undo" in shares:
-        undone = (shares["undo"] + shares.get("conclude", 0.0)) / 2
-        fraction, stage = 1.0 - undone, "undoing" if undone < 1 else "undone"
+        fraction = 1.0 - (shares["undo"] + shares.get("conclude", 0.0)) / 2
     else:
-        fraction = sum(weight * shares.get(step, 0.0) for step, weight in _WEIGHTS.items())
-        stage = _stage(shares)
+        fraction = sum(KINDS[kind].weight * share for kind, share in shares.items())
     rate = int(float(row.get("recent") or 0) / _RECENT_SECONDS)
     left = round((planned - finished) / rate) if rate and planned > finished else None
-    return TableProgress(name, fraction, stage, read, planned, rate, left, int(row.get("failed") or 0))
+    return TableProgress(name, fraction, _stage(shares), read, planned, rate, left, int(row.get("failed") or 0))
 
 
 def _stage(shares: dict[str, float]) -> str:
-    for step, doing, after in _WORDS:
-        if shares.get(step):
-            return after if shares[step] >= 1 else doing
+    """The words of the last kind, in the table's order, of which something is done."""
+    for name, kind in reversed(KINDS.items()):
+        if kind.doing and shares.get(name):
+            return kind.done if shares[name] >= 1 else kind.doing
     return "waiting"

@@ -1,4 +1,4 @@
-"""Quarantine: rows set aside with a reason; retry them once fixed, discard them with a reason, export them."""
+"""Quarantine: rows kept back with a reason; retry them once fixed, discard them with a reason, export them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesCheckboxFilter
 
 from migration_portal import console, databases
+from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.engine import ledger
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.runs import retry
 from migration_portal.runs.models import QuarantinedRow, Run
 
@@ -27,7 +28,7 @@ class _Echo:
         return value
 
 
-class QuarantinedRowAdmin(console.ReadOnlyAdmin):
+class QuarantinedRowAdmin(ReadOnlyAdmin):
     list_display = ("key_text", "table_name", "reason_text", "tenant", "state_label", "created_at")
     list_filter = (
         ("state", ChoicesCheckboxFilter),
@@ -43,15 +44,15 @@ class QuarantinedRowAdmin(console.ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[QuarantinedRow]:
         rows = QuarantinedRow.objects.all()
         with databases.iam("quarantine") as iam:
-            return rows if ledger.installed(iam) else rows.none()
+            return rows if ledger.ready(iam) else rows.none()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[QuarantinedRow], search_term: str
     ) -> tuple[QuerySet[QuarantinedRow], bool]:
-        found, duplicates = super().get_search_results(request, queryset, search_term)
+        rows, duplicates = super().get_search_results(request, queryset, search_term)
         if search_term:
-            found = found | queryset.filter(source_key__contains=[search_term.strip()])
-        return found, duplicates
+            rows = rows | queryset.filter(source_key__contains=[search_term.strip()])
+        return rows, duplicates
 
     @admin.display(description="Legacy key", ordering="source_key")
     def key_text(self, row: QuarantinedRow) -> str:
@@ -63,9 +64,7 @@ class QuarantinedRowAdmin(console.ReadOnlyAdmin):
 
     @admin.display(description="State", ordering="state")
     def state_label(self, row: QuarantinedRow) -> str:
-        from django.template.loader import render_to_string
-
-        return render_to_string("portal/parts/state.html", {"state": row.state})
+        return console.badge(row.state)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -114,7 +113,7 @@ class QuarantinedRowAdmin(console.ReadOnlyAdmin):
             if len(rows) > _MOST:
                 raise Refusal(f"{len(rows):,} rows are too many at once.", todo=f"Filter to at most {_MOST:,}.")
             copied, kept = retry.retry_rows(rows, by=console.by(request))
-            return f"{copied:,} rows copied, {kept:,} still set aside."
+            return f"Rows copied: {copied:,}; still in quarantine: {kept:,}."
 
         if pk:
             back = reverse("admin:runs_quarantinedrow_change", args=[pk])
@@ -127,7 +126,7 @@ class QuarantinedRowAdmin(console.ReadOnlyAdmin):
             "runs.discard_quarantinedrow",
             lambda: retry.discard_rows([row], by=console.by(request), reason=console.reason(request)) and None,
             back=reverse("admin:runs_quarantinedrow_change", args=[pk]),
-            done="The row stays behind.",
+            done="Discarded, remains in legacy.",
         )
 
     def export(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,42 +72,51 @@ def report(run: Run) -> Report:
     """Read the ledger. Raises DatabaseUnreachable."""
     about = {"run": run.key, "verification": run.verification}
     with databases.iam("report") as iam:
-        copied = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["copied"], about)}
-        reasons: dict[str, dict[str, int]] = {}
-        retried: dict[str, int] = {}
-        for row in ledger.rows(iam, queries("report")["quarantined"], about):
-            if row["state"] == "copied":
-                retried[row["table_name"]] = retried.get(row["table_name"], 0) + row["count"]
-            else:
-                found = reasons.setdefault(row["table_name"], {})
-                found[row["reason"]] = found.get(row["reason"], 0) + row["count"]
-        mismatched = {
-            row["table_name"]: row["count"] for row in ledger.rows(iam, queries("report")["mismatched"], about)
-        }
-        verified = {}
-        if run.capture:
-            verified = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["verified"], about)}
+
+        def by_table(query: str) -> dict[str, dict[str, Any]]:
+            return {row["table_name"]: row for row in ledger.rows(iam, queries("report")[query], about)}
+
+        copied, mismatched, left = by_table("copied"), by_table("mismatched"), by_table("left")
+        # Under capture legacy changes all the while: what counts is what it holds now, and what of that is in the IAM.
+        verified = by_table("verified") if run.capture else {}
+        quarantined = ledger.rows(iam, queries("report")["quarantined"], about)
         checks = ledger.rows(iam, queries("report")["checks"], about)
-        left = {row["table_name"]: row["count"] for row in ledger.rows(iam, queries("report")["left"], about)}
         clock = ledger.rows(iam, queries("report")["clock"], about)[0]["seconds"]
     tables = {}
     for table in run.plan.tables:
-        name = table.target
-        row = copied.get(name, {"source": 0, "written": 0, "seconds": 0.0})
-        why = reasons.get(name, {})
-        seconds = float(row["seconds"] or 0)
-        source, written = int(row["source"] or 0), int(row["written"] or 0) + retried.get(name, 0)
-        if name in verified:
-            # Legacy went on changing: what counts is what it holds now, and what of that is in the IAM.
-            source = verified[name]["legacy"] + sum(why.values())
-            written = verified[name]["legacy"] - verified[name]["missing"]
-        tables[name] = TableReport(
-            source=source,
-            copied=written,
-            quarantined=sum(why.values()),
-            mismatched=mismatched.get(name, 0),
-            reasons=why,
-            seconds=seconds,
-            rows_per_second=round(written / seconds) if seconds else 0,
+        rows = [row for row in quarantined if row["table_name"] == table.target]
+        tables[table.target] = _table(
+            copied.get(table.target), verified.get(table.target), rows, mismatched.get(table.target)
         )
-    return Report(run.pk, run.state, run.dry_run, float(clock or 0), tables, checks, left)
+    left_in_place = {name: row["count"] for name, row in left.items()}
+    return Report(run.pk, run.state, run.dry_run, float(clock or 0), tables, checks, left_in_place)
+
+
+def _table(
+    copied: dict[str, Any] | None,
+    verified: dict[str, Any] | None,
+    quarantined: list[dict[str, Any]],
+    mismatched: dict[str, Any] | None,
+) -> TableReport:
+    """One table out of the ledger's rows about it; None where the ledger has none."""
+    copied = copied or {"source": 0, "written": 0, "seconds": 0.0}
+    reasons: Counter[str] = Counter()
+    retried = 0
+    for row in quarantined:
+        if row["state"] == "copied":
+            retried += row["count"]
+        else:
+            reasons[row["reason"]] += row["count"]
+    source, written = int(copied["source"] or 0), int(copied["written"] or 0) + retried
+    if verified is not None:
+        source, written = verified["legacy"] + reasons.total(), verified["legacy"] - verified["missing"]
+    seconds = float(copied["seconds"] or 0)
+    return TableReport(
+        source=source,
+        copied=written,
+        quarantined=reasons.total(),
+        mismatched=mismatched["count"] if mismatched else 0,
+        reasons=dict(reasons),
+        seconds=seconds,
+        rows_per_second=round(written / seconds) if seconds else 0,
+    )

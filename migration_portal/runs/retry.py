@@ -1,4 +1,4 @@
-"""Retry: failed chunks, and quarantined rows after they were fixed in legacy. Discard: rows that shall stay behind."""
+"""Retry: failed chunks, and quarantined rows after they were fixed in legacy. Discard: rows that remain in legacy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from django.db import transaction
 
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.engine import catchup, ledger, quarantine, staging
+from migration_portal.engine import ledger, quarantine
+from migration_portal.engine.catchup import batches
+from migration_portal.engine.copy import staging
 from migration_portal.engine.errors import describe
 from migration_portal.engine.source import by_source_key
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal, require_reason
+from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.dispatch import call_workers
 from migration_portal.runs.models import QuarantinedRow, Run
-from migration_portal.runs.opening import sides_of
 from migration_portal.runs.states import State
 
 
@@ -33,30 +35,30 @@ def retry(run: Run, *, by: str, reason: str = "") -> None:
 def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
     """Copy quarantined rows again, with the rows that other tables make of the same source rows.
 
-    Returns (copied, still set aside). Raises Refusal: a row that is gone from legacy, an unfinished run, a database
+    Returns (copied, still in quarantine). Raises Refusal: a row that is gone from legacy, an unfinished run, a database
     that does not answer. Rows before the refused one stay copied.
     """
     copied = kept = 0
     for key in dict.fromkeys(row.run for row in rows):
         run = _finished_run(key)
         wanted = {(row.source_table, tuple(row.source_key)) for row in rows if row.run == key}
-        with sides_of(run, "retry") as sides:
+        with open_transfer(run, "retry") as transfer:
             for table in run.plan.tables:  # parents first: a user is retried before its role
                 open_rows = QuarantinedRow.objects.filter(run=key, table_name=table.target, state="open")
                 for row in open_rows.filter(source_table__in={source for source, _ in wanted}).order_by("id"):
                     if (row.source_table, tuple(row.source_key)) not in wanted:
                         continue
                     try:
-                        with sides.iam.transaction():
-                            catchup.only_writer(sides.iam)
+                        with transfer.target.transaction():
+                            batches.only_writer(transfer.target)
                             where = by_source_key(table, [row.source_key])
-                            outcome = staging.copy_rows(sides, table, where)
+                            outcome = staging.copy_rows(transfer, table, where)
                             if not outcome.read:
                                 raise Refusal(
                                     "The row is gone from the legacy database.", subject=str(row), todo="Discard it."
                                 )
                             if outcome.written:
-                                quarantine.decide(sides, row.pk, state="copied", by=by)
+                                quarantine.close(transfer, row.pk, state="copied", by=by)
                     except psycopg.Error as error:
                         raise describe(error, subject=str(row)) from error
                     copied, kept = copied + outcome.written, kept + outcome.quarantined
@@ -67,14 +69,13 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
 
 
 def discard_rows(rows: Sequence[QuarantinedRow], *, by: str, reason: str) -> int:
-    """Decide that these rows stay behind. Returns how many were open. Raises Refusal without a reason."""
-    if not reason.strip():
-        raise Refusal("Discarding needs a reason.", todo="Say why these rows may stay behind.")
+    """Decide that these rows remain in legacy. Returns how many were open. Raises Refusal without a reason."""
+    require_reason(reason, to="Discarding")
     count = 0
     for row in rows:
         run = Run.objects.filter(key=row.run).first()
-        with sides_of(run, "discard") as sides:  # type: ignore[arg-type]
-            if quarantine.decide(sides, row.pk, state="discarded", by=by):
+        with open_transfer(run, "discard") as transfer:  # type: ignore[arg-type]
+            if quarantine.close(transfer, row.pk, state="discarded", by=by):
                 data = {"table": row.table_name, "key": row.source_key, "state": "discarded"}
                 chain.record("discard_row", of=row, run=run.pk if run else None, by=by, reason=reason, data=data)
                 count += 1

@@ -11,9 +11,12 @@ from flags import homes
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.engine import catalog, ledger
+from migration_portal.engine.queries import queries
 from migration_portal.plan import checks
-from migration_portal.plan.errors import PlanError, Refusal
-from migration_portal.plan.loader import parse
+from migration_portal.plan.errors import PlanError
+from migration_portal.plan.loader import parse, read
+from migration_portal.plan.model import Plan
+from migration_portal.refusal import Refusal
 from migration_portal.runs.dispatch import call_workers
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
@@ -29,16 +32,17 @@ def start(*, by: str, dry_run: bool = False, capture: bool = False, plan_path: s
     With `capture`, changes in legacy are recorded from before the first row is read, and applied
     until the tenants are cut over; a dry run never captures.
     Raises PlanError, DatabaseUnreachable, or RunOverlaps when another run of the plan is under way
-    or has left constraints set aside.
+    or has left constraints suspended.
     """
     path = Path(plan_path or settings.MIGRATION_PLAN)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PlanError(
-            f"The plan cannot be read ({error.strerror}).", subject=str(path), todo="Set MIGRATION_PLAN to a file."
-        ) from error
+    text = read(path)
     plan = parse(text, name=path.name)
+    _check(plan, dry_run=dry_run)
+    return _create(plan, text, by=by, dry_run=dry_run, capture=capture and not dry_run)
+
+
+def _check(plan: Plan, *, dry_run: bool) -> None:
+    """Raises what keeps the plan from being run now."""
     if not dry_run and (moved := len(homes.in_iam())):
         raise RunOverlaps(
             f"{moved} tenants are at home in the IAM: a run would overwrite what they wrote there.", subject=plan.name,
@@ -48,28 +52,31 @@ def start(*, by: str, dry_run: bool = False, capture: bool = False, plan_path: s
         ledger.install(iam)
         with legacy.transaction():
             source = catalog.read(legacy, plan.source_schema)
-        found = [f for f in checks.check(plan, source, catalog.read(iam, plan.target_schema)) if f.severity == "error"]
-        left = ledger.rows(iam, "SELECT DISTINCT run FROM portal_ledger.set_aside WHERE restored_at IS NULL")
-    if found:
-        first, others = found[0], f" And {len(found) - 1} more." if len(found) > 1 else ""
+        findings = checks.check(plan, source, catalog.read(iam, plan.target_schema))
+        suspended = [row["run"] for row in ledger.rows(iam, queries("constraints")["runs_with_suspended"])]
+    if errors := [finding for finding in findings if finding.severity == "error"]:
+        first, others = errors[0], f" And {len(errors) - 1} more." if len(errors) > 1 else ""
         raise PlanError(f"{first.what}{others}", subject=first.subject, todo=f"{first.todo} Then run pre-flight.")
-    blocking = Run.objects.filter(key__in=[row["run"] for row in left], dry_run=False).order_by("pk").first()
+    blocking = Run.objects.filter(key__in=suspended, dry_run=False).order_by("pk").first()
     if blocking is not None and not dry_run:
         raise RunOverlaps(
-            "It has left constraints set aside.", subject=str(blocking),
-            todo="Finish it, or undo it, which puts them back; then start again.",
+            "It has left constraints suspended.", subject=str(blocking),
+            todo="Finish it, or undo it, which restores them; then start again.",
         )  # fmt: skip
+
+
+def _create(plan: Plan, text: str, *, by: str, dry_run: bool, capture: bool) -> Run:
     try:
         with transaction.atomic():
             run = Run.objects.create(
                 plan_name=plan.name,
                 plan_text=text,
                 dry_run=dry_run,
-                capture=capture and not dry_run,
+                capture=capture,
                 started_by=by,
                 state=State.RUNNING,
             )
-            data = {"plan": plan.name, "plan_checksum": plan.checksum, "dry_run": dry_run, "capture": run.capture}
+            data = {"plan": plan.name, "plan_checksum": plan.checksum, "dry_run": dry_run, "capture": capture}
             chain.record("start", of=run, run=run.pk, by=by, data=data)
             call_workers(run)
     except IntegrityError:

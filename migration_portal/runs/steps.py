@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from migration_portal.engine.kinds import Step
 from migration_portal.plan.model import Catalog, Plan, Table
-
-
-@dataclass(frozen=True)
-class Step:
-    """`name` is its name in the ledger; `order` decides which of several ready steps is worked on first."""
-
-    name: str
-    kind: str
-    table: str
-    order: int
-    requires: frozenset[str]
 
 
 def parents(plan: Plan, table: Table, catalog: Catalog) -> set[str]:
@@ -31,13 +20,14 @@ def forward(
     """The steps of a run. A loaded table is copied at once; one in use waits for its parents, whose keys are in force.
 
     With `capture` changes are recorded before anything is read, and applied before constraints return:
-    nobody is set aside for a collision that existed only between two snapshots.
+    no row is quarantined for a collision that existed only between two snapshots.
     """
     steps: list[Step] = []
 
-    def add(kind: str, table: str, *requires: str, name: str = "") -> None:
-        full = name or (f"{kind}:{table}" if table else kind)
-        steps.append(Step(full, kind, table, len(steps), frozenset(requires)))
+    def add(kind: str, table: str, *requires: str, verifies: bool = False) -> str:
+        name = ":".join([kind, *([table] if table else []), *([str(verification)] if verifies else [])])
+        steps.append(Step(name, kind, table, len(steps), frozenset(requires), verification if verifies else 0))
+        return name
 
     if capture:
         add("capture", "")
@@ -51,20 +41,20 @@ def forward(
         add("index", table.target, "catch_up" if capture else f"copy:{table.target}")
     for table in plan.tables:
         others = parents(plan, table, catalog)
-        add("foreign", table.target, f"index:{table.target}", *(f"foreign:{p}" for p in others))
+        add("constraint", table.target, f"index:{table.target}", *(f"constraint:{p}" for p in others))
+    compared = []
     for table in plan.tables:
-        name = f"verify:{table.target}:{verification}"
-        add("verify", table.target, f"foreign:{table.target}", name=name)
-        add("compare", table.target, name, name=f"compare:{table.target}:{verification}")
-    check = f"check:{verification}"
-    add("check", "", *(step.name for step in steps if step.kind == "compare"), name=check)
+        analyzed = add("analyze", table.target, f"constraint:{table.target}")
+        verified = add("verify", table.target, f"constraint:{table.target}", verifies=True)
+        compared += [analyzed, add("compare", table.target, verified, verifies=True)]
+    checked = add("check", "", *compared, verifies=True)
     if dry_run:
-        add("sweep", "", check)
+        add("sweep", "", checked)
     return steps
 
 
 def backward(plan: Plan, catalog: Catalog, attempt: int) -> list[Step]:
-    """The steps of an undo: children before parents, then whatever constraints are still set aside."""
+    """The steps of an undo: children before parents, then whatever constraints are still suspended."""
     steps: list[Step] = []
     first = 1000 * attempt
 
@@ -73,18 +63,14 @@ def backward(plan: Plan, catalog: Catalog, attempt: int) -> list[Step]:
         steps.append(Step(name, kind, table, first + len(steps), frozenset(requires)))
         return name
 
-    tables = list(reversed(plan.tables))
-    for table in tables:
+    concluded = []
+    for table in reversed(plan.tables):
         children = [c.target for c in plan.tables if table.target in parents(plan, c, catalog)]
-        undo = add("undo", table.target, *(f"conclude:{child}:{attempt}" for child in children))
-        add("conclude", table.target, undo)
-    concluded = [step.name for step in steps if step.kind == "conclude"]
+        undone = add("undo", table.target, *(f"conclude:{child}:{attempt}" for child in children))
+        concluded.append(add("conclude", table.target, undone))
     for table in plan.tables:
-        add("reindex", table.target, *concluded)
+        add("rebuild_index", table.target, *concluded)
     for table in plan.tables:
-        others = parents(plan, table, catalog)
-        add(
-            "reforeign", table.target, f"reindex:{table.target}:{attempt}",
-            *(f"reindex:{parent}:{attempt}" for parent in others),
-        )  # fmt: skip
+        rebuilt = [table.target, *parents(plan, table, catalog)]
+        add("restore_constraint", table.target, *(f"rebuild_index:{name}:{attempt}" for name in rebuilt))
     return steps

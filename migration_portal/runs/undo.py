@@ -4,7 +4,7 @@ from django.db import transaction
 
 from flags import homes
 from migration_portal.audit import chain
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.dispatch import call_workers
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
@@ -15,11 +15,10 @@ def undo(run: Run, *, by: str, reason: str) -> None:
     """Ask the workers to undo the run. Raises IllegalTransition, or Refusal without a reason or for a dry run."""
     if run.dry_run:
         raise Refusal("A dry run has written nothing.", subject=str(run))
-    if not reason.strip():
-        raise Refusal("Undo needs a reason.", subject=str(run), todo="Say why; it goes into the audit log.")
+    require_reason(reason, to="Undo", subject=str(run))
     if moved := len(homes.in_iam()):
         raise Refusal(
-            f"{moved} tenants are at home in the IAM: undo would take their rows away.", subject=str(run),
+            f"{moved} tenants are at home in the IAM: undo would remove their rows.", subject=str(run),
             todo="Reverse them first.",
         )  # fmt: skip
     run.move_to(State.UNDOING, undo_attempt=run.undo_attempt + 1, finished_at=None)

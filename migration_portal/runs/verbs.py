@@ -39,7 +39,7 @@ VERBS: dict[str, Verb] = {
         ),
         Verb(
             "resume", "Resume", "play_arrow", "runs.pause_run", frozenset({State.PAUSED, State.PAUSING}), pause.resume,
-            "The run goes on with the chunks that are left.", "The run goes on.",
+            "The run continues with the chunks that are left.", "The run continues.",
         ),
         Verb(
             "retry", "Retry failed chunks", "refresh", "runs.retry_run", frozenset({State.FAILED}), retry.retry,
@@ -56,7 +56,7 @@ VERBS: dict[str, Verb] = {
             "Cancelling: workers finish their present chunk.", reasoned=True,
         ),
         Verb(
-            "force", "Force", "bolt", "runs.force_run",
+            "force", "Cut stuck sessions", "bolt", "runs.force_run",
             frozenset({State.RUNNING, State.PAUSING, State.CANCELLING, State.UNDOING}), force.force,
             "Cuts the database sessions that work on this run. Their chunks roll back and are claimed again. "
             "For workers that hang; a slow chunk is not a stuck one.",

@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from migration_portal.audit import chain
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.runs.dispatch import call_workers
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State

@@ -13,18 +13,18 @@ from django.conf import settings
 from migration_portal import databases
 from migration_portal.engine import ledger
 from migration_portal.engine.errors import LeaseLost, describe, passing
+from migration_portal.engine.kinds import perform
 from migration_portal.engine.ledger import Chunk
-from migration_portal.engine.perform import perform
-from migration_portal.engine.sides import Sides
-from migration_portal.plan.errors import Refusal
+from migration_portal.engine.transfer import Transfer
+from migration_portal.refusal import Refusal
 from migration_portal.runs.advance import advance
+from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
-from migration_portal.runs.opening import sides_of
 from migration_portal.runs.states import WORKING
 
 log = structlog.get_logger(__name__)
 _LONGEST_SECONDS = 60.0
-"""Then the task ends, and the next one goes on: a message must not stay unacknowledged for hours."""
+"""Then the task ends, and the next one continues: a message must not stay unacknowledged for hours."""
 
 
 def work(run_id: int) -> int:
@@ -34,17 +34,17 @@ def work(run_id: int) -> int:
     count = 0
     try:
         run = Run.objects.get(pk=run_id)
-        with sides_of(run, "worker") as sides:
+        with open_transfer(run, "worker") as transfer:
             while time.monotonic() < until and _wanted(run):
-                chunk = ledger.claim(sides.iam, run.key, worker)
+                chunk = ledger.claim(transfer.target, run.key, worker)
                 if chunk is None:
-                    if not advance(run):
+                    if not advance(run, transfer):
                         break
                     continue
-                _do(sides, chunk)
+                _do(transfer, chunk)
                 count += 1
-                if ledger.step_finished(sides.iam, run.key, chunk.step):
-                    advance(run)  # steps that waited for this one may matter more than what is claimable now
+                if ledger.step_finished(transfer.target, run.key, chunk.step):
+                    advance(run, transfer)  # steps that waited for this one may matter more than what is claimable now
     except Run.DoesNotExist:
         log.warning("run_gone", run=run_id)
     except (Refusal, psycopg.Error) as error:
@@ -58,28 +58,28 @@ def _wanted(run: Run) -> bool:
     return run.state in WORKING and not run.hold_reason
 
 
-def _do(sides: Sides, chunk: Chunk) -> None:
+def _do(transfer: Transfer, chunk: Chunk) -> None:
     try:
         if chunk.kind == "copy":
-            chunk = ledger.enlarge(sides.iam, sides.run, chunk, settings.CHUNK_SECONDS)
-        perform(sides, chunk)
+            chunk = ledger.enlarge(transfer.target, transfer.run, chunk, settings.CHUNK_SECONDS)
+        perform(transfer, chunk)
     except LeaseLost:
         log.info("lease_lost", chunk=chunk.id)
     except psycopg.Error as error:
-        _fail(sides, chunk, describe(error, subject=chunk.table_name))
+        _fail(transfer, chunk, describe(error, subject=chunk.table_name))
     except Refusal as refusal:
-        _fail(sides, chunk, refusal)
+        _fail(transfer, chunk, refusal)
     except Exception as error:
         # A mistake of ours: the operator reads its name on the chunk, the log has the rest.
         log.exception("chunk_broke", chunk=chunk.id, kind=chunk.kind)
-        what = f"The portal made a mistake ({type(error).__name__})."
-        _fail(sides, chunk, Refusal(what, subject=chunk.step, todo="See the worker's log."))
+        what = f"Internal error ({type(error).__name__})."
+        _fail(transfer, chunk, Refusal(what, subject=chunk.step, todo="See the worker's log."))
 
 
-def _fail(sides: Sides, chunk: Chunk, refusal: Refusal) -> None:
+def _fail(transfer: Transfer, chunk: Chunk, refusal: Refusal) -> None:
     log.warning("chunk_failed", chunk=chunk.id, step=chunk.step, error=str(refusal))
-    if sides.iam.broken or sides.legacy.broken:
+    if transfer.target.broken or transfer.source.broken:
         with databases.iam("worker") as fresh:
             ledger.failed(fresh, chunk, str(refusal), passing=passing(refusal))
         raise refusal
-    ledger.failed(sides.iam, chunk, str(refusal), passing=passing(refusal))
+    ledger.failed(transfer.target, chunk, str(refusal), passing=passing(refusal))

@@ -36,7 +36,7 @@ class Dirt:
         return 1
 
     def quarantined(self) -> dict[str, dict[str, int]]:
-        """Per target table and reason, the rows a run of the default plan must set aside."""
+        """Per target table and reason, the rows a run of the default plan must quarantined."""
         n, bad = self.each, self.bad_tenants
         users = {"id_not_uuid": n, "missing_tenants": n, "duplicate_key": n, "tenant_id_not_uuid": bad}
         return {

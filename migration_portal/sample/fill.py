@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
 from migration_portal.engine.queries import named
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.sample.dirt import Dirt
 
 _HERE = Path(__file__).parent

@@ -9,13 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
 from migration_portal import console, databases
-from migration_portal.plan.errors import Refusal
+from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.refusal import Refusal
 from migration_portal.schema import apply, scripts
 from migration_portal.schema.models import AppliedScript
 
 
 @admin.register(AppliedScript)
-class AppliedScriptAdmin(console.ReadOnlyAdmin):
+class AppliedScriptAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
@@ -51,8 +52,7 @@ class AppliedScriptAdmin(console.ReadOnlyAdmin):
 
     def roll_back(self, request: HttpRequest) -> HttpResponse:
         def ask() -> str:
-            if request.POST.get("typed", "").strip() != "roll back":
-                raise Refusal("To roll the schema back, type: roll back")
+            console.require_typed(request, "roll back")
             names = apply.roll_back(by=console.by(request), reason=console.reason(request))
             return f"Rolled back: {', '.join(names)}." if names else "Nothing was applied."
 

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import require_reason
 from migration_portal.schema import scripts
 
 DIRECTORY = settings.BASE_DIR / "iam" / "schema"
@@ -30,8 +30,7 @@ def roll_back(*, by: str, reason: str, to: str | None = None) -> list[str]:
 
     Raises Refusal without a reason, ScriptFailed when tables hold rows.
     """
-    if not reason.strip():
-        raise Refusal("Rolling the schema back needs a reason.", todo="Say why; it goes into the audit log.")
+    require_reason(reason, to="Rolling the schema back")
     with databases.iam("schema") as iam:
         names = scripts.roll_back(iam, scripts.read(DIRECTORY), to=to)
     for name in names:

@@ -20,9 +20,8 @@ from psycopg.sql import SQL, Identifier
 
 from migration_portal.engine import ledger
 from migration_portal.engine.errors import describe
-from migration_portal.plan.errors import Refusal
-
-_LOCK = 0x5167_0003
+from migration_portal.locks import Lock
+from migration_portal.refusal import Refusal
 
 
 class ScriptTampered(Refusal):
@@ -63,13 +62,13 @@ class State:
 
 
 def read(directory: Path) -> list[Script]:
-    """The scripts of a directory in order. Raises Refusal when one lacks its way back."""
+    """The scripts of a directory in order. Raises Refusal when one lacks its counterpart."""
     scripts = []
     for up in sorted(directory.glob("*.up.sql")):
         name = up.name.removesuffix(".up.sql")
         down = directory / f"{name}.down.sql"
         if not down.exists():
-            raise Refusal("The script has no way back.", subject=up.name, todo=f"Add {down.name}.")
+            raise Refusal("The script cannot be rolled back.", subject=up.name, todo=f"Add {down.name}.")
         text = up.read_text(encoding="utf-8")
         promises = tuple(re.findall(r"^-- promises: (\w+) (\S.*?)\s*$", text, flags=re.MULTILINE))
         scripts.append(Script(name, text, down.read_text(encoding="utf-8"), promises))
@@ -78,19 +77,19 @@ def read(directory: Path) -> list[Script]:
 
 def states(iam: Connection[Any], scripts: list[Script]) -> list[State]:
     """Each script with its record and whether its promises hold."""
-    if not ledger.installed(iam):
+    if not ledger.ready(iam):
         return [State(script) for script in scripts]
     records = {row["name"]: row for row in ledger.rows(iam, "SELECT * FROM portal_ledger.schema_scripts")}
-    found = []
+    result = []
     for script in scripts:
         record = records.get(script.name)
         if record is None:
-            found.append(State(script))
+            result.append(State(script))
             continue
         tampered = record["checksum"] != script.checksum
         missing = tuple(_broken_promises(iam, script))
-        found.append(State(script, record["applied_at"], record["applied_by"], tampered, missing))
-    return found
+        result.append(State(script, record["applied_at"], record["applied_by"], tampered, missing))
+    return result
 
 
 def apply(iam: Connection[Any], scripts: list[Script], *, by: str) -> list[str]:
@@ -124,7 +123,7 @@ def roll_back(iam: Connection[Any], scripts: list[Script], *, to: str | None = N
 
     Raises ScriptFailed when a script's tables hold rows: undo the runs that filled them first.
     """
-    if not ledger.installed(iam):
+    if not ledger.ready(iam):
         return []
     rolled_back = []
     for script in reversed(scripts):
@@ -144,9 +143,9 @@ def roll_back(iam: Connection[Any], scripts: list[Script], *, to: str | None = N
     return rolled_back
 
 
-def refuse_tampered(found: list[State]) -> None:
+def refuse_tampered(result: list[State]) -> None:
     """Raises ScriptTampered when an applied script was changed since."""
-    if changed := [state.script.name for state in found if state.tampered]:
+    if changed := [state.script.name for state in result if state.tampered]:
         raise ScriptTampered(
             "The script was changed after it was applied.", subject=", ".join(changed),
             todo="Put the applied text back, and write the change as a new script.",
@@ -159,7 +158,7 @@ def _one_at_a_time(iam: Connection[Any], script: Script) -> Iterator[None]:
     try:
         with iam.transaction():
             iam.execute("SET LOCAL lock_timeout = '5s'")
-            iam.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            iam.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.SCHEMA)])
             yield
     except psycopg.Error as error:
         refusal = describe(error, subject=script.name)

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from migration_portal import console
+from migration_portal.audit.models import verb_text
 
 register = template.Library()
+register.simple_tag(console.badge)
+register.simple_tag(console.icon)
 
 
 @register.filter
@@ -40,8 +47,18 @@ def lines(items: list[str]) -> str:
 
 @register.filter
 def words(name: str) -> str:
-    """take_inventory -> take inventory."""
-    return name.replace("_", " ")
+    """take_inventory -> take inventory; verbs of version 0.1 in today's words."""
+    return verb_text(name)
+
+
+@register.simple_block_tag(takes_context=True)
+def dialog(context: template.Context, content: str, **options: Any) -> SafeString:
+    """A dialog that posts: id, heading, action (a URL) and button; its content says what the button will do.
+
+    Options: typed (what to type to confirm), reasoned, danger, hidden and value (one field), choice and choice_text (a box).
+    """
+    request = context.get("request")
+    return render_to_string("portal/parts/dialog.html", options | {"explain": content}, request=request)
 
 
 @register.filter

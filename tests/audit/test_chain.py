@@ -8,7 +8,7 @@ from django.db import connection
 
 from migration_portal.audit import chain
 from migration_portal.audit.models import Event
-from tests.stack import World
+from tests.world import World
 
 
 def test_events_are_chained_and_verify(world: World) -> None:

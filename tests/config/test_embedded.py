@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from config import embedded
+from config.embedded import postgres
 from tests.journeys.own_servers import OwnServers
 
 
@@ -37,9 +38,9 @@ def test_servers_that_run_already_are_left_alone() -> None:
 
 
 def test_binaries_must_fit_an_existing_data_directory() -> None:
-    assert embedded.find_postgres().major >= 14
+    assert postgres.find().major >= 14
     with pytest.raises(embedded.EmbeddedError, match="PostgreSQL 9 found"):
-        embedded.find_postgres(wanted_major=9)
+        postgres.find(wanted_major=9)
 
 
 def test_secrets_are_for_their_owner_only() -> None:
@@ -56,13 +57,11 @@ def test_a_server_that_cannot_start_shows_its_log() -> None:
             own.start_servers()
 
 
-@pytest.mark.parametrize(
-    "binaries", list(embedded._postgres_candidates()), ids=lambda b: f"{b.major}-{b.tree and b.tree.name}"
-)
+@pytest.mark.parametrize("binaries", list(postgres._candidates()), ids=lambda b: f"{b.major}-{b.tree and b.tree.name}")
 def test_every_kind_of_binaries_found_here_makes_a_server(
-    binaries: embedded.PostgresBinaries, monkeypatch: pytest.MonkeyPatch
+    binaries: postgres.Binaries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_postgres_candidates", lambda: iter([binaries]))
+    monkeypatch.setattr(postgres, "_candidates", lambda: iter([binaries]))
     with OwnServers() as own:
         assert own.ask("portal", "SELECT current_setting('server_version_num')::int / 10000") == binaries.major
 
@@ -76,7 +75,7 @@ def test_a_directory_closed_to_the_servers_user_is_worked_around(
     closed.mkdir(mode=0o700)
     monkeypatch.setenv("PORTAL_HOME", str(closed / "home"))
     servers = embedded.start(redis=False)
-    place = embedded._place(embedded._server_user())
+    place = postgres._place(postgres.server_user())
     try:
         with psycopg.connect(embedded.database_url("portal")) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)

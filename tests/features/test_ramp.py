@@ -8,16 +8,12 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 from django.utils import timezone
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flags.models import Flag, Ramp
-from legacy_compat.models import LegacyRequest
 from migration_portal.features import ramp
-from migration_portal.features.health import in_the_way, wilson_lower
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from tests import builders
-from tests.stack import World
+from tests.world import World
 
 
 def flag() -> Flag:
@@ -80,25 +76,6 @@ def test_only_one_ramp_at_a_time_and_never_downwards(world: World) -> None:
 def test_steps_that_are_none_are_refused(post: dict[str, str]) -> None:
     with pytest.raises(Refusal):
         ramp.parse(post)
-
-
-def called(times: int, status: int) -> None:
-    made = {"method": "GET", "endpoint": "auth/me", "version": "v1.0", "client": "x", "home": "iam", "milliseconds": 1}
-    LegacyRequest.objects.bulk_create(LegacyRequest(at=timezone.now(), status=status, **made) for _ in range(times))
-
-
-def test_no_data_is_no_yes(world: World) -> None:
-    assert "too few" in in_the_way()[0]
-    called(200, 200)
-    assert in_the_way() == []
-    called(30, 502)
-    assert in_the_way() == ["30 of 230 requests in the last 5 minutes failed."]
-
-
-@given(calls=st.integers(1, 10_000), share=st.floats(0, 1))
-def test_the_lower_bound_is_one(calls: int, share: float) -> None:
-    failures = int(calls * share)
-    assert -1e-9 <= wilson_lower(failures, calls) <= failures / calls + 1e-9
 
 
 def test_a_ramp_is_the_approvers_to_begin_and_the_operators_to_stop(world: World) -> None:

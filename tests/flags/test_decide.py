@@ -5,40 +5,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.buckets import BUCKETS, bucket, covered
 from flags.decide import Definition, Subject, cycle, decide
+from tests.flags.drawing import ids, percentages
 
-ids = st.uuids().map(str)
-percentages = st.decimals(0, 100, places=3)
-
-
-@given(ids, percentages, percentages)
-def test_widening_never_takes_a_subject_away(id: str, one: Decimal, other: Decimal) -> None:
-    small, large = sorted((one, other))
-    place = bucket("flag", "", "user", id)
-    assert not covered(place, small) or covered(place, large)
-
-
-@given(ids)
-def test_nothing_covers_nobody_and_a_hundred_covers_everybody(id: str) -> None:
-    place = bucket("flag", "", "user", id)
-    assert 0 <= place < BUCKETS
-    assert not covered(place, Decimal(0)) and covered(place, Decimal(100))
-
-
-def test_buckets_are_spread_evenly() -> None:
-    counts = [0] * 20
-    for n in range(40_000):
-        counts[bucket("flag", "", "user", f"user-{n}") * 20 // BUCKETS] += 1
-    # Chi-squared with 19 degrees of freedom: above 43.8 once in a thousand; the ids are fixed, so this never wavers.
-    assert sum((count - 2000) ** 2 / 2000 for count in counts) < 43.8
-
-
-def test_two_flags_at_ten_per_cent_cover_different_people() -> None:
-    people = [f"user-{n}" for n in range(20_000)]
-    ten = Decimal(10)
-    one, other = ({p for p in people if covered(bucket(name, "", "user", p), ten)} for name in ("one", "other"))
-    assert 0.08 < len(one & other) / len(one) < 0.12
+names = st.sampled_from("abcdef")
 
 
 def test_flags_of_one_group_cover_the_same_people() -> None:
@@ -76,13 +46,10 @@ def test_the_order_of_reasons() -> None:
     assert not on(waves=frozenset(["later"])) and not on()
 
 
-def test_a_fact_is_what_was_found_and_not_what_somebody_sets() -> None:
-    done = {"done": Definition("done", fact=True, percentage=Decimal(100))}
+def test_a_derived_flag_is_what_follows_and_not_what_somebody_sets() -> None:
+    done = {"done": Definition("done", derived=True, percentage=Decimal(100))}
     assert not decide(done, "done", Subject()).on
-    assert decide({"done": Definition("done", fact=True, met=True)}, "done", Subject()).on
-
-
-names = st.sampled_from("abcdef")
+    assert decide({"done": Definition("done", derived=True, met=True)}, "done", Subject()).on
 
 
 @given(st.dictionaries(names, st.lists(names, max_size=3)))

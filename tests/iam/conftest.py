@@ -12,8 +12,13 @@ from django.test import Client
 
 from iam import keys
 from iam.models import Tenant, User
-from tests.legacy_compat.conftest import PASSWORD, make_tenant, make_user
-from tests.stack import World
+from tests.legacy_compat.conftest import (
+    PASSWORD,
+    make_tenant,
+    make_user,
+    old,  # noqa: F401 - for what old clients do to the IAM's users
+)
+from tests.world import World
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Api:
 
 @pytest.fixture
 def api(world: World, settings: Any) -> Api:
-    settings.LEGACY_CALLS_A_MINUTE = 0
+    settings.AUTH_CALLS_A_MINUTE = 0
     settings.LEGACY_JWT_SECRET = "a secret that both systems know, long enough for HS256"
     keys.forget()
     tenant = make_tenant()

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: made-up requests to every operation get answers that it describes."""
+"""The new API keeps to its OpenAPI document."""
 
 from __future__ import annotations
 

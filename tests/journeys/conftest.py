@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.journeys.own_servers import OwnServers
-from tests.stack import World, inhabited, make_templates
+from tests.stack import inhabited, make_templates
+from tests.world import World
 
 
 @dataclass

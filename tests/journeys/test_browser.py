@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from migration_portal.engine import boundaries
+from migration_portal.engine.copy import boundaries
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
 from tests import builders
-from tests.stack import World
+from tests.world import World
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -66,7 +66,7 @@ def test_an_operator_starts_watches_pauses_and_finishes_a_run(
     page.goto(f"{site}/admin/runs/run/")
     page.click("text=Start run")
     page.wait_for_selector("dialog[open] >> text=Start the run?")
-    page.click("dialog[open] >> text=Not now")
+    page.click("dialog[open] >> text=Cancel")
     assert not Run.objects.exists()
     page.click("text=Start run")
     page.click("dialog[open] button[type=submit]")
@@ -83,10 +83,10 @@ def test_an_operator_starts_watches_pauses_and_finishes_a_run(
     page.wait_for_selector("span.p-badge:has-text('paused')", timeout=30_000)  # without a reload
     page.click("button:has-text('Resume')")
     page.click("dialog[open] button[type=submit]")
-    page.wait_for_function("Number(document.querySelector('[role=progressbar]').getAttribute('aria-valuenow')) > 0")
+    page.wait_for_function("document.querySelector('progress[aria-label=\"Whole run\"]').value > 0")
     page.wait_for_selector("span.p-badge:has-text('completed')", timeout=90_000)
     assert "is completed" in page.inner_text("[aria-live=polite]")
-    assert page.get_attribute("[aria-label='Whole run']", "aria-valuenow") == "100"
+    assert page.get_attribute("[aria-label='Whole run']", "value") == "100"
     assert page.locator(".p-map .done").count() > 5
     page.click("text=Report")
     page.wait_for_selector("text=Every row is accounted for")

@@ -12,20 +12,20 @@ import time
 
 import pytest
 
-from migration_portal.engine import boundaries
+from migration_portal.engine.copy import boundaries
 from migration_portal.runs.advance import advance
 from migration_portal.runs.dispatch import dispatch
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
 from migration_portal.runs.start import start
 from migration_portal.runs.states import State
-from tests.stack import World, eventually
+from tests.world import World, eventually
 
 KILLS = int(os.environ.get("PORTAL_TEST_KILLS", "100"))
 
 
 def identical(world: World, run: Run, dirt) -> None:
-    """The target holds what the source does, less what must be set aside: counted, and compared byte by byte."""
+    """The target holds what the source does, less what must be quarantined: counted, and compared byte by byte."""
     result = report(run)
     assert result.passed, result.as_dict()
     assert {name: table.reasons for name, table in result.tables.items()} == dirt.quarantined()
@@ -129,14 +129,14 @@ def _copying(world: World) -> bool:
 
 POINTS = {
     "after the claim": ("migration_portal.runs.work", "perform", "before"),
-    "mid-chunk, before the rows are written": ("migration_portal.engine.copying", "pipe", "before"),
-    "mid-chunk, after the rows, before the done-mark": ("migration_portal.engine.copying", "pipe", "after"),
+    "mid-chunk, before the rows are written": ("migration_portal.engine.copy.copying", "pipe", "before"),
+    "mid-chunk, after the rows, before the done-mark": ("migration_portal.engine.copy.copying", "pipe", "after"),
     "after the done-mark, before the commit": ("migration_portal.engine.ledger", "done", "after"),
     "after the commit, before anybody knows": ("migration_portal.runs.work", "perform", "after"),
-    "while building a constraint": ("migration_portal.engine.constraints", "_create", "after"),
-    "while preparing": ("migration_portal.engine.constraints", "set_aside", "after"),
-    "while planning a step": ("migration_portal.runs.advance", "_chunks", "before"),
-    "while comparing": ("migration_portal.engine.verification", "differences_in", "before"),
+    "while building a constraint": ("migration_portal.engine.copy.constraints", "_create", "after"),
+    "while preparing": ("migration_portal.engine.copy.constraints", "suspend", "after"),
+    "while planning a step": ("migration_portal.engine.kinds", "chunks_of", "before"),
+    "while comparing": ("migration_portal.engine.verify.tables", "differences_in", "before"),
 }
 # A worker that kills itself at one point of the code: SIGKILL, with no chance to clean up.
 SUICIDE = (
@@ -212,10 +212,10 @@ def test_a_dead_workers_chunk_is_taken_over_by_the_tick(world: World) -> None:
     victim = subprocess.Popen(["true"])
     victim.wait()
     from migration_portal.engine import ledger
-    from migration_portal.runs.opening import sides_of
+    from migration_portal.runs.connections import open_transfer
 
-    with sides_of(run, "test") as sides:
-        assert ledger.claim(sides.iam, run.key, "dead") is not None
+    with open_transfer(run, "test") as transfer:
+        assert ledger.claim(transfer.target, run.key, "dead") is not None
     with world.iam() as iam:
         iam.execute("UPDATE portal_ledger.chunks SET lease_until = now() - interval '1 s' WHERE state = 'claimed'")
     survivor = Mortal(world, run)

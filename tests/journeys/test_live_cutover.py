@@ -21,9 +21,10 @@ from bench.traffic import Traffic
 from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.catchup.follow import follow
-from migration_portal.catchup.models import Stream
-from migration_portal.cutover import ask, guard
+from migration_portal.catchup.models import FlowStatus
+from migration_portal.cutover import guard, requests
 from migration_portal.cutover.models import Cutover, Stray
+from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine import capture
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.report import report
@@ -77,24 +78,24 @@ class Mishaps:
 
 def caught_up() -> bool:
     """Near enough for a move to be accepted."""
-    return Stream.objects.filter(direction="forward", entries__lt=500, lag_seconds__lt=20).exists()
+    return FlowStatus.objects.filter(direction="forward", entries__lt=500, lag_seconds__lt=20).exists()
 
 
 def still_moving() -> bool:
-    return Cutover.objects.filter(state__in=("asked", "preparing", "holding")).exists()
+    return Cutover.objects.filter(state__in=("requested", "preparing", "holding")).exists()
 
 
 def cut_all_over(mishaps: Mishaps) -> None:
     """In waves; what a mishap drove past its deadline is asked for again, as an operator would."""
-    ask.know_tenants()
+    sync_tenants()
     tenants = list(TenantHome.objects.order_by("pk"))
     for wave, chosen in enumerate((tenants[:3], tenants[3:7], tenants[7:])):
-        ask.cut_over(chosen, by="tester", wave=f"wave {wave}")
+        requests.cut_over(chosen, by="tester", wave=f"wave {wave}")
         mishaps.wait(lambda: not still_moving())
     for _ in range(5):
         if left := list(TenantHome.objects.filter(home="legacy")):
             mishaps.wait(caught_up)
-            ask.cut_over(left, by="tester", wave="again")
+            requests.cut_over(left, by="tester", wave="again")
             mishaps.wait(lambda: not still_moving())
     assert not TenantHome.objects.filter(home="legacy").exists(), list(Cutover.objects.values("state", "error"))
 
@@ -117,9 +118,9 @@ def test_no_acknowledged_write_is_lost_while_tenants_move_under_load(own_world: 
         mishaps.wait(caught_up)
         discard_rows(list(QuarantinedRow.objects.filter(state="open")), by="tester", reason="the sample's own dirt")
         cut_all_over(mishaps)
-        ask.reverse(list(TenantHome.objects.order_by("pk")[1:4]), by="tester", reason="practice")
+        requests.reverse(list(TenantHome.objects.order_by("pk")[1:4]), by="tester", reason="practice")
         mishaps.wait(lambda: not still_moving())
-        ask.cut_over(list(TenantHome.objects.filter(home="legacy")[:1]), by="tester")
+        requests.cut_over(list(TenantHome.objects.filter(home="legacy")[:1]), by="tester")
         mishaps.wait(lambda: not still_moving())
     finally:
         traffic.stop()

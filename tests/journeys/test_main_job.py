@@ -17,7 +17,7 @@ import pytest
 
 from config import embedded
 from migration_portal.sample.dirt import Dirt
-from tests.stack import eventually
+from tests.world import eventually
 
 _URLS = ("DATABASE_URL", "LEGACY_DATABASE_URL", "IAM_DATABASE_URL", "REDIS_URL")
 
@@ -72,7 +72,7 @@ def test_the_main_job_ends_with_every_row_accounted_for(home: Path) -> None:
 
 
 def test_the_main_job_survives_sigkill_of_every_process(home: Path) -> None:
-    process = job(home, "--users", "120000", "--exit", "--json", str(home / "report.json"))
+    process = job(home, "--users", "250000", "--exit", "--json", str(home / "report.json"))
     pids = home / "pids.json"
     eventually(lambda: "beat" in _pids(pids))
     eventually(lambda: "Task runs.work" in _log(home))
@@ -89,7 +89,7 @@ def test_the_main_job_survives_sigkill_of_every_process(home: Path) -> None:
     assert set(killed) >= {"worker", "postgres", "redis"}
     report = json.loads((home / "report.json").read_text())
     assert report["passed"]
-    assert {name: table["reasons"] for name, table in report["tables"].items()} == Dirt(120000, 1200).quarantined()
+    assert {name: table["reasons"] for name, table in report["tables"].items()} == Dirt(250000, 2500).quarantined()
     assert alive(home) == []
 
 
@@ -106,8 +106,13 @@ def _pids(path: Path) -> dict[str, int]:
         return {}
 
 
-def test_ctrl_c_stops_everything(home: Path) -> None:
-    process = job(home, "--serve")
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN], ids=["a terminal", "a shell that ignores it"])
+def test_ctrl_c_stops_everything(home: Path, before: signal.Handlers) -> None:
+    was = signal.signal(signal.SIGINT, before)  # a child inherits that it is ignored
+    try:
+        process = job(home, "--serve")
+    finally:
+        signal.signal(signal.SIGINT, was)
     eventually(lambda: "beat" in _pids(home / "pids.json"))
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)

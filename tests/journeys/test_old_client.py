@@ -15,12 +15,13 @@ from typing import Any
 import bcrypt
 
 from flags.models import TenantHome
-from migration_portal.cutover import ask, guard
+from migration_portal.cutover import guard, requests
 from migration_portal.cutover.models import Cutover
+from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.retry import discard_rows
 from migration_portal.runs.start import start
-from tests.stack import World, eventually
+from tests.world import World, eventually
 
 SECRET = "a secret that both systems know, long enough for HS256"
 
@@ -111,7 +112,7 @@ def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World
     portal = world.site(
         LEGACY_UPSTREAM_URL=legacy_service(world),
         LEGACY_JWT_SECRET=SECRET,
-        LEGACY_CALLS_A_MINUTE="0",
+        AUTH_CALLS_A_MINUTE="0",
         LOG_LEVEL="ERROR",
     )
     world.worker()
@@ -121,7 +122,7 @@ def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World
     eventually(lambda: Run.objects.get(pk=run.pk).state == "completed", 120)
     guard.switch(on=True, by="tester")
     discard_rows(list(QuarantinedRow.objects.filter(state="open")), by="tester", reason="the sample's own dirt")
-    ask.know_tenants()
+    sync_tenants()
     home = TenantHome.objects.get(pk=tenant)
     client = OldClient(portal, username, tenant, "secret")
     client.start()
@@ -134,7 +135,7 @@ def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World
         return TenantHome.objects.get(pk=tenant).home == side
 
     for _ in range(3):
-        for side, move in (("iam", ask.cut_over), ("legacy", ask.reverse)):
+        for side, move in (("iam", requests.cut_over), ("legacy", requests.reverse)):
             client.rounds = 0
             until(lambda: client.rounds > 1)
             move([home], by="tester", reason="practice")
@@ -150,4 +151,4 @@ def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World
 
 
 def aborted() -> list[str]:
-    return list(Cutover.objects.filter(state="aborted").values_list("error", flat=True))
+    return list(Cutover.objects.filter(state="blocked").values_list("error", flat=True))

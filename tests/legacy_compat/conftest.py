@@ -14,7 +14,8 @@ from django.test import Client
 from flags.models import TenantHome
 from iam.models import License, Tenant, User
 from legacy_compat import proxy, record, shadow
-from tests.stack import World
+from tests.legacy_compat.upstream import Upstream
+from tests.world import World
 
 PASSWORD = "correct horse"
 QUICK_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
@@ -59,12 +60,21 @@ def make_licence(tenant: Tenant, **values: Any) -> License:
 
 @pytest.fixture
 def old(world: World, settings: Any) -> Iterator[Old]:
-    settings.LEGACY_CALLS_A_MINUTE = 0
+    settings.AUTH_CALLS_A_MINUTE = 0
     settings.LEGACY_JWT_SECRET = "a secret that both systems know, long enough for HS256"
     proxy._succeeded()
     tenant = make_tenant()
-    for behind in (record.behind, shadow.behind):
-        behind.pause = 0.01
+    for background in (record.background, shadow.background):
+        background.pause = 0.01
     yield Old(Client(), tenant, make_user(tenant, is_superuser=True))
-    for behind in (record.behind, shadow.behind):
-        behind.join()  # into this test's database, and not the next one's
+    for background in (record.background, shadow.background):
+        background.join()  # into this test's database, and not the next one's
+
+
+@pytest.fixture
+def upstream(old: Old, settings: Any) -> Iterator[Upstream]:
+    made = Upstream()
+    settings.LEGACY_UPSTREAM_URL, settings.LEGACY_UPSTREAM_SECONDS = made.url, 0.5
+    yield made
+    made.server.shutdown()
+    proxy._succeeded()

@@ -16,15 +16,15 @@ id = "id::text"
 
 
 def info(name: str, *columns: str, key: tuple[str, ...] = ("id",), not_null: tuple[str, ...] = (), **more) -> TableInfo:
-    found = {column: ColumnInfo(column, "text", column in not_null, False) for column in columns}
-    return TableInfo(name, found, key, **more)
+    findings = {column: ColumnInfo(column, "text", column in not_null, False) for column in columns}
+    return TableInfo(name, findings, key, **more)
 
 
 def errors(plan: str = PLAN, source: TableInfo | None = None, target: TableInfo | None = None) -> list[str]:
     source = source or info("users", "id", "name")
     target = target or info("people", "id", "name")
-    found = check(parse(plan), {source.name: source}, {target.name: target})
-    return [f"{finding.severity}: {finding.subject}" for finding in found]
+    findings = check(parse(plan), {source.name: source}, {target.name: target})
+    return [f"{finding.severity}: {finding.subject}" for finding in findings]
 
 
 def test_a_plan_that_fits_has_no_findings() -> None:
@@ -66,8 +66,8 @@ def test_a_parent_filled_later_is_an_error() -> None:
     plan = PLAN + PLAN.replace('"users"', '"groups"').replace('"people"', '"teams"')
     target = info("people", "id", "name", foreign_keys=(ForeignKey("f", ("name",), "teams", ("id",)),))
     source = {name: info(name, "id", "name") for name in ("users", "groups")}
-    found = check(parse(plan), source, {"people": target, "teams": info("teams", "id", "name")})
-    assert [(finding.subject, finding.todo) for finding in found] == [("people", "List teams before people.")]
+    findings = check(parse(plan), source, {"people": target, "teams": info("teams", "id", "name")})
+    assert [(finding.subject, finding.todo) for finding in findings] == [("people", "List teams before people.")]
 
 
 def test_what_the_way_back_loses_is_listed() -> None:

@@ -11,7 +11,7 @@ from psycopg.sql import SQL
 
 from migration_portal.plan.compile import key_range
 from migration_portal.plan.loader import NOT_UUID
-from tests.stack import SERVER
+from tests.servers import SERVER
 
 texts = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=6)
 

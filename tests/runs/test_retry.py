@@ -3,12 +3,12 @@
 import pytest
 
 from migration_portal.audit.models import Event
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.runs.models import QuarantinedRow
 from migration_portal.runs.report import report
 from migration_portal.runs.retry import discard_rows, retry_rows
 from tests import builders
-from tests.stack import World
+from tests.world import World
 
 GONE = "00000000-0000-4000-8000-00000000dead"
 

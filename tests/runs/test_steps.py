@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migration_portal.engine.kinds import Step
 from migration_portal.plan.model import Column, ForeignKey, Plan, Table, TableInfo
-from migration_portal.runs.steps import Step, backward, forward
+from migration_portal.runs.steps import backward, forward
 
 
 @st.composite
@@ -49,4 +50,4 @@ def test_references_are_built_only_on_settled_parents(drawn) -> None:
     order = _runnable(forward(plan, catalog, modes, 1, dry_run=False))
     for table in catalog.values():
         for key in table.foreign_keys:
-            assert order.index(f"foreign:{key.parent}") < order.index(f"foreign:{table.name}")
+            assert order.index(f"constraint:{key.parent}") < order.index(f"constraint:{table.name}")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from migration_portal.audit.models import Event
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.schema import apply, scripts
 from migration_portal.schema.scripts import Script, ScriptFailed, ScriptTampered
 from tests import builders
-from tests.stack import World
+from tests.world import World
 
 EXTRA = Script("900_extra", "CREATE TABLE extra (id int);", "DROP TABLE extra;", (("table", "extra"),))
 
@@ -77,7 +77,7 @@ def test_rolling_back_needs_a_reason(world: World) -> None:
 
 def test_a_script_without_a_way_back_is_refused(tmp_path: Path) -> None:
     (tmp_path / "000_x.up.sql").write_text("SELECT 1;")
-    with pytest.raises(Refusal, match="no way back"):
+    with pytest.raises(Refusal, match="cannot be rolled back"):
         scripts.read(tmp_path)
 
 

@@ -135,3 +135,14 @@ DELETE FROM portal_capture.queue AS q
 USING (SELECT table_name, key, max(id) AS newest FROM portal_capture.queue
        WHERE key IS NOT NULL AND attempts = 0 GROUP BY table_name, key HAVING count(*) > 1) AS d
 WHERE q.table_name = d.table_name AND q.key = d.key AND q.id < d.newest AND q.attempts = 0
+
+-- name: enqueue_tenant
+INSERT INTO portal_capture.queue (table_name, key, tenant)
+SELECT {name}, {key}, {tenant} FROM {table} WHERE {column} = {tenant}
+
+-- name: fresh_upto
+-- Whether anything captured up to an entry still waits for its first attempt.
+SELECT EXISTS (SELECT FROM portal_capture.queue WHERE id <= %(last)s AND attempts = 0)
+
+-- name: captured_keys
+SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s AND key IS NOT NULL

@@ -9,9 +9,12 @@ ON COMMIT DELETE ROWS
 -- name: keys
 CREATE TEMP TABLE IF NOT EXISTS {keys} ({columns}, portal_source_key text[]) ON COMMIT DELETE ROWS
 
--- name: pseudo
--- What the key of a row would be in the target, for rows that may be gone.
-SELECT {owner}, {key} FROM unnest({values}) AS keys({names}), LATERAL (SELECT {typed}) AS {alias} WHERE NOT {rejected}
+-- name: written_elsewhere
+-- Rows written on a side that does not own their tenant.
+SELECT {key}, {tenant} FROM {table} WHERE ({where}) AND NOT {rejected} AND NOT {at_home}
+
+-- name: written_by_us
+EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_name = {target_name})
 
 -- name: new_values
 SELECT EXISTS (SELECT FROM {stage} AS s WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {same_key} AND {same}))
@@ -36,7 +39,7 @@ WHERE EXISTS (SELECT FROM {stage} AS s WHERE {same} AND NOT ({same_key}))
 
 -- name: leaving
 DELETE FROM {stage} AS s WHERE EXISTS (SELECT FROM {parent_keys} AS k WHERE {owned}
-                                       AND NOT (k.portal_source_key::text = ANY({spared})))
+                                       AND NOT (k.portal_source_key::text = ANY({protected})))
   AND NOT EXISTS (SELECT FROM {parent_stage} AS p WHERE {same})
 RETURNING s.portal_source_key
 
@@ -44,7 +47,7 @@ RETURNING s.portal_source_key
 DELETE FROM {stage} AS s WHERE {orphan} RETURNING s.portal_source_key
 
 -- name: taken
--- Values that a row outside the batch goes on holding.
+-- Values that a row outside the batch keeps.
 DELETE FROM {stage} AS s WHERE EXISTS (SELECT FROM {target} AS t WHERE {same} AND NOT ({same_key}))
 RETURNING s.portal_source_key
 
@@ -54,7 +57,7 @@ INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage} ON CONFLICT ({ke
 -- name: delete
 DELETE FROM {target} AS t USING {keys} AS k
 WHERE {owned} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND {mine}
-  AND NOT (k.portal_source_key::text = ANY({spared}))
+  AND NOT (k.portal_source_key::text = ANY({protected}))
 
 -- name: gone_elsewhere
 -- Rows that are gone from a source that does not own them, and still live in the target.
@@ -76,6 +79,9 @@ WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
 DELETE FROM portal_ledger.quarantine
 WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied' AND source_key = %(key)s
 
+-- name: orphans_waiting
+SELECT EXISTS (SELECT FROM portal_ledger.quarantine WHERE run = %(run)s AND state = 'open' AND reason = %(reason)s)
+
 -- name: waiting_for
 -- Orphans whose parent has just arrived.
 SELECT DISTINCT q.source_table, q.source_key FROM portal_ledger.quarantine AS q, jsonb_each_text(q.data) AS d
@@ -86,3 +92,6 @@ INSERT INTO portal_ledger.strays (run, direction, table_name, key, tenant, what)
 VALUES (%(run)s, %(direction)s, %(table)s, %(key)s, %(tenant)s, %(what)s)
 ON CONFLICT (run, direction, table_name, key) DO UPDATE
 SET tenant = excluded.tenant, what = excluded.what, seen_at = now(), state = 'open', decided_at = NULL, decided_by = ''
+
+-- name: resolve_stray
+UPDATE portal_ledger.strays SET state = %(state)s, decided_at = now(), decided_by = %(by)s WHERE id = %(id)s

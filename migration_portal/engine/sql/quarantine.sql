@@ -12,7 +12,7 @@ SET reason = excluded.reason, detail = excluded.detail, data = excluded.data, te
 SELECT source_key FROM portal_ledger.quarantine
 WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
 
--- name: decide
+-- name: close
 UPDATE portal_ledger.quarantine
 SET state = %(state)s, decided_at = now(), decided_by = %(by)s
 WHERE id = %(id)s AND state = 'open'

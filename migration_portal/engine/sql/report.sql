@@ -3,7 +3,7 @@
 SELECT table_name, sum(rows_read) FILTER (WHERE kind = 'copy')::bigint AS source, sum(rows_written)::bigint AS written,
        extract(epoch FROM max(finished_at) - min(started_at))::float8 AS seconds
 FROM portal_ledger.chunks
-WHERE run = %(run)s AND kind IN ('copy', 'build') AND state = 'done' AND step NOT LIKE 're%%'
+WHERE run = %(run)s AND kind IN ('copy', 'index', 'constraint') AND state = 'done'
 GROUP BY table_name
 
 -- name: quarantined

@@ -27,7 +27,26 @@ GROUP BY side
 DELETE FROM portal_ledger.findings
 WHERE run = %(run)s AND verification = %(verification)s AND table_name = %(table)s AND kind = ANY(%(kinds)s)
 
--- name: found
+-- name: finding
 INSERT INTO portal_ledger.findings
     (run, verification, table_name, kind, key, field, legacy_value, iam_value, severity)
 VALUES (%(run)s, %(verification)s, %(table)s, %(kind)s, %(key)s, %(field)s, %(legacy)s, %(iam)s, %(severity)s)
+
+-- name: probe
+-- A row of every common type, hashed by the server's own function.
+SELECT hash_record_extended(
+    ROW('a'::text, 1, 2::bigint, true, 'epoch'::timestamptz, '00000000-0000-4000-8000-000000000001'::uuid,
+        '{"a": [1, null]}'::jsonb, 1.5::numeric, '2000-01-01'::date), 0)
+
+-- name: sum_piece
+-- Per bucket of one piece: how many rows, and the sum of their hashes. OFFSET 0 keeps each row from being hashed twice.
+SELECT coalesce(array_agg(bucket), '{{}}'), coalesce(array_agg(count), '{{}}'), coalesce(array_agg(hash), '{{}}')
+FROM (SELECT {bucket} AS bucket, count(*) AS count, sum(hash) AS hash
+      FROM (SELECT {hash} AS hash FROM ({rows}) AS mapped OFFSET 0) AS hashed GROUP BY 1) AS sums
+
+-- name: keyed_hashes
+SELECT key, hash FROM (SELECT {key} AS key, {hash} AS hash FROM ({rows}) AS mapped OFFSET 0) AS hashed
+WHERE {bucket} = ANY({buckets})
+
+-- name: fields
+SELECT {key}, ARRAY[{values}] FROM ({rows}) AS mapped WHERE {wanted}

@@ -12,11 +12,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flags.models import TenantHome
 from migration_portal.audit import chain
-from migration_portal.cutover import ask, finalize, guard
+from migration_portal.cutover import finalize, guard, requests
+from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine.errors import describe
-from migration_portal.inventory import asking
+from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.runs import start
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
@@ -62,7 +63,7 @@ class Command(BaseCommand):
         try:
             if verb in VERBS:
                 VERBS[verb].do(_run(options["run"]), by=by, reason=options["reason"])
-                self.stdout.write(f"{verb}: asked for.")
+                self.stdout.write(f"{verb}: requested.")
             else:
                 getattr(self, verb)(by, options)
         except Refusal as refusal:
@@ -71,7 +72,7 @@ class Command(BaseCommand):
             raise CommandError(str(describe(error))) from None
 
     def preflight(self, by: str, options: dict[str, Any]) -> None:
-        content = asking.now("preflight", by=by).content
+        content = take_now("preflight", by=by).content
         for finding in content["findings"]:
             self.stdout.write(f"{finding['severity']:<8} {finding['subject']}: {finding['what']} {finding['todo']}")
         for table in content["completeness"]:
@@ -80,7 +81,7 @@ class Command(BaseCommand):
             raise Refusal("Pre-flight found errors.", todo="Correct them before you start a run.")
 
     def inventory(self, by: str, options: dict[str, Any]) -> None:
-        record = asking.now("inventory", by=by)
+        record = take_now("inventory", by=by)
         self.stdout.write(as_text(str(record), record.content))
 
     def apply_schema(self, by: str, options: dict[str, Any]) -> None:
@@ -103,12 +104,12 @@ class Command(BaseCommand):
                 raise Refusal(f"It is {run.state}; not everything is accounted for.", subject=str(run))
 
     def cut_over(self, by: str, options: dict[str, Any]) -> None:
-        asked = ask.cut_over(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
-        self.stdout.write(f"{len(asked)} tenants are being moved; the board shows how far they are.")
+        moves = requests.cut_over(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
+        self.stdout.write(f"Moves requested: {len(moves)}; the board shows how far they are.")
 
     def reverse(self, by: str, options: dict[str, Any]) -> None:
-        asked = ask.reverse(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
-        self.stdout.write(f"{len(asked)} tenants are being moved back; the board shows how far they are.")
+        moves = requests.reverse(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
+        self.stdout.write(f"Moves back requested: {len(moves)}; the board shows how far they are.")
 
     def guard(self, by: str, options: dict[str, Any]) -> None:
         guard.switch(on=options["switch"] == "on", by=by, reason=options["reason"])
@@ -129,14 +130,14 @@ class Command(BaseCommand):
 
 
 def _tenants(options: dict[str, Any]) -> list[TenantHome]:
-    ask.know_tenants()
+    sync_tenants()
     if options["tenants"] == ["all"]:
         return list(TenantHome.objects.all())
-    found = {tenant.pk: tenant for tenant in TenantHome.objects.filter(pk__in=options["tenants"])}
+    tenants = {tenant.pk: tenant for tenant in TenantHome.objects.filter(pk__in=options["tenants"])}
     for wanted in options["tenants"]:
-        if wanted not in found:
+        if wanted not in tenants:
             raise Refusal("There is no such tenant.", subject=wanted, todo="Give ids as the IAM writes them.")
-    return list(found.values())
+    return list(tenants.values())
 
 
 def _run(pk: int) -> Run:

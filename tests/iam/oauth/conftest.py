@@ -16,7 +16,7 @@ from iam import keys
 from iam.models import Tenant, User
 from iam.oauth.models import OAuthClient
 from tests.legacy_compat.conftest import PASSWORD, make_tenant, make_user
-from tests.stack import World
+from tests.world import World
 
 CALLBACK = "http://127.0.0.1:9/callback"
 
@@ -56,7 +56,7 @@ def csrf(page: requests.Response) -> str:
 
 def switch_on(*names: str) -> None:
     """For everybody; what they require holds."""
-    Flag.objects.filter(fact=True).update(met=True)
+    Flag.objects.filter(derived=True).update(met=True)
     Flag.objects.filter(name__in=names).update(percentage=100)
     definitions(fresh=True)
 
@@ -79,4 +79,4 @@ def oauth(world: World) -> Site:
     tenant = make_tenant()
     client, secret = make_client(tenant)
     user = make_user(tenant, is_superuser=True)
-    return Site(world.site(LEGACY_CALLS_A_MINUTE="0"), tenant, user, client, secret)
+    return Site(world.site(AUTH_CALLS_A_MINUTE="0"), tenant, user, client, secret)

@@ -15,7 +15,7 @@ from iam.oauth.models import SocialConnection
 from tests.iam.oauth.conftest import switch_on
 from tests.iam.oauth.provider import Provider
 from tests.legacy_compat.conftest import PASSWORD, make_tenant, make_user
-from tests.stack import World
+from tests.world import World
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:

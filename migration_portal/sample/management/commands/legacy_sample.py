@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from migration_portal import databases
-from migration_portal.plan.errors import Refusal
+from migration_portal.refusal import Refusal
 from migration_portal.sample.dirt import Dirt
 from migration_portal.sample.fill import fill
 
@@ -35,5 +35,5 @@ class Command(BaseCommand):
         expected = sum(sum(reasons.values()) for reasons in dirt.quarantined().values())
         self.stdout.write(
             f"{dirt.users:,} users and licences in {tenants:,} tenants, {time.monotonic() - started:.1f} s; "
-            f"a run of the default plan sets {expected:,} rows aside."
+            f"a run of the default plan quarantines {expected:,} rows."
         )

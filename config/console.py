@@ -1,0 +1,81 @@
+"""The console's look and its menu, as unfold wants them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse_lazy
+
+
+def _link(title: str, icon: str, url: str, permission: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(url),
+        "permission": lambda request: request.user.has_perm(permission),
+    }
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Sigma Transit",
+    "SITE_HEADER": "Sigma Transit",
+    "SITE_SUBHEADER": "Legacy to IAM, live",
+    "SITE_SYMBOL": "sync_alt",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: "/static/portal/favicon.svg"}],
+    "STYLES": [lambda request: "/static/portal/portal.css"],
+    "SCRIPTS": [lambda request: "/static/portal/portal.js"],
+    "DASHBOARD_CALLBACK": "migration_portal.dashboard.context",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.7% .013 236.62)",
+            "100": "oklch(95.1% .026 236.824)",
+            "200": "oklch(90.1% .058 230.902)",
+            "300": "oklch(82.8% .111 230.318)",
+            "400": "oklch(74.6% .16 232.661)",
+            "500": "oklch(68.5% .169 237.323)",
+            "600": "oklch(50% .134 242.749)",
+            "700": "oklch(44.3% .11 240.79)",
+            "800": "oklch(39.1% .09 240.876)",
+            "900": "oklch(29.3% .066 243.157)",
+            "950": "oklch(22% .05 243)",
+        }
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": "Migration",
+                "items": [
+                    {"title": "Dashboard", "icon": "space_dashboard", "link": reverse_lazy("admin:index")},
+                    _link(
+                        "Inventory", "inventory_2", "admin:inventory_inventory_changelist", "inventory.view_inventory"
+                    ),
+                    _link("Plan", "schema", "plan", "inventory.view_preflight"),
+                    _link("Pre-flight", "flight_takeoff", "preflight", "inventory.view_preflight"),
+                    _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
+                    _link("Runs", "moving", "admin:runs_run_changelist", "runs.view_run"),
+                    _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
+                    _link("Features", "toggle_on", "features", "flags.view_flag"),
+                    _link("Legacy endpoints", "lan", "traffic", "legacy_compat.view_legacyrequest"),
+                    _link("OAuth clients", "apps", "clients", "inventory.view_preflight"),
+                    _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
+                    _link(
+                        "Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"
+                    ),
+                ],
+            },
+            {
+                "title": "Trust",
+                "separator": True,
+                "items": [
+                    _link("Audit log", "history", "admin:audit_event_changelist", "audit.view_event"),
+                    _link("Operators", "group", "admin:auth_user_changelist", "auth.view_user"),
+                    _link("Groups", "shield_person", "admin:auth_group_changelist", "auth.view_group"),
+                ],
+            },
+        ],
+    },
+}

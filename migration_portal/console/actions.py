@@ -1,0 +1,56 @@
+"""Doing one thing on a POST: permission, one call, named errors as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+
+from migration_portal.engine.errors import describe
+from migration_portal.refusal import Refusal
+
+
+def need(request: HttpRequest, permission: str) -> None:
+    """Raises PermissionDenied without it."""
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
+
+
+def act(request: HttpRequest, permission: str, do: Callable[[], Any], *, back: str, done: str) -> HttpResponse:
+    """Do one thing: only by POST, only with the permission; tell what came of it and go `back`.
+
+    `done` is the message of success; where `do` returns text, that is shown instead.
+    """
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    need(request, permission)
+    try:
+        answer = do()
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    except psycopg.Error as error:
+        messages.error(request, str(describe(error)))
+    else:
+        messages.success(request, answer if isinstance(answer, str) else done)
+    return redirect(back)
+
+
+def by(request: HttpRequest) -> str:
+    """Who asks, for the record."""
+    return request.user.get_username()
+
+
+def reason(request: HttpRequest) -> str:
+    """The reason typed into the dialog."""
+    return request.POST.get("reason", "").strip()
+
+
+def require_typed(request: HttpRequest, word: str) -> None:
+    """Raises Refusal unless the dialog's confirmation was typed."""
+    if request.POST.get("typed", "").strip() != word:
+        raise Refusal(f"To confirm, type: {word}", todo="Nothing has changed.")

@@ -1,0 +1,18 @@
+-- name: impact
+-- What a tenant has in the IAM.
+SELECT (SELECT count(*) FROM users WHERE tenant_id = %(tenant)s) AS users,
+       (SELECT count(*) FROM licenses WHERE tenant_id = %(tenant)s) AS licences,
+       (SELECT max(greatest(last_login, last_login_at, updated_at)) FROM users WHERE tenant_id = %(tenant)s) AS last_activity
+
+-- name: users
+-- Users of each of these tenants.
+SELECT tenant_id::text AS id, count(*) AS n FROM users WHERE tenant_id = ANY(%(tenants)s::uuid[]) GROUP BY 1
+
+-- name: quarantined
+-- Rows of each of these tenants in quarantine; legacy may write a tenant's id in another case.
+SELECT lower(tenant) AS id, count(*) AS n FROM portal_ledger.quarantine
+WHERE run = %(run)s AND state = 'open' AND tenant = ANY(%(tenants)s) GROUP BY 1
+
+-- name: find_user
+SELECT id::text FROM users
+WHERE tenant_id::text = %(tenant)s AND (id::text = %(who)s OR email = %(who)s OR username = %(who)s) LIMIT 1

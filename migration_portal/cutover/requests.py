@@ -1,0 +1,43 @@
+"""Cut over and reverse: asking for tenants to be moved. A worker moves them one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery import current_app
+from django.db import transaction
+
+from flags.models import TenantHome
+from migration_portal.audit import chain
+from migration_portal.cutover.models import Cutover
+from migration_portal.refusal import Refusal, require_reason
+
+
+def cut_over(tenants: Sequence[TenantHome], *, by: str, reason: str = "", wave: str = "") -> list[Cutover]:
+    """Ask for these tenants to be moved into the IAM. Raises Refusal when one is under way already, or there is none."""
+    return _request(tenants, TenantHome.Home.IAM, by=by, reason=reason, wave=wave)
+
+
+def reverse(tenants: Sequence[TenantHome], *, by: str, reason: str, wave: str = "") -> list[Cutover]:
+    """Ask for these tenants to be moved back, with what they wrote since. Raises Refusal, also without a reason."""
+    require_reason(reason, to="Reversing")
+    return _request(tenants, TenantHome.Home.LEGACY, by=by, reason=reason, wave=wave)
+
+
+@transaction.atomic
+def _request(tenants: Sequence[TenantHome], home: TenantHome.Home, *, by: str, reason: str, wave: str) -> list[Cutover]:
+    wanted = list(TenantHome.objects.filter(pk__in=[tenant.pk for tenant in tenants]).exclude(home=home))
+    if not wanted:
+        raise Refusal(f"None of these tenants can be moved to {home.label}: they live there.", todo="Select others.")
+    busy = Cutover.objects.under_way().filter(tenant__in=wanted).select_related("tenant").first()
+    if busy is not None:
+        raise Refusal("It is being moved already.", subject=str(busy.tenant), todo="Wait for that to end.")
+    requested = Cutover.objects.bulk_create(
+        Cutover(tenant=tenant, home=home, wave=wave, requested_by=by, reason=reason) for tenant in wanted
+    )
+    chain.record(
+        "request_move", object_type="tenants", object_id=wave, by=by, reason=reason,
+        data={"home": home, "count": len(requested), "wave": wave},
+    )  # fmt: skip
+    transaction.on_commit(lambda: current_app.send_task("cutover.work", expires=10))
+    return requested

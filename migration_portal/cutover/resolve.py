@@ -1,0 +1,99 @@
+"""Accept or restore a stray write: a row written on the side that does not own its tenant is never merged silently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from migration_portal import databases
+from migration_portal.audit import chain
+from migration_portal.catchup.flows import FLOWS, captured_run
+from migration_portal.cutover.models import Stray
+from migration_portal.engine import source
+from migration_portal.engine.catchup import batches
+from migration_portal.engine.catchup.flow import Entry, Flow
+from migration_portal.engine.queries import queries
+from migration_portal.engine.verify import tenants
+from migration_portal.plan import directions
+from migration_portal.refusal import Refusal, require_reason
+from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.models import Run
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a row, as text on both sides; secrets are masked."""
+
+    name: str
+    legacy: Any
+    iam: Any
+
+    @property
+    def same(self) -> bool:
+        return bool(self.legacy == self.iam)
+
+
+def accept(stray: Stray, *, by: str, reason: str) -> None:
+    """The stray write is right: bring the row to the owner as it stands on the other side. Raises Refusal, psycopg.Error."""
+    require_reason(reason, to="Accepting a stray write", subject=str(stray))
+    with FLOWS[stray.direction](_run(stray), "stray") as flow:
+        done = batches.apply(flow, [Entry(0, stray.table_name, stray.key)], any_home=True)
+        if done.collided or done.quarantined:
+            raise Refusal(
+                "The row collides on the owner's side.", subject=str(stray),
+                todo="Restore the owner's row, or correct it first.",
+            )  # fmt: skip
+    _record(stray, Stray.State.ACCEPTED, "accept_stray", by=by, reason=reason)
+
+
+def restore(stray: Stray, *, by: str, reason: str) -> None:
+    """The stray write is wrong: put the owner's row, or its absence, back in its place. Raises Refusal, psycopg.Error."""
+    require_reason(reason, to="Restoring the owner's row", subject=str(stray))
+    back = "reverse" if stray.direction == "forward" else "forward"
+    with FLOWS[stray.direction](_run(stray), "stray") as astray, FLOWS[back](_run(stray), "stray") as owners:
+        table, key = _on_the_other_side(astray, stray)
+        batches.apply(owners, [Entry(0, table, list(key))], any_home=True)
+    _record(stray, Stray.State.RESTORED, "restore_stray", by=by, reason=reason)
+
+
+def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:
+    table = directions.siblings(flow.transfer.plan, stray.table_name)[0]
+    with flow.transfer.source.transaction():
+        keys = source.target_keys(flow.transfer, table, [tuple(stray.key)])
+        row = flow.transfer.source.execute(keys).fetchone()
+    if row is None:
+        raise Refusal("Its key has no counterpart.", subject=str(stray), todo="Remove the row by hand.")
+    return table.target, tuple(map(str, row[:-1]))
+
+
+def on_both_sides(stray: Stray) -> list[Field]:
+    """The row as both systems hold it now. Raises Refusal."""
+    run = captured_run()
+    if run is None:
+        raise Refusal("No run captures changes any more.", subject=str(stray))
+    key: Sequence[str] = stray.key
+    with open_transfer(run, "stray") as transfer:
+        name = stray.table_name
+        if stray.direction == "reverse":
+            with FLOWS["reverse"](run, "stray") as flow:
+                name, key = _on_the_other_side(flow, stray)
+        table = directions.siblings(transfer.plan, name)[0]
+        return [Field(field, *values) for field, values in tenants.row_on_both_sides(transfer, table, key).items()]
+
+
+def _run(stray: Stray) -> Run:
+    run = captured_run()
+    if run is None or stray.state != Stray.State.OPEN:
+        raise Refusal("It was decided already.", subject=str(stray), todo="Reload the page.")
+    return run
+
+
+@transaction.atomic
+def _record(stray: Stray, state: Stray.State, verb: str, *, by: str, reason: str) -> None:
+    data = {"table": stray.table_name, "key": stray.key, "state": state.value, "direction": stray.direction}
+    chain.record(verb, of=stray, by=by, reason=reason, data=data)
+    with databases.iam("stray") as iam:
+        iam.execute(queries("catchup")["resolve_stray"], {"id": stray.pk, "state": state.value, "by": by})

@@ -1,0 +1,16 @@
+"""The cut-over board's pages."""
+
+from django.contrib import admin
+from django.urls import path
+
+from migration_portal.cutover import views
+
+wrap = admin.site.admin_view
+urlpatterns = [
+    path("", wrap(views.board), name="cutover"),
+    path("live/", wrap(views.live), name="cutover_live"),
+    path("move/", wrap(views.move), name="cutover_move"),
+    path("guard/", wrap(views.switch_guard), name="cutover_guard"),
+    path("finalize/", wrap(views.finish), name="cutover_finalize"),
+    path("tenant/<str:pk>/", wrap(views.tenant), name="cutover_tenant"),
+]

@@ -1,0 +1,183 @@
+"""The cut-over board: tenants as rows, where they live, how far behind they are, and what can be done about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.core.paginator import Paginator
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from flags.models import TenantHome
+from migration_portal import console, databases
+from migration_portal.catchup.chart import lag_chart
+from migration_portal.catchup.flows import captured_run
+from migration_portal.catchup.models import FlowStatus
+from migration_portal.cutover import blockers, finalize, guard, requests
+from migration_portal.cutover.models import Cutover, Stray
+from migration_portal.cutover.resolve import Field
+from migration_portal.engine import capture
+from migration_portal.engine.errors import describe
+from migration_portal.engine.ledger import rows
+from migration_portal.engine.queries import named
+from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify import tenants
+from migration_portal.refusal import Refusal
+from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.models import Run
+
+_PAGE = 50
+_QUERIES = named(Path(__file__).parent / "cutover.sql")
+
+
+def board(request: HttpRequest) -> HttpResponse:
+    console.need(request, "flags.view_tenanthome")
+    may = {
+        "cut_over": request.user.has_perm("cutover.cut_over_tenant"),
+        "reverse": request.user.has_perm("cutover.reverse_tenant"),
+        "guard": request.user.has_perm("cutover.guard_tenant"),
+        "finalize": request.user.has_perm("cutover.finalize_tenant"),
+    }
+    return console.page(request, "portal/cutover/board.html", "Cut-over", may=may, **_now(request))
+
+
+def live(request: HttpRequest) -> TemplateResponse:
+    """The part of the board that changes; what is ticked stays ticked."""
+    console.need(request, "flags.view_tenanthome")
+    return TemplateResponse(request, "portal/cutover/live.html", _now(request))
+
+
+def _now(request: HttpRequest) -> dict[str, Any]:
+    now: dict[str, Any] = {"run": captured_run(), "trouble": "", "ticked": set(request.GET.getlist("tenant"))}
+    shown = Paginator(_filtered(request), _PAGE).get_page(request.GET.get("page"))
+    now |= {"page": shown, "q": request.GET.get("q", ""), "home": request.GET.get("home", "")}
+    now["counts"] = TenantHome.objects.aggregate(
+        all=Count("pk"), iam=Count("pk", filter=Q(home=TenantHome.Home.IAM)), final=Count("pk", filter=Q(final=True))
+    )
+    now["flows"] = list(FlowStatus.objects.order_by("direction"))
+    now["chart"] = lag_chart()
+    now["moves"] = list(Cutover.objects.select_related("tenant")[:8])
+    latest: dict[str, Cutover] = {}
+    for made in Cutover.objects.filter(tenant__in=[t.pk for t in shown]).order_by("id"):
+        latest[made.tenant_id] = made
+    now["latest"] = latest
+    if now["run"] is not None:
+        try:
+            now |= _from_databases(now["run"], [t.pk for t in shown], [t.legacy_tenant for t in shown])
+        except (Refusal, psycopg.Error) as error:
+            now["trouble"] = str(error if isinstance(error, Refusal) else describe(error))
+    return now
+
+
+def _filtered(request: HttpRequest) -> QuerySet[TenantHome]:
+    chosen = TenantHome.objects.all()
+    if q := request.GET.get("q", "").strip():
+        chosen = chosen.filter(Q(name__icontains=q) | Q(tenant__startswith=q.lower()) | Q(wave__icontains=q))
+    if home := request.GET.get("home"):
+        chosen = chosen.filter(home=home)
+    return chosen
+
+
+def _from_databases(run: Run, ids: list[str], legacy_ids: list[str]) -> dict[str, Any]:
+    with databases.both("board") as (legacy, iam):
+        users = rows(iam, _QUERIES["users"], {"tenants": ids})
+        waiting = {}
+        if capture.installed(legacy):
+            with legacy.transaction():
+                waiting = capture.tenants_waiting(legacy)
+        if capture.installed(iam):
+            waiting |= capture.tenants_waiting(iam)
+        quarantined = rows(iam, _QUERIES["quarantined"], {"run": run.key, "tenants": ids + legacy_ids})
+    return {
+        "users": {row["id"]: row["n"] for row in users},
+        "waiting": waiting,
+        "quarantined": {row["id"]: row["n"] for row in quarantined},
+        "strays": Stray.objects.filter(run=run.key, state=Stray.State.OPEN).count(),
+        "guard": guard.mode(),
+    }
+
+
+def move(request: HttpRequest) -> HttpResponse:
+    """Cut over or reverse the ticked tenants, or all of them."""
+    to_iam = request.POST.get("to") == "iam"
+    permission = "cutover.cut_over_tenant" if to_iam else "cutover.reverse_tenant"
+    back = request.POST.get("back") or reverse("cutover")
+
+    def do() -> str:
+        everything = request.POST.get("all") == "yes"
+        chosen = TenantHome.objects.all()
+        if not everything:
+            chosen = chosen.filter(pk__in=request.POST.getlist("tenant"))
+        console.require_typed(request, "everything" if everything else "cut over" if to_iam else "reverse")
+        if not chosen:
+            raise Refusal("No tenant is ticked.", todo="Tick tenants on the board first.")
+        verb = requests.cut_over if to_iam else requests.reverse
+        wave = request.POST.get("wave", "").strip()[:100]
+        moving = verb(list(chosen), by=console.by(request), reason=console.reason(request), wave=wave)
+        return f"Moves requested: {len(moving):,}. Tenants move one after the other."
+
+    safe = back if back.startswith("/admin/cutover/") else reverse("cutover")
+    return console.act(request, permission, do, back=safe, done="")
+
+
+def switch_guard(request: HttpRequest) -> HttpResponse:
+    on = request.POST.get("on") == "yes"
+    return console.act(
+        request,
+        "cutover.guard_tenant",
+        lambda: guard.switch(on=on, by=console.by(request), reason=console.reason(request)),
+        back=reverse("cutover"),
+        done="The guard is on: each side refuses writes for tenants that live on the other."
+        if on
+        else "The guard is off.",
+    )
+
+
+def finish(request: HttpRequest) -> HttpResponse:
+    def do() -> str:
+        console.require_typed(request, "finalize")
+        archive = finalize.finalize(by=console.by(request), reason=console.reason(request))
+        return f"Finalized. The ledger is archived in schema {archive}."
+
+    return console.act(request, "cutover.finalize_tenant", do, back=reverse("cutover"), done="")
+
+
+def tenant(request: HttpRequest, pk: str) -> HttpResponse:
+    """One tenant: what moving it touches, its blockers, how it compares, and any of its users on both sides."""
+    console.need(request, "flags.view_tenanthome")
+    chosen = get_object_or_404(TenantHome, pk=pk)
+    run = captured_run()
+    context: dict[str, Any] = {"tenant": chosen, "run": run, "trouble": "", "moves": chosen.moves.all()[:20]}
+    context["may_cut_over"] = request.user.has_perm("cutover.cut_over_tenant")
+    context["may_reverse"] = request.user.has_perm("cutover.reverse_tenant")
+    to = TenantHome.Home.LEGACY if chosen.home == TenantHome.Home.IAM else TenantHome.Home.IAM
+    context["who"] = who = request.GET.get("user", "").strip()
+    if run is not None:
+        try:
+            with open_transfer(run, "tenant page") as transfer:
+                context["impact"] = blockers.impact(chosen, transfer, run)
+                context["blockers"] = blockers.blockers(chosen, to, transfer, run)
+                if request.GET.get("compare"):
+                    context["compared"] = tenants.compare_tenant(transfer, chosen.legacy_tenant, chosen.tenant)
+                if who:
+                    context["fields"] = _user_on_both_sides(transfer, chosen, who)
+        except (Refusal, psycopg.Error) as error:
+            context["trouble"] = str(error if isinstance(error, Refusal) else describe(error))
+    return console.page(request, "portal/cutover/tenant.html", str(chosen), **context)
+
+
+def _user_on_both_sides(transfer: Transfer, chosen: TenantHome, who: str) -> list[Field] | None:
+    with transfer.source.transaction():
+        about = {"tenant": chosen.legacy_tenant, "who": who}
+        row = transfer.source.execute(_QUERIES["find_user"], about).fetchone()
+    if row is None:
+        row = transfer.target.execute(_QUERIES["find_user"], {"tenant": chosen.tenant, "who": who}).fetchone()
+    if row is None:
+        return None
+    table = next(table for table in transfer.plan.tables if table.target == "users")
+    return [Field(name, *values) for name, values in tenants.row_on_both_sides(transfer, table, [row[0]]).items()]

@@ -1,0 +1,189 @@
+"""Catch-up: read a batch of captured keys, look up what those rows are now, and make the target agree.
+
+The order of entries does not matter and repeating a batch is harmless, because the row's present
+state is what is copied. Entries leave the queue only after the target has committed. A key that
+collides stays queued and is tried again by itself, ever more rarely; what never settles is quarantined.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.sql import Identifier, Literal
+
+from migration_portal.engine import ledger, quarantine
+from migration_portal.engine.catchup import merging
+from migration_portal.engine.catchup.flow import Batch, Entry, Flow, Key
+from migration_portal.engine.catchup.uniques import Widen
+from migration_portal.engine.catchup.work import Merged
+from migration_portal.engine.errors import blames_a_row, describe
+from migration_portal.engine.ledger import Chunk, Outcome
+from migration_portal.engine.queries import queries
+from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Plan
+
+MOST_ATTEMPTS = 6
+"""Then a row that collides is quarantined (about a minute). In reverse nothing is: it stays queued."""
+_WIDENINGS = 3
+_RETRIES = 20
+
+
+def batch(flow: Flow, *, most: int, tenant: str | None = None, upto: int | None = None) -> Batch:
+    """Apply up to `most` entries, of one tenant (as the source writes it) or up to an entry if asked.
+
+    Raises Refusal when a database fails; then the entries are still queued.
+    """
+    started = time.monotonic()
+    done = Batch()
+    about = {"tenant": tenant, "upto": upto, "most": most}
+    with flow.queue.cursor(row_factory=class_row(Entry)) as cursor:
+        fresh = cursor.execute(queries("capture")["next"], about).fetchall()
+        again = cursor.execute(queries("capture")["next_again"], about | {"most": _RETRIES}).fetchall()
+    try:
+        if keyed := [entry for entry in fresh if entry.key is not None]:
+            done.add(apply(flow, keyed))
+        done.seconds = time.monotonic() - started
+        for entry in [entry for entry in fresh if entry.key is None] + again:
+            done.add(apply(flow, [entry]))
+    except psycopg.Error as error:
+        raise describe(error, subject=f"catch-up ({flow.direction})") from error
+    return done
+
+
+def drain(flow: Flow, *, most: int = 5000, tenant: str | None = None, deadline: float | None = None) -> Batch:
+    """Apply batches until everything captured before the call is applied, or waits to be tried again.
+
+    `deadline` is in time.monotonic() seconds; after it the rest stays queued.
+    """
+    row = flow.queue.execute("SELECT max(id) FROM portal_capture.queue").fetchone()
+    done = Batch()
+    while row and row[0] is not None and (deadline is None or time.monotonic() < deadline):
+        part = batch(flow, most=most, tenant=tenant, upto=row[0])
+        done.add(part)
+        if not part.entries:
+            break
+    return done
+
+
+def catch_up(transfer: Transfer, chunk: Chunk) -> Outcome:
+    """Apply what changed while the tables were copied, and mark the chunk done. What comes later is the loop's."""
+    assert transfer.queue is not None
+    done = drain(Flow("forward", transfer, transfer.queue, transfer.target, settled=False))
+    outcome = Outcome(read=done.entries, written=done.written - done.removed)
+    with transfer.target.transaction():
+        ledger.fence(transfer.target, chunk)
+        ledger.done(transfer.target, chunk, outcome)
+    return outcome
+
+
+def apply(flow: Flow, entries: Sequence[Entry], *, any_home: bool = False) -> Batch:
+    """Make the target agree with the source about these entries' keys; `any_home`: even if it does not own their tenants."""
+    if entries[0].key is None:
+        return _empty(flow, entries[0])
+    keys = _by_table(entries)
+    newest = {(e.table_name, e.key_tuple): e.id for e in sorted(entries, key=lambda e: e.id)}
+    for _ in range(_WIDENINGS):
+        try:
+            return _settle(flow, entries, _merge(flow, keys, newest, any_home=any_home), keys)
+        except Widen as wider:
+            for table, more in wider.keys.items():
+                keys[table] = list(dict.fromkeys([*keys.get(table, []), *more]))
+        except psycopg.Error as error:
+            refusal = describe(error, subject=entries[0].table_name)
+            if not blames_a_row(refusal):
+                raise
+            return _halves(flow, entries, str(refusal), any_home=any_home)
+    return _settle(flow, entries, merging.merge(flow, keys, newest, any_home=any_home, widen=False), keys)
+
+
+def _merge(flow: Flow, keys: dict[str, list[Key]], newest: dict[tuple[str, Key], int], *, any_home: bool) -> Merged:
+    """Most batches hold no row that cannot be cast: ask for those only when one fails."""
+    try:
+        return merging.merge(flow, keys, newest, any_home=any_home, guarded=False)
+    except psycopg.errors.DataError:
+        return merging.merge(flow, keys, newest, any_home=any_home)
+
+
+def _by_table(entries: Iterable[Entry]) -> dict[str, list[Key]]:
+    keys: dict[str, dict[Key, None]] = {}
+    for entry in entries:
+        keys.setdefault(entry.table_name, {})[entry.key_tuple] = None
+    return {table: list(its_keys) for table, its_keys in keys.items()}
+
+
+def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -> Batch:
+    """Some row of the batch fails in a way no query foresaw: find it."""
+    keys = [(table, key) for table, its_keys in _by_table(entries).items() for key in its_keys]
+    if len(keys) == 1:
+        table, key = keys[0]
+        first = directions.siblings(flow.transfer.plan, table)[0].target
+        merged = Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
+        return _settle(flow, entries, merged, {table: [key]})
+    first_half = set(keys[: len(keys) // 2])
+    done = Batch()
+    for wanted in (True, False):
+        part = [e for e in entries if ((e.table_name, e.key_tuple) in first_half) is wanted]
+        done.add(apply(flow, part, any_home=any_home))
+    return done
+
+
+def _settle(flow: Flow, entries: Sequence[Entry], merged: Merged, keys: dict[str, list[Key]]) -> Batch:
+    """The target has committed: entries that agree leave the queue, those that collided wait for their turn."""
+    collided = [e for e in entries if e.key_tuple in merged.collided.get(e.table_name, {})]
+    late = {e.id for e in collided if e.id and e.attempts + 1 >= MOST_ATTEMPTS and flow.direction == "forward"}
+    for entry in collided:
+        table, reason, why = merged.collided[entry.table_name][entry.key_tuple]
+        if entry.id in late:
+            _quarantine(flow, entry, table, reason, why)
+        else:
+            flow.queue.execute(queries("capture")["again"], {"ids": [entry.id], "error": why or reason})
+    waiting = {entry.id for entry in collided} - late
+    ids = [entry.id for entry in entries if entry.id and entry.id not in waiting]
+    if ids:
+        flow.queue.execute(queries("capture")["settled"], {"ids": ids})
+    return Batch(
+        entries=len(ids), written=merged.written, removed=merged.removed, collided=len(waiting),
+        quarantined=merged.rejected + len(late), strays=merged.strays, touched=keys,
+    )  # fmt: skip
+
+
+def _quarantine(flow: Flow, entry: Entry, target: str, reason: str, why: str) -> None:
+    table = flow.transfer.table(target)
+    rejected = quarantine.rejections(flow.transfer, table, [list(entry.key or ())], reason, why)
+    with flow.transfer.target.transaction():
+        quarantine.add(flow.transfer, table, rejected)
+
+
+def _empty(flow: Flow, entry: Entry) -> Batch:
+    """The source table was truncated: what it no longer has goes."""
+    try:
+        removed = merging.empty(flow, entry.table_name)
+    except psycopg.Error as error:
+        refusal = describe(error, subject=entry.table_name)
+        if not blames_a_row(refusal):
+            raise
+        flow.queue.execute(queries("capture")["again"], {"ids": [entry.id], "error": str(refusal)})
+        return Batch(collided=1)
+    flow.queue.execute(queries("capture")["settled"], {"ids": [entry.id]})
+    return Batch(entries=1, removed=removed)
+
+
+def enqueue_tenant(queue: Connection[Any], plan: Plan, source: str, column: str, tenant: str) -> None:
+    """Ask for all of a tenant's rows in a source table to be looked up again."""
+    table = directions.siblings(plan, source)[0]
+    statement = queries("capture")["enqueue_tenant"].format(
+        name=Literal(source), key=compile.source_key(table), tenant=Literal(tenant),
+        table=compile.source_table(plan, table), column=Identifier(column),
+    )  # fmt: skip
+    queue.execute(statement)
+
+
+def only_writer(iam: Connection[Any]) -> None:
+    """Keep catch-up from writing until the end of the transaction: whatever copies rows beside it takes this first."""
+    merging.lock(iam, "forward")

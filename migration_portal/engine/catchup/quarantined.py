@@ -1,0 +1,50 @@
+"""Rows in quarantine that a transaction of catch-up settles: arrived after all, gone from the source, or orphans no more."""
+
+from __future__ import annotations
+
+from psycopg.sql import SQL
+
+from migration_portal.engine import source
+from migration_portal.engine.catchup.work import Work, names_of, query
+from migration_portal.engine.queries import queries
+from migration_portal.plan import compile
+from migration_portal.plan.model import Table
+
+
+def close(work: Work) -> None:
+    """Rows that arrived after all, and rows that the source has no more, are settled."""
+    transfer = work.flow.transfer
+    for table in work.tables:
+        stage, _ = names_of(table)
+        transfer.target.execute(query("came", stage=stage), {"run": transfer.run, "table": table.target})
+        about = {"run": transfer.run, "table": table.target}
+        quarantined = transfer.target.execute(queries("quarantine")["absent"], about)
+        waiting = {tuple(row[0]) for row in quarantined} & set(work.keys[table.source])
+        if waiting:
+            with transfer.source.transaction():
+                statement = queries("source")["keys"].format(
+                    key=compile.source_key(table),
+                    table=compile.source_table(transfer.plan, table),
+                    where=source.by_source_key(table, list(waiting)),
+                )
+                there = {tuple(row[0]) for row in transfer.source.execute(statement)}
+            for key in waiting - there:
+                gone = {"run": transfer.run, "source": table.source, "key": list(key)}
+                transfer.target.execute(queries("catchup")["went"], gone)
+
+
+def release_orphans(work: Work, table: Table) -> None:
+    """Orphans in quarantine that waited for rows of this table are looked up again."""
+    transfer = work.flow.transfer
+    if work.flow.direction != "forward":
+        return
+    about = {"run": transfer.run, "reason": f"missing_{table.target}"}
+    waiting = transfer.target.execute(queries("catchup")["orphans_waiting"], about).fetchone()
+    if not waiting or not waiting[0]:
+        return
+    stage, _ = names_of(table)
+    staged = transfer.target.execute(SQL("SELECT portal_source_key FROM {}").format(stage))
+    keys = [part for row in staged for part in row[0]]
+    for name, key in transfer.target.execute(queries("catchup")["waiting_for"], about | {"keys": keys}).fetchall():
+        # On the queue's own session: if this transaction fails they are looked up once in vain.
+        work.flow.queue.execute(queries("capture")["enqueue"], {"table": name, "key": key, "tenant": None})

@@ -1,0 +1,87 @@
+"""Unique values in a transaction of catch-up: rows that swap theirs, and rows that hold what others want."""
+
+from __future__ import annotations
+
+from psycopg.sql import SQL, Composable, Identifier
+
+from migration_portal.engine import capture, source
+from migration_portal.engine.catchup.flow import Key
+from migration_portal.engine.catchup.work import Work, key_of, listed, names_of, owned_by, query
+from migration_portal.plan import compile
+from migration_portal.plan.model import Table
+
+
+class Widen(Exception):
+    """The batch needs these source keys, too."""
+
+    def __init__(self, keys: dict[str, list[Key]]) -> None:
+        self.keys = keys
+
+
+def wants_new_values(work: Work, table: Table, columns: tuple[str, ...]) -> bool:
+    """Whether a staged row is new or changes these columns: only then can it collide."""
+    transfer = work.flow.transfer
+    key = key_of(work, table)
+    row = transfer.target.execute(
+        query(
+            "new_values", stage=names_of(table)[0], target=transfer.target_table(table.target),
+            same_key=compile.same(key, key, "t", "s"), same=compile.same(columns, columns, "t", "s"),
+        )
+    ).fetchone()  # fmt: skip
+    return bool(row and row[0])
+
+
+def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
+    """Make the staged rows' unique values free for them, or take the rows out as collided."""
+    transfer = work.flow.transfer
+    stage, keys = names_of(table)
+    key = key_of(work, table)
+    parts: dict[str, Composable] = {
+        "stage": stage, "keys": keys, "target": transfer.target_table(table.target), "columns": listed(columns),
+        "set": compile.all_set(columns),
+        "same": compile.same(columns, columns, "t", "s"), "same_key": compile.same(key, key, "t", "s"),
+        "owned": owned_by(work, table),
+    }  # fmt: skip
+    reason = f"duplicate_{'_'.join(columns)}"
+    twice = transfer.target.execute(query("twice", **parts)).fetchall()
+    work.collide(table, [row[0] for row in twice], reason, name)
+    holders = [
+        row[0]
+        for row in transfer.target.execute(query("holders", key=compile.target_key(key, "t"), **parts)).fetchall()
+    ]
+    if holders and work.widen:
+        inside = set(work.keys[table.source])
+        new = [key for key in _changed(work, table, holders) if key not in inside]
+        if new:
+            raise Widen({table.source: new})
+    parked = _parked(work, table, columns)
+    if parked is not None:
+        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({}))").format(parts["owned"], work.protect(table))
+        transfer.target.execute(
+            query("park", **(parts | {"column": parked[0], "parked": parked[1], "owned": owned}))
+        )  # fmt: skip
+    taken = transfer.target.execute(query("taken", **parts)).fetchall()
+    work.collide(table, [row[0] for row in taken], reason, name)
+
+
+def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
+    """The source keys of target rows that may have changed in the source.
+
+    A row that is gone from there, or has another key by now, waits in the queue as a rule; only what
+    does not is looked for in the source, which may mean a pass over the whole table.
+    """
+    waiting = {tuple(key) for key in capture.waiting(work.flow.queue, table.source, holders)}
+    others = [holder for holder in holders if tuple(holder) not in waiting]
+    return [*waiting] + [tuple(own) for own, _, _ in source.by_target_key(work.flow.transfer, table, others)]
+
+
+def _parked(work: Work, table: Table, columns: tuple[str, ...]) -> tuple[Composable, Composable] | None:
+    """A column to let go of, and what to put there for a moment; None where nothing fits."""
+    infos = work.flow.transfer.info(table).columns
+    for name in columns:
+        if not infos[name].not_null:
+            return Identifier(name), SQL("NULL")
+    for name in columns:
+        if infos[name].type in ("text", "character varying") and name not in key_of(work, table):
+            return Identifier(name), SQL("gen_random_uuid()::text")
+    return None

@@ -1,0 +1,102 @@
+"""What a transaction of catch-up works on: its keys, its staging tables, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.sql import SQL, Composable, Identifier
+
+from migration_portal.engine import source
+from migration_portal.engine.catchup.flow import Flow, Key
+from migration_portal.engine.queries import queries
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Table
+
+Collision = tuple[str, str, str]
+"""Target table, reason, detail."""
+
+
+@dataclass
+class Merged:
+    """What a transaction did; `collided` maps a source table's keys to why they could not be written."""
+
+    written: int = 0
+    removed: int = 0
+    rejected: int = 0
+    strays: int = 0
+    collided: dict[str, dict[Key, Collision]] = field(default_factory=dict)
+
+
+@dataclass
+class Work:
+    """A transaction at work: the flow, the keys by source table, keys whose target rows must stay, and the outcome."""
+
+    flow: Flow
+    keys: dict[str, list[Key]]
+    any_home: bool
+    widen: bool
+    guarded: bool = True
+    newest: Mapping[tuple[str, Key], int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
+    complete: set[str] = field(default_factory=set)
+    """Target tables for which the source had a row for every key."""
+    homes: frozenset[str] = frozenset()
+    protected: dict[str, set[Key]] = field(default_factory=dict)
+    merged: Merged = field(default_factory=Merged)
+
+    @property
+    def tables(self) -> list[Table]:
+        return [table for table in self.flow.transfer.plan.tables if table.source in self.keys]
+
+    @property
+    def homes_differ(self) -> bool:
+        """Whether some tenant may not be the source's to write."""
+        return not self.any_home and bool(self.homes or not self.flow.by_default)
+
+    def first(self, table: Table) -> bool:
+        """Whether this table plan is the first of its source table: strays are told once a source row."""
+        return table is directions.siblings(self.flow.transfer.plan, table.source)[0]
+
+    def collide(self, table: Table, keys: Iterable[Sequence[str]], reason: str, detail: str = "") -> None:
+        for key in keys:
+            # The first reason is the cause; what a row's children meet follows from it.
+            self.merged.collided.setdefault(table.source, {}).setdefault(tuple(key), (table.target, reason, detail))
+            self.protected.setdefault(table.source, set()).add(tuple(key))
+
+    def protect(self, table: Table) -> Composable:
+        return source.array_of_keys(self.protected.get(table.source, set()))
+
+    def stray(self, name: str, key: Sequence[str], tenant: str | None, what: str) -> None:
+        """A row written or deleted on the side that does not own its tenant: leave the target's row, and list it."""
+        self.protected.setdefault(name, set()).add(tuple(key))
+        if self.newest.get((name, tuple(key)), 0) <= self.left.get(tenant or "", 0):
+            return  # from before the tenant left: it was drained then, under its new name or old
+        self.merged.strays += 1
+        flow = self.flow
+        about = {"run": flow.transfer.run, "direction": flow.direction, "table": name, "key": list(key)}
+        flow.ledger.execute(queries("catchup")["stray"], about | {"tenant": tenant, "what": what})
+
+
+def query(name: str, **parts: Composable) -> Any:
+    return queries("catchup")[name].format(**parts)
+
+
+def names_of(table: Table) -> tuple[Identifier, Identifier]:
+    """The temporary tables of a target table: its stage, and the keys of the batch."""
+    return Identifier(f"portal_stage_{table.target}"[:63]), Identifier(f"portal_keys_{table.target}"[:63])
+
+
+def owned_by(work: Work, table: Table) -> Composable:
+    transfer = work.flow.transfer
+    names = [c.name for c in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
+    return compile.same(names, names, "t", "k")
+
+
+def key_of(work: Work, table: Table) -> tuple[str, ...]:
+    return work.flow.transfer.info(table).primary_key
+
+
+def listed(names: Iterable[str]) -> Composable:
+    return SQL(", ").join(map(Identifier, names))

@@ -1,0 +1,16 @@
+-- name: rejected
+-- Rows that the plan's reject rules name: source key, the first rule that holds, the row.
+SELECT {key}, {reason}, row_to_json({name})::text FROM {table} WHERE ({where}) AND {rejected}
+
+-- name: by_target_key
+SELECT {source_key}, ARRAY[{mapped}], row_to_json({name})::text FROM {table} WHERE {where}
+
+-- name: rows
+SELECT {key}, row_to_json({name})::text FROM {table} WHERE {where}
+
+-- name: keys
+SELECT {key} FROM {table} WHERE {where}
+
+-- name: target_keys
+-- What the key of a row would be in the target, for rows that may be gone.
+SELECT {owner}, {key} FROM unnest({values}) AS keys({names}), LATERAL (SELECT {typed}) AS {alias} WHERE NOT {rejected}

@@ -1,0 +1,38 @@
+-- name: remember
+-- What was there before each row that the run is about to change or add; NULL where there was none.
+INSERT INTO portal_ledger.overwritten (run, table_name, key, before)
+SELECT {run}, {name}, {key}, CASE WHEN t.xmin IS NOT NULL THEN row_to_json(t) END
+FROM {stage} AS s LEFT JOIN {target} AS t ON {same}
+WHERE t.xmin IS NULL OR ({differs} AND t.xmin::text <> ALL({ours}))
+ON CONFLICT DO NOTHING
+
+-- name: restore
+-- Images go back where nobody has edited the row since, and are forgotten.
+WITH restored AS (
+    UPDATE {target} AS t SET {assignments}
+    FROM portal_ledger.overwritten AS o, json_populate_record(NULL::{target}, o.before) AS b
+    WHERE o.run = {run} AND o.table_name = {name} AND o.before IS NOT NULL AND o.key = {key} AND t.xmin::text = ANY({ours})
+    RETURNING o.key
+)
+DELETE FROM portal_ledger.overwritten
+WHERE run = {run} AND table_name = {name} AND key IN (SELECT key FROM restored)
+
+-- name: was_there
+EXISTS (SELECT FROM portal_ledger.overwritten AS o
+        WHERE o.run = {run} AND o.table_name = {name} AND o.key = {key} AND o.before IS NOT NULL)
+
+-- name: remove
+DELETE FROM {target} AS t WHERE {blocks} AND t.xmin::text = ANY({ours}) AND NOT {was_there}{unreferenced}
+
+-- name: touched
+EXISTS (SELECT FROM portal_ledger.overwritten AS o WHERE o.run = {run} AND o.table_name = {name} AND o.key = {key})
+
+-- name: report_left
+INSERT INTO portal_ledger.left_in_place (run, table_name, key, reason)
+SELECT {run}, {name}, {key}, CASE WHEN t.xmin::text = ANY({ours}) THEN 'still referred to' ELSE 'edited since' END
+FROM {target} AS t WHERE {touched}
+ON CONFLICT DO NOTHING
+
+-- name: discard_quarantine
+UPDATE portal_ledger.quarantine SET state = 'discarded', decided_at = now(), decided_by = 'undo'
+WHERE run = %(run)s AND table_name = %(table)s AND state = 'open'

@@ -1,0 +1,48 @@
+"""Two databases and the plan between them, as one argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.sql import Composed, Identifier
+
+from migration_portal.plan.model import Catalog, Plan, Table, TableInfo
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What every verb of the engine works on: rows of the source become rows of the target as the plan says.
+
+    Forward the source is legacy and the target the IAM; in reverse it is the other way round. Both are autocommit
+    sessions, the source's read-only with repeatable-read snapshots. `schema` is where target tables are: the plan's,
+    or the scratch schema of a dry run.
+    """
+
+    source: Connection[Any]
+    target: Connection[Any]
+    plan: Plan
+    source_catalog: Catalog
+    target_catalog: Catalog
+    run: UUID
+    schema: str
+    queue: Connection[Any] | None = None
+    """A session that may write to the source's capture queue, where the run captures."""
+    in_iam: frozenset[str] = frozenset()
+    """Tenants at home in the IAM: what only the IAM keeps of them cannot be compared."""
+
+    def table(self, target: str) -> Table:
+        return self.plan.table(target)
+
+    def info(self, table: Table) -> TableInfo:
+        """The target table as the plan's schema describes it."""
+        return self.target_catalog[table.target]
+
+    def target_table(self, name: str) -> Composed:
+        return Composed([Identifier(self.schema, name)])
+
+    def quoted(self, schema: str, name: str) -> str:
+        """A quoted name in the target, for a cast to regclass."""
+        return Identifier(schema, name).as_string(self.target)

@@ -1,0 +1,218 @@
+"""Comparing both sides of a whole table, read-only.
+
+Each side is read in pieces of blocks, in any order and by any worker. A piece hashes each row's
+mapped values once, and adds up rows and hashes per bucket, which is a part of the same hash; the
+sums are order-free, so the pieces of a side simply add up and the sides compare bucket by bucket.
+A row that differs disturbs its bucket on each side, so reading the buckets that differ again, key
+by key, finds both its versions. A key that differs is looked at once more before it becomes a
+finding: what was in flight the first time has settled.
+
+Pieces are blocks and not key ranges because a range of legacy text ids has no counterpart
+among uuids: case and collation order them differently.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from migration_portal.engine import blocks, capture, ledger
+from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
+from migration_portal.engine.queries import queries
+from migration_portal.engine.source import keys_in, target_keys
+from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify import rows
+from migration_portal.engine.verify.rows import SIDES, Difference, Side, connection_of
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Table
+
+BUCKETS = 1024
+PIECE_BLOCKS = 8192
+_SETTLING_SECONDS = 3.0
+_ROW_KINDS = ["missing", "extra", "differs", "more"]
+_BUCKET = SQL("(hash & {})::int").format(Literal(BUCKETS - 1))
+
+
+def pieces(transfer: Transfer, table: Table, verification: int) -> list[NewChunk]:
+    """Chunks that read both sides of the table; the next step compares what they add up to."""
+    chunks: list[NewChunk] = []
+    extra = {"verification": verification, "quick": int(rows.same_hashes(transfer))}
+    for side in SIDES:
+        count = blocks.count(connection_of(transfer, side), _name(transfer, table, side))
+        chunks += blocks.pieces("verify", table.target, count, side=side, size=PIECE_BLOCKS, extra=extra)
+    # Both sides at once from the start: two workers then read from two servers.
+    return sorted(chunks, key=lambda chunk: chunk.spec["piece"])
+
+
+def _name(transfer: Transfer, table: Table, side: Side) -> str:
+    if side == "iam":
+        return transfer.quoted(transfer.schema, table.target)
+    return compile.source_table(transfer.plan, table).as_string(transfer.source)
+
+
+def sum_piece(transfer: Transfer, chunk: Chunk) -> Outcome:
+    """Add up one piece of one side, and mark the chunk done."""
+    table, spec = transfer.table(chunk.table_name), chunk.spec
+    with transfer.target.transaction():
+        ledger.fence(transfer.target, chunk)
+        try:
+            # Rows that cannot be cast are in quarantine, and left out by key: only a new one would fail.
+            buckets, counts, hashes = _sums(transfer, table, chunk, guarded=False)
+        except psycopg.errors.DataError:
+            if spec["side"] == "iam":
+                raise
+            buckets, counts, hashes = _sums(transfer, table, chunk, guarded=True)
+        transfer.target.execute(
+            queries("verification")["sums"],
+            {
+                "run": transfer.run, "verification": spec["verification"], "table": table.target, "side": spec["side"],
+                "piece": spec["piece"], "buckets": buckets, "counts": counts, "hashes": hashes,
+            },
+        )  # fmt: skip
+        outcome = Outcome(read=sum(counts))
+        ledger.done(transfer.target, chunk, outcome)
+    return outcome
+
+
+def _sums(transfer: Transfer, table: Table, chunk: Chunk, *, guarded: bool) -> tuple[list[Any], list[Any], list[Any]]:
+    side: Side = chunk.spec["side"]
+    selected = rows.select_rows(transfer, table, side, blocks.condition(chunk), guarded=guarded)
+    statement = queries("verification")["sum_piece"].format(
+        bucket=_BUCKET, hash=_hash(transfer, table, chunk.spec["quick"]), rows=selected
+    )
+    connection = connection_of(transfer, side)
+    with connection.transaction():
+        row = connection.execute(statement).fetchone()
+    assert row is not None
+    return row[0], row[1], row[2]
+
+
+def compare(transfer: Transfer, chunk: Chunk) -> Outcome:
+    """Descend into buckets that differ, record findings, and mark the chunk done."""
+    table, verification = transfer.table(chunk.table_name), chunk.spec["verification"]
+    about = {"run": transfer.run, "verification": verification, "table": table.target}
+    with transfer.target.transaction():
+        ledger.fence(transfer.target, chunk)
+        buckets = [row[0] for row in transfer.target.execute(queries("verification")["differing"], about)]
+        differences = differences_in(transfer, table, buckets) if buckets else []
+        transfer.target.execute(queries("verification")["forget"], about | {"kinds": _ROW_KINDS})
+        rows.record(transfer, table, verification, differences)
+        ledger.done(transfer.target, chunk, Outcome(read=len(differences)))
+    return Outcome(read=len(differences))
+
+
+def differences_in(transfer: Transfer, table: Table, buckets: Sequence[int]) -> list[Difference]:
+    """The rows of these buckets that differ, looked at twice."""
+    legacy, iam = (_keyed_hashes(transfer, table, side, buckets) for side in SIDES)
+    suspects = [key for key in legacy.keys() | iam.keys() if legacy.get(key) != iam.get(key)]
+    if not suspects:
+        return []
+    ours = set(ledger.xids(transfer.target, transfer.run, table.target))
+    differences = look_again(transfer, table, suspects, ours)
+    if differences and transfer.queue is not None:
+        differences = _persistent(transfer, table, differences, ours)
+    return sorted(differences, key=lambda d: d.key)
+
+
+def _persistent(transfer: Transfer, table: Table, differences: list[Difference], ours: set[str]) -> list[Difference]:
+    """Of rows that differ while legacy is being written to, those that differ for no such reason.
+
+    A key whose change is captured but not applied differs rightly; one that has no such entry and
+    differs in the same way once what was captured has passed was lost.
+    """
+    assert transfer.queue is not None
+    last = capture.lag(transfer.queue).last
+    until = time.monotonic() + _SETTLING_SECONDS
+    while last is not None and time.monotonic() < until:
+        row = transfer.queue.execute(queries("capture")["fresh_upto"], {"last": last}).fetchone()
+        if not row or not row[0]:
+            break
+        time.sleep(0.1)
+    again = {d.key: d for d in look_again(transfer, table, [d.key for d in differences], ours)}
+    return [d for d in differences if again.get(d.key) == d]
+
+
+def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]], ours: set[str]) -> list[Difference]:
+    """Read these target keys on both sides now and compare field by field.
+
+    Rows that only the IAM has are differences when this run wrote them; others were there before it.
+    """
+    differences: list[Difference] = []
+    owned = (
+        directions.owner(table, transfer.source_catalog, transfer.target_catalog) if transfer.queue is not None else []
+    )
+    for place in range(0, len(keys), 2000):
+        batch = [list(key) for key in keys[place : place + 2000]]
+        with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
+            legacy = _fields(transfer, table, "legacy", batch)
+            pending = _pending(transfer, table)
+        iam = _fields(transfer, table, "iam", batch)
+        for key in map(tuple, batch):
+            if key[: len(owned)] in pending:
+                continue
+            if difference := _difference(table, key, legacy.get(key), iam.get(key), ours):
+                differences.append(difference)
+    return differences
+
+
+_Row = tuple[str, dict[str, str | None]]
+"""A row's xmin, and its compared columns as text."""
+
+
+def _difference(
+    table: Table, key: tuple[str, ...], legacy: _Row | None, iam: _Row | None, ours: set[str]
+) -> Difference | None:
+    if legacy is not None and iam is None:
+        return Difference("missing", key, {})
+    if legacy is None and iam is not None and iam[0] in ours:
+        return Difference("extra", key, {})
+    if legacy and iam and (fields := rows.differing_fields(table, legacy[1], iam[1])):
+        return Difference("differs", key, fields)
+    return None
+
+
+def _pending(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
+    """The part of the target's key that follows from legacy's, of keys captured and not yet applied."""
+    if transfer.queue is None:
+        return set()
+    captured = transfer.source.execute(queries("capture")["captured_keys"], {"table": table.source})
+    keys = [tuple(row[0]) for row in captured]
+    if not keys:
+        return set()
+    return {tuple(map(str, row[:-1])) for row in transfer.source.execute(target_keys(transfer, table, keys))}
+
+
+def _hash(transfer: Transfer, table: Table, quick: int) -> Composable:
+    return rows.row_hash(compile.comparable(rows.compared_columns(transfer, table), transfer.info(table)), quick)
+
+
+def _keyed_hashes(transfer: Transfer, table: Table, side: Side, buckets: Sequence[int]) -> dict[tuple[str, ...], int]:
+    statement = queries("verification")["keyed_hashes"].format(
+        key=compile.target_key(transfer.info(table).primary_key),
+        hash=_hash(transfer, table, int(rows.same_hashes(transfer))),
+        rows=rows.select_rows(transfer, table, side, SQL("true")),
+        bucket=_BUCKET,
+        buckets=Literal(list(buckets)),
+    )
+    connection = connection_of(transfer, side)
+    with connection.transaction():
+        return {tuple(key): value for key, value in connection.execute(statement)}
+
+
+def _fields(transfer: Transfer, table: Table, side: Side, keys: Sequence[list[str]]) -> dict[tuple[str, ...], _Row]:
+    """Per key that is there, the row."""
+    primary_key, columns = transfer.info(table).primary_key, rows.compared_columns(transfer, table)
+    statement = SQL("SELECT {key}, portal_xmin, ARRAY[{values}] FROM ({rows}) AS mapped WHERE {wanted}").format(
+        key=compile.target_key(primary_key),
+        values=SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in columns),
+        rows=rows.select_rows(transfer, table, side, SQL("true")),
+        wanted=keys_in([Identifier(name) for name in primary_key], keys),
+    )
+    connection = connection_of(transfer, side)
+    with connection.transaction():
+        selected = connection.execute(statement).fetchall()
+    return {tuple(key): (xmin, dict(zip(columns, values, strict=True))) for key, xmin, values in selected}

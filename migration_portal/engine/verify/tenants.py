@@ -1,0 +1,154 @@
+"""Comparing a part of both sides, read-only, through indexes: one tenant, or the keys that were just written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from migration_portal.engine.queries import queries
+from migration_portal.engine.source import by_source_key, keys_in, target_keys
+from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify.rows import (
+    SIDES,
+    Difference,
+    Side,
+    connection_of,
+    differing_fields,
+    row_hash,
+    same_hashes,
+    select_rows,
+    shared_columns,
+)
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Table
+
+Fields = dict[tuple[str, ...], dict[str, str | None]]
+
+
+def compare_tenant(transfer: Transfer, legacy_tenant: str, tenant: str) -> dict[str, list[Difference]]:
+    """The rows of one tenant that differ, by target table; the transfer is the forward one.
+
+    Of a tenant at home in the IAM, only tables with a reverse section can be compared.
+    """
+    differences = {}
+    for table in transfer.plan.tables:
+        if tenant in transfer.in_iam and not table.reverse:
+            continue
+        legacy = _legacy_where(transfer, table, legacy_tenant)
+        iam = _iam_where(transfer, table, tenant)
+        if legacy is not None and (differing := _compare(transfer, table, legacy, iam)):
+            differences[table.target] = differing
+    return differences
+
+
+def compare_keys(transfer: Transfer, source: str, keys: Sequence[tuple[str, ...]]) -> dict[str, list[Difference]]:
+    """The rows made of these source keys that differ, by target table; for tables whose whole key follows from the source's."""
+    differences = {}
+    for table in directions.siblings(transfer.plan, source):
+        owner = _owner(transfer, table)
+        if not keys or len(owner) < len(transfer.info(table).primary_key):
+            continue
+        with transfer.source.transaction():
+            targets = [row[:-1] for row in transfer.source.execute(target_keys(transfer, table, keys))]
+        parts = [
+            SQL("{} = ANY({}::{}[])").format(
+                Identifier(name), Literal([str(row[n]) for row in targets]),
+                compile.raw(transfer.info(table).columns[name].type),
+            )
+            for n, name in enumerate(owner)
+        ]  # fmt: skip
+        if differing := _compare(transfer, table, by_source_key(table, keys), SQL(" AND ").join(parts)):
+            differences[table.target] = differing
+    return differences
+
+
+def row_on_both_sides(transfer: Transfer, table: Table, key: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Each compared column of one row, as (legacy, IAM) text, secrets masked; absent rows are all None."""
+    with transfer.source.transaction():
+        keys = transfer.source.execute(target_keys(transfer, table, [tuple(key)]))
+        target = [tuple(map(str, row[:-1])) for row in keys]
+    where = SQL(" AND ").join(
+        SQL("{}::text = {}").format(Identifier(name), Literal(target[0][n] if target else None))
+        for n, name in enumerate(_owner(transfer, table))
+    )
+    legacy = next(iter(_fields(transfer, table, "legacy", by_source_key(table, [key])).values()), None)
+    iam = next(iter(_fields(transfer, table, "iam", where).values()), None)
+
+    def shown(name: str, row: dict[str, str | None] | None) -> str | None:
+        value = row.get(name) if row else None
+        return "(secret)" if value is not None and name in table.secret else value
+
+    return {name: (shown(name, legacy), shown(name, iam)) for name in shared_columns(table)}
+
+
+def _owner(transfer: Transfer, table: Table) -> list[str]:
+    """The target key's columns that follow from the source's key."""
+    return [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
+
+
+def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable | None:
+    column = directions.tenant_column(transfer.plan, table.source, transfer.source_catalog)
+    return SQL("{} = {}").format(Identifier(column), Literal(tenant)) if column else None
+
+
+def _iam_where(transfer: Transfer, table: Table, tenant: str) -> Composable:
+    """The tenant's rows: by their own column, or by a foreign key to the first table of the same source."""
+    if table.tenant:
+        return SQL("{} = {}").format(Identifier(table.tenant), Literal(tenant))
+    through = directions.through_first(transfer.plan, table, transfer.target_catalog)
+    if through is None or through[0].tenant is None:
+        return SQL("false")
+    first, key = through
+    return SQL("({}) IN (SELECT {} FROM {} WHERE {} = {})").format(
+        SQL(", ").join(map(Identifier, key.columns)), SQL(", ").join(map(Identifier, key.parent_columns)),
+        transfer.target_table(first.target), Identifier(first.tenant or ""), Literal(tenant),
+    )  # fmt: skip
+
+
+def _compare(transfer: Transfer, table: Table, legacy_where: Composable, iam_where: Composable) -> list[Difference]:
+    """By a hash of each row first; the fields only of rows whose hashes differ."""
+    quick = same_hashes(transfer)
+    wheres = dict(zip(SIDES, (legacy_where, iam_where), strict=True))
+    hashes = {side: _hashes(transfer, table, side, where, quick) for side, where in wheres.items()}
+    keys = hashes["legacy"].keys() | hashes["iam"].keys()
+    suspects = [key for key in keys if hashes["legacy"].get(key) != hashes["iam"].get(key)]
+    if not suspects:
+        return []
+    legacy, iam = (_fields(transfer, table, side, wheres[side], suspects) for side in SIDES)
+    differences = []
+    for key in legacy.keys() | iam.keys():
+        if key not in iam:
+            differences.append(Difference("missing", key, {}))
+        elif key not in legacy:
+            differences.append(Difference("extra", key, {}))
+        elif fields := differing_fields(table, legacy[key], iam[key]):
+            differences.append(Difference("differs", key, fields))
+    return sorted(differences, key=lambda difference: difference.key)
+
+
+def _hashes(transfer: Transfer, table: Table, side: Side, where: Composable, quick: bool) -> dict[tuple[str, ...], int]:
+    info = transfer.info(table)
+    statement = SQL("SELECT {}, {} FROM ({}) AS mapped").format(
+        compile.target_key(info.primary_key), row_hash(compile.comparable(shared_columns(table), info), quick),
+        select_rows(transfer, table, side, where),
+    )  # fmt: skip
+    connection = connection_of(transfer, side)
+    with connection.transaction():
+        return {tuple(key): value for key, value in connection.execute(statement)}
+
+
+def _fields(
+    transfer: Transfer, table: Table, side: Side, where: Composable, keys: Sequence[tuple[str, ...]] | None = None
+) -> Fields:
+    names, primary_key = shared_columns(table), transfer.info(table).primary_key
+    statement = queries("verification")["fields"].format(
+        key=compile.target_key(primary_key),
+        values=SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in names),
+        rows=select_rows(transfer, table, side, where),
+        wanted=SQL("true") if keys is None else keys_in([Identifier(name) for name in primary_key], keys),
+    )
+    connection = connection_of(transfer, side)
+    with connection.transaction():
+        return {tuple(key): dict(zip(names, values, strict=True)) for key, values in connection.execute(statement)}

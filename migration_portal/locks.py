@@ -1,0 +1,55 @@
+"""Every advisory lock of the portal, by name.
+
+Processes of different versions agree on these numbers while an upgrade rolls out: they never change. A lock with a
+key takes two integers (class, key), one without a key takes the number alone. The request path has one of its own,
+0x516B in flags/homes.py, that a request takes for the tenant it writes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any
+
+GUARD_BUCKETS = 1024
+"""Tenants share this many keys of Lock.GUARD, so that a long transaction cannot exhaust the server's lock table."""
+
+
+class Lock(IntEnum):
+    """What is locked, and in which database."""
+
+    RUN = 0x5167
+    """(RUN, run's number), portal: plan the run's next steps."""
+    GUARD = 0x5168
+    """(GUARD, bucket of a tenant), legacy and IAM: writers share it, a move takes it alone."""
+    APPLY = 0x5169
+    """(APPLY, 1 forward or 2 reverse), target: apply captured changes."""
+    FOLLOW = 0x516A
+    """(FOLLOW, 1 forward or 2 reverse), portal: be the loop of this direction."""
+    MOVES = 0x516B_0001
+    """Portal: move tenants, or make the guards agree with their homes."""
+    LEDGER = 0x5167_0001
+    """IAM: install or upgrade the ledger."""
+    AUDIT = 0x5167_0002
+    """Portal: append to the audit chain."""
+    SCHEMA = 0x5167_0003
+    """IAM: apply or roll back a schema script."""
+
+
+@contextmanager
+def only_one(connection: Any, lock: Lock, key: int | None = None) -> Iterator[bool]:
+    """Whether this session has the lock until the end of the block; nobody waits, and a dead session holds nobody up.
+
+    `connection` is Django's or psycopg's.
+    """
+    arguments = [int(lock)] if key is None else [int(lock), key]
+    marks = ", ".join(["%s"] * len(arguments))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_try_advisory_lock({marks})", arguments)
+        alone = bool(cursor.fetchone()[0])
+        try:
+            yield alone
+        finally:
+            if alone:
+                cursor.execute(f"SELECT pg_advisory_unlock({marks})", arguments)

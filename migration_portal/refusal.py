@@ -1,0 +1,27 @@
+"""Refusals: errors that an operator is meant to read."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """Something was asked that cannot be done now; nothing has changed.
+
+    `what` happened, to which `subject`, and what `todo` about it: one sentence each.
+    """
+
+    def __init__(self, what: str, *, subject: str = "", todo: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.subject = subject
+        self.todo = todo
+
+    def __str__(self) -> str:
+        subject = f"{self.subject}: " if self.subject else ""
+        todo = f" {self.todo}" if self.todo else ""
+        return f"{subject}{self.what}{todo}"
+
+
+def require_reason(reason: str, *, to: str, subject: str = "") -> None:
+    """Raises Refusal when the reason is blank; `to` is what needs one, as in "Undoing"."""
+    if not reason.strip():
+        raise Refusal(f"{to} needs a reason.", subject=subject, todo="Say why; the audit log keeps it.")

@@ -1,0 +1,34 @@
+"""Opening the two databases for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from flags import homes
+from migration_portal import databases
+from migration_portal.engine import catalog, ledger
+from migration_portal.engine.transfer import Transfer
+from migration_portal.runs.models import Run
+
+
+@contextmanager
+def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
+    """The run's transfer, forward, with its plan and remembered catalogs. Raises DatabaseUnreachable."""
+    plan = run.plan
+    with databases.both(f"{purpose} {run.pk}") as (legacy, iam):
+        ledger.install(iam)
+        remembered = catalog.recall(iam, run.key)
+        if remembered is None:
+            with legacy.transaction():
+                source = catalog.read(legacy, plan.source_schema)
+            catalog.remember(iam, run.key, source, catalog.read(iam, plan.target_schema))
+            remembered = catalog.recall(iam, run.key)
+            assert remembered is not None
+        transfer = Transfer(legacy, iam, plan, *remembered, run=run.key, schema=run.schema, in_iam=homes.in_iam())
+        if not run.capture:
+            yield transfer
+            return
+        with databases.legacy_writable(f"queue {run.pk}") as queue:
+            yield replace(transfer, queue=queue)

@@ -1,0 +1,58 @@
+"""The pages about legacy traffic: usage and latency, live, and ignoring a mismatch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+
+from legacy_compat import versions
+from legacy_compat.models import Mismatch
+from migration_portal import console
+from migration_portal.refusal import Refusal
+from migration_portal.traffic import ignore, usage
+
+
+def board(request: HttpRequest) -> HttpResponse:
+    """Latency, usage by client and version, and when the old version ends."""
+    console.need(request, "legacy_compat.view_legacyrequest")
+    return console.page(request, "portal/traffic/board.html", "Legacy endpoints", **_at_a_glance())
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """What changes by itself on that page."""
+    console.need(request, "legacy_compat.view_legacyrequest")
+    return console.page(request, "portal/traffic/live.html", "", **_at_a_glance())
+
+
+def ignore_mismatch(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ignore a mismatch for some days, or with 0 open it again."""
+    mismatch = get_object_or_404(Mismatch, pk=pk)
+
+    def do() -> str:
+        days, by, reason = request.POST.get("days", ""), console.by(request), console.reason(request)
+        if not days.isdigit():
+            raise Refusal("Choose when it ends.", subject=str(mismatch), todo="Nothing has changed.")
+        if days == "0":
+            ignore.reopen(mismatch, by=by, reason=reason)
+            return "Open again."
+        ignore.ignore(mismatch, days=int(days), by=by, reason=reason)
+        return f"Ignored until {mismatch.ignored_until:%Y-%m-%d %H:%M} UTC."
+
+    back = reverse("admin:legacy_compat_mismatch_change", args=[pk])
+    return console.act(request, "legacy_compat.ignore_mismatch", do, back=back, done="")
+
+
+def _at_a_glance() -> dict[str, Any]:
+    lines = [
+        (title, usage.latency(home))
+        for title, home in (("Answered by the IAM", "iam"), ("Passed on to legacy", "legacy"))
+    ]
+    return {
+        "lines": [(title, line) for title, line in lines if line], "clients": usage.clients(), "minutes": usage.MINUTES,
+        "old": versions.OLD, "new": versions.NEW, "sunset": settings.LEGACY_SUNSET,
+        "open": sum(mismatch.open for mismatch in Mismatch.objects.all()[:500]),
+    }  # fmt: skip

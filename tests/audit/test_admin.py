@@ -1,0 +1,18 @@
+"""The audit log in the console."""
+
+from migration_portal.audit import chain
+from tests.console.browsing import browser
+from tests.world import World
+
+
+def test_the_chain_is_verified_by_button(world: World) -> None:
+    chain.record("start")
+    client = browser("support")
+    assert (
+        "All 1 events are as they were written"
+        in client.post("/admin/audit/event/verify/", follow=True).content.decode()
+    )
+    with world.portal() as portal:
+        portal.execute("ALTER TABLE audit_event DISABLE TRIGGER USER")
+        portal.execute("UPDATE audit_event SET actor = 'x' WHERE id = 1")
+    assert "broken at event 1" in client.post("/admin/audit/event/verify/", follow=True).content.decode()

@@ -1,0 +1,3 @@
+"""A tenant in legacy."""
+
+from tests.engine.conftest import home  # noqa: F401

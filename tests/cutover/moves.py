@@ -1,0 +1,42 @@
+"""Moving a tenant, and changing either side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flags.models import TenantHome
+from migration_portal.catchup.follow import follow
+from migration_portal.cutover import requests
+from migration_portal.cutover.models import Cutover
+from migration_portal.cutover.work import work
+from tests.world import World
+
+
+def both_loops() -> None:
+    for _ in range(3):
+        follow("forward", seconds=0.3)
+        follow("reverse", seconds=0.3)
+
+
+def moved(tenant: str, home: str = "iam") -> Cutover:
+    chosen = [TenantHome.objects.get(pk=tenant)]
+    asked = (
+        requests.cut_over(chosen, by="tester")
+        if home == "iam"
+        else requests.reverse(chosen, by="tester", reason="test")
+    )
+    work()
+    asked[0].refresh_from_db()
+    return asked[0]
+
+
+def legacy(world: World, statement: str, *arguments: Any) -> Any:
+    with world.legacy() as connection:
+        cursor = connection.execute(statement, arguments)
+        return cursor.fetchall() if cursor.description else cursor.rowcount
+
+
+def iam(world: World, statement: str, *arguments: Any) -> Any:
+    with world.iam() as connection:
+        cursor = connection.execute(statement, arguments)
+        return cursor.fetchall() if cursor.description else cursor.rowcount

@@ -1,0 +1,23 @@
+"""Stray writes in the console."""
+
+from __future__ import annotations
+
+from migration_portal.cutover.models import Stray
+from tests.cutover.board import browser, said
+from tests.cutover.test_move import both_loops, legacy, moved
+from tests.world import World
+
+
+def test_a_stray_write_is_shown_on_both_sides_and_decided_with_a_reason(world: World, acme: str) -> None:
+    moved(acme)
+    legacy(world, "UPDATE users SET full_name = 'Stray'")
+    both_loops()
+    stray = Stray.objects.get()
+    place = f"/admin/cutover/stray/{stray.pk}/"
+    page = browser("support").get(place + "change/").content.decode()
+    assert "Stray" in page and "Ann Lee" in page and "differs" in page
+    assert browser("operator").post(place + "decide/", {"verb": "restore", "reason": "x"}).status_code == 403
+    approver = browser("approver")
+    assert "needs a reason" in said(approver, place + "decide/", {"verb": "restore"})
+    assert "Decided" in said(approver, place + "decide/", {"verb": "restore", "reason": "mistake"})
+    assert legacy(world, "SELECT full_name FROM users") == [("Ann Lee",)]

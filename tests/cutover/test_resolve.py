@@ -1,0 +1,41 @@
+"""Stray writes are listed, and decided one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from migration_portal.cutover import resolve
+from migration_portal.cutover.models import Stray
+from tests.cutover.moves import both_loops, iam, legacy, moved
+from tests.world import World
+
+
+def test_a_stray_write_is_listed_and_not_merged(world: World, home: str) -> None:
+    moved(home)
+    legacy(world, "UPDATE users SET full_name = 'Stray' WHERE username = 'ann'")
+    both_loops()
+    stray = Stray.objects.get()
+    assert (stray.table_name, stray.direction, stray.what, stray.state) == ("users", "forward", "written", "open")
+    assert iam(world, "SELECT full_name FROM users WHERE username = 'ann'") == [("Ann Lee",)]
+
+
+@pytest.mark.parametrize(("verb", "name"), [("accept", "Stray"), ("restore", "Ann Lee")])
+def test_a_person_decides_which_side_of_a_stray_write_is_kept(world: World, home: str, verb: str, name: str) -> None:
+    moved(home)
+    legacy(world, "UPDATE users SET full_name = 'Stray' WHERE username = 'ann'")
+    both_loops()
+    {"accept": resolve.accept, "restore": resolve.restore}[verb](Stray.objects.get(), by="tester", reason="test")
+    both_loops()
+    assert iam(world, "SELECT full_name FROM users WHERE username = 'ann'") == [(name,)]
+    assert legacy(world, "SELECT full_name FROM users WHERE username = 'ann'") == [(name,)]
+    assert not Stray.objects.filter(state="open").exists()
+
+
+def test_a_stray_deletion_is_undone_by_restoring_the_row(world: World, home: str) -> None:
+    moved(home)
+    legacy(world, "DELETE FROM users WHERE username = 'ann'")
+    both_loops()
+    stray = Stray.objects.get()
+    assert stray.what == "deleted"
+    resolve.restore(stray, by="tester", reason="test")
+    assert legacy(world, "SELECT count(*) FROM users") == [(2,)]

@@ -1,0 +1,50 @@
+"""Unique values that change hands."""
+
+from __future__ import annotations
+
+from migration_portal.engine.catchup import batches
+from migration_portal.engine.catchup.flow import Flow
+from migration_portal.runs.connections import open_transfer
+from tests import builders
+from tests.engine.changes import caught_up, change, iam
+from tests.world import World
+
+
+def test_two_users_swap_their_emails_in_one_batch(world: World, home: str) -> None:
+    one = builders.user(world, home, email="one@example.org")
+    two = builders.user(world, home, email="two@example.org")
+    run = builders.migrated(world, capture=True)
+    with world.legacy() as legacy, legacy.transaction():
+        legacy.execute("UPDATE users SET email = 'x' WHERE id = %s", [one])
+        legacy.execute("UPDATE users SET email = 'one@example.org' WHERE id = %s", [two])
+        legacy.execute("UPDATE users SET email = 'two@example.org' WHERE id = %s", [one])
+    assert caught_up(run).collided == 0
+    assert dict(iam(world, "SELECT id::text, email FROM users")) == {one: "two@example.org", two: "one@example.org"}
+
+
+def test_a_swap_split_between_batches_takes_the_other_row_along(world: World, home: str) -> None:
+    one = builders.user(world, home, email="one@example.org")
+    two = builders.user(world, home, email="two@example.org")
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET email = 'x' WHERE id = %s", one)
+    change(world, "UPDATE users SET email = 'one@example.org' WHERE id = %s", two)
+    change(world, "UPDATE users SET email = 'two@example.org' WHERE id = %s", one)
+    with open_transfer(run, "test") as transfer:
+        flow = Flow("forward", transfer, transfer.queue, transfer.target)
+        while (done := batches.batch(flow, most=1)).entries:
+            assert done.collided == 0
+    assert dict(iam(world, "SELECT id::text, email FROM users")) == {one: "two@example.org", two: "one@example.org"}
+
+
+def test_the_email_of_a_user_whose_removal_still_waits_goes_to_its_new_owner_at_once(world: World, home: str) -> None:
+    gone = builders.user(world, home, email="one@example.org")
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET email = 'x' WHERE id = %s", gone)
+    change(world, "DELETE FROM portal_capture.queue")
+    heir = builders.user(world, home, email="one@example.org")
+    change(world, "DELETE FROM users WHERE id = %s", gone)
+    with open_transfer(run, "test") as transfer:
+        flow = Flow("forward", transfer, transfer.queue, transfer.target)
+        assert batches.batch(flow, most=1).collided == 0
+        batches.drain(flow)
+    assert iam(world, "SELECT id::text FROM users") == [(heir,)]

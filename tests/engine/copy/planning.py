@@ -1,0 +1,20 @@
+"""Plans that differ from the default one."""
+
+from migration_portal.engine import ledger
+from migration_portal.runs.advance import advance
+from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.report import report
+
+
+def reasons(run) -> dict[str, dict[str, int]]:
+    return {name: table.reasons for name, table in report(run).tables.items() if table.reasons}
+
+
+def builders_until_copy(run) -> None:
+    """Advance until copy chunks wait."""
+    from migration_portal.engine.kinds import perform
+
+    advance(run)
+    with open_transfer(run, "test") as transfer:
+        perform(transfer, ledger.claim(transfer.target, run.key, "test"))
+    advance(run)

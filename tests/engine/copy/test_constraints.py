@@ -1,0 +1,29 @@
+"""Suspended constraints come back, and rows against them go to quarantine."""
+
+from migration_portal.runs.report import report
+from tests import builders
+from tests.engine.copy.planning import reasons
+from tests.runs.constraints import constraints_of
+from tests.world import World
+
+
+def test_rows_that_collide_in_a_unique_index_are_settled(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    with world.legacy() as legacy:
+        legacy.execute("ALTER TABLE users DROP CONSTRAINT uq_users_tenant_email")
+    keys = sorted(builders.user(world, home, email="same@example.org") for _ in range(3))
+    run = builders.migrated(world)
+    assert reasons(run)["users"] == {"duplicate_tenant_id_email": 2}
+    with world.iam() as iam:
+        assert [str(row[0]) for row in iam.execute("SELECT id FROM users")] == keys[:1]
+    assert report(run).passed
+
+
+def test_constraints_are_all_back_and_valid_after_a_load(world: World) -> None:
+    with world.iam() as iam:
+        before = constraints_of(iam)
+    world.sample()
+    builders.migrated(world)
+    with world.iam() as iam:
+        assert constraints_of(iam) == before

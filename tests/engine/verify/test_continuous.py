@@ -1,0 +1,42 @@
+"""What catch-up wrote is compared once more."""
+
+from __future__ import annotations
+
+from migration_portal.engine.verify import continuous
+from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.models import Finding
+from tests import builders
+from tests.engine.changes import caught_up, change
+from tests.world import World
+
+
+def test_what_was_applied_is_compared_again_and_a_difference_is_a_finding(world: World, home: str) -> None:
+    good, bad = builders.user(world, home), builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'New'")
+    caught_up(run)
+    with world.iam() as connection:
+        connection.execute("UPDATE users SET full_name = 'Corrupted' WHERE id = %s", [bad])
+    with open_transfer(run, "test") as transfer:
+        assert continuous.touched(transfer) == 2
+        assert continuous.recheck(transfer, run.verification) == (2, 1)
+        assert continuous.touched(transfer) == 0
+    finding = Finding.objects.get()
+    assert (finding.key, finding.field, finding.legacy_value, finding.iam_value) == (
+        [bad],
+        "full_name",
+        "New",
+        "Corrupted",
+    )
+    assert good != bad
+
+
+def test_a_row_whose_change_still_waits_is_no_finding(world: World, home: str) -> None:
+    user = builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'Once'")
+    caught_up(run)
+    change(world, "UPDATE users SET full_name = 'Twice' WHERE id = %s", user)
+    with open_transfer(run, "test") as transfer:
+        assert continuous.recheck(transfer, run.verification) == (0, 0)
+        assert continuous.touched(transfer) == 1

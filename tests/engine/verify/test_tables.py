@@ -1,0 +1,79 @@
+"""Verification finds every row and field that differs, and nothing else."""
+
+import pytest
+
+from migration_portal.runs.models import Finding, Run
+from migration_portal.runs.report import report
+from tests import builders
+from tests.engine.verify.findings import found_after
+from tests.world import World
+
+ONE = "WHERE {0} = (SELECT {0} FROM {1} LIMIT 1)"
+
+
+CORRUPTIONS = [
+    ("UPDATE users SET full_name = full_name || ' ' " + ONE.format("id", "users"), ("users", "differs", "full_name")),
+    (
+        "UPDATE users SET mfa_enabled = NOT mfa_enabled " + ONE.format("id", "users"),
+        ("users", "differs", "mfa_enabled"),
+    ),
+    (
+        "UPDATE users SET created_at = created_at + interval '1 microsecond' " + ONE.format("id", "users"),
+        ("users", "differs", "created_at"),
+    ),
+    ("UPDATE users SET email_verified = true " + ONE.format("id", "users"), ("users", "differs", "email_verified")),
+    (
+        "UPDATE licenses SET payload = (payload::text || ' ')::json " + ONE.format("id", "licenses"),
+        ("licenses", "differs", "payload"),
+    ),
+    ("DELETE FROM licenses " + ONE.format("id", "licenses"), ("licenses", "missing", "")),
+    (
+        "UPDATE tenant_settings SET min_password_length = 99 " + ONE.format("tenant_id", "tenant_settings"),
+        ("tenant_settings", "differs", "min_password_length"),
+    ),
+    (
+        "UPDATE user_roles SET created_at = '2001-01-01' " + ONE.format("user_id", "user_roles"),
+        ("user_roles", "differs", "created_at"),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"), CORRUPTIONS, ids=[e[1][0] + "." + (e[1][2] or e[1][1]) for e in CORRUPTIONS]
+)
+def test_a_corruption_is_found_by_row_and_field(
+    world: World, run: Run, statement: str, expected: tuple[str, str, str]
+) -> None:
+    with world.iam() as iam:
+        iam.execute(statement)
+    assert found_after(world, run) == [expected]
+    assert not report(run).passed
+
+
+def test_a_row_deleted_in_legacy_since_is_extra(world: World, run: Run) -> None:
+    with world.legacy() as legacy:
+        legacy.execute(
+            "DELETE FROM licenses WHERE license_key = (SELECT license_key FROM licenses ORDER BY issued_at DESC LIMIT 1)"
+        )
+    assert found_after(world, run) == [("licenses", "extra", "")]
+
+
+def test_equal_counts_alone_never_pass(world: World, run: Run) -> None:
+    with world.iam() as iam:
+        iam.execute(
+            "WITH gone AS (DELETE FROM licenses WHERE id = (SELECT id FROM licenses LIMIT 1) RETURNING *)"
+            " INSERT INTO licenses SELECT gen_random_uuid(), license_key, license_secret, tenant_id, template_id,"
+            " linked_subscription, issued_at, validity_days, payload FROM gone"
+        )
+    assert ("licenses", "missing", "") in found_after(world, run)
+
+
+def test_rows_the_iam_had_before_are_no_findings(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    with world.iam() as iam:
+        iam.execute("INSERT INTO tenants (name, slug) VALUES ('native', 'native')")
+    run = builders.migrated(world)
+    assert home
+    assert report(run).passed
+    assert not Finding.objects.filter(run=run.key).exists()

@@ -1,0 +1,37 @@
+"""Changing flags, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from flags import change as changing
+from flags.decide import Subject
+from flags.evaluate import explain
+from migration_portal.features import switch
+from migration_portal.refusal import Refusal
+from tests.features.switching import flag
+from tests.world import World
+
+
+def test_killing_a_parent_takes_its_children_along(world: World) -> None:
+    changing.derive("database_migration_complete", met=True, basis="test")
+    for name in ("oauth2_enabled", "social_login_enabled"):
+        changing.change(flag(name), by="t", reason="t", percentage=100)
+    assert explain("social_login_enabled", Subject("u"), fresh=True).on
+    changing.kill(flag("oauth2_enabled"), by="t", reason="t")
+    assert not explain("social_login_enabled", Subject("u"), fresh=True).on
+
+
+def test_a_circle_of_prerequisites_is_refused_and_changes_nothing(world: World) -> None:
+    with pytest.raises(Refusal, match="in a circle"):
+        switch.switch(flag("new_ui_enabled"), by="t", reason="t", requires=[flag("new_ui_enabled")])
+    assert not flag("new_ui_enabled").requires.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"percentage": 101}, "not a percentage"), ({"targets": ["ann@example.org"]}, "E-mails are not ids")],
+)
+def test_bad_values_are_refused_in_words(world: World, values: dict, words: str) -> None:
+    with pytest.raises(Refusal, match=words):
+        switch.switch(flag(), by="t", reason="t", **values)

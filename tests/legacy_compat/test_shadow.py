@@ -1,0 +1,39 @@
+"""Shadow reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from legacy_compat import shadow
+from legacy_compat.models import Mismatch, Shadowed
+from tests.legacy_compat.conftest import Old
+from tests.legacy_compat.upstream import Upstream
+
+
+def test_a_shadow_read_finds_the_field_that_differs(old: Old, upstream: Upstream, settings: Any) -> None:
+    token = old.login().json()["access_token"]
+    settings.SHADOW_SHARE, settings.LEGACY_SERVED_BY = 1.0, "legacy"
+    mine = old.client.get
+    settings.LEGACY_SERVED_BY = ""
+    truth = old.get("/api/auth/me", token).json()
+    settings.LEGACY_SERVED_BY = "legacy"
+    upstream.say(200, truth | {"full_name": "Somebody Else"})
+    assert mine("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).json()["full_name"] == "Somebody Else"
+    shadow.background.join()
+    found = Mismatch.objects.get()
+    assert (found.endpoint, found.field, found.legacy, found.iam) == (
+        "auth/me",
+        "full_name",
+        "Somebody Else",
+        "O'Brien",
+    )
+    upstream.say(200, truth)
+    old.get("/api/auth/me", token)
+    shadow.background.join()
+    assert (Shadowed.objects.get().compared, Shadowed.objects.get().alike) == (2, 1)
+
+
+def test_a_time_written_another_way_is_no_difference() -> None:
+    one, other = {"at": "2024-01-31T12:00:00Z"}, {"at": "2024-01-31T13:00:00+01:00"}
+    assert list(shadow.differences(one, other)) == []
+    assert list(shadow.differences([{"a": 1}], [{"a": 2}])) == [("[].a", 1, 2)]

@@ -1,0 +1,16 @@
+"""Filling a legacy database."""
+
+import io
+
+from django.core.management import call_command
+
+from tests.world import World
+
+
+def test_the_same_seed_gives_the_same_rows(world: World) -> None:
+    sums = []
+    for seed in (7, 7, 8):
+        call_command("legacy_sample", users=300, tenants=10, seed=seed, replace=True, stdout=io.StringIO())
+        with world.legacy() as legacy:
+            sums.append(legacy.execute("SELECT sum(hashtext(u::text)) FROM users u").fetchone()[0])
+    assert sums[0] == sums[1] != sums[2]

@@ -1,0 +1,73 @@
+"""The servers behind the tests: real PostgreSQL and Redis, embedded unless the environment names others.
+
+Importing this starts them, once, in the process that starts the others; those inherit its environment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from config import embedded
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def _boot() -> None:
+    """Start the servers once, in the process that starts the others; those inherit its environment."""
+    if WORKER or "PORTAL_TESTS_SERVER" in os.environ:
+        return
+    home = tempfile.mkdtemp(prefix="portal-tests-", dir=os.environ.get("PORTAL_TESTS_DIR"))
+    os.chmod(home, 0o755)  # PostgreSQL may run as somebody else
+    os.environ["PORTAL_HOME"] = home
+    servers = embedded.start()
+    os.environ["PORTAL_TESTS_SERVER"] = embedded.database_url("postgres")
+    os.environ["PORTAL_TESTS_REDIS"] = embedded.redis_url().rsplit("/", 1)[0]
+
+    # Tests kill processes, never the machine: what the system holds in memory survives. A database a test is cheap then.
+    with psycopg.connect(os.environ["PORTAL_TESTS_SERVER"], autocommit=True) as server:
+        for setting in ("fsync", "full_page_writes"):
+            server.execute(SQL("ALTER SYSTEM SET {} = off").format(Identifier(setting)))
+        server.execute("SELECT pg_reload_conf()")
+
+    def stop() -> None:
+        servers.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+    atexit.register(stop)
+
+
+_boot()
+_NUMBER = int(WORKER.removeprefix("gw") or 0) + 1 if WORKER else 0
+os.environ["REDIS_URL"] = f"{os.environ['PORTAL_TESTS_REDIS']}/{_NUMBER}"
+SERVER = os.environ["PORTAL_TESTS_SERVER"]
+
+
+def url_of(name: str, server: str = SERVER) -> str:
+    parts = urlsplit(server)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+for _variable, _name in (("DATABASE_URL", "portal"), ("LEGACY_DATABASE_URL", "none"), ("IAM_DATABASE_URL", "none")):
+    os.environ[_variable] = url_of(_name)
+
+
+def on_server(statement: Any, server: str = SERVER) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def create(name: str, server: str, template: str = "template1") -> None:
+    copy = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(template))
+    on_server(copy, server)
+
+
+def drop(name: str) -> None:
+    on_server(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))

@@ -1,0 +1,125 @@
+"""A portal, a legacy and an IAM database, and the processes a test starts on them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from config import embedded
+from tests.servers import SERVER, url_of
+
+
+@dataclass
+class World:
+    """A portal, a legacy and an IAM database, and the processes a test starts on them."""
+
+    name: str
+    server: str = SERVER
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def url(self, database: str) -> str:
+        """Of `portal`, `legacy` or `iam`."""
+        return url_of(f"{self.name}_{database}", self.server)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "DATABASE_URL": self.url("portal"),
+            "LEGACY_DATABASE_URL": self.url("legacy"),
+            "IAM_DATABASE_URL": self.url("iam"),
+        }
+
+    def legacy(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.url("legacy"), autocommit=True)
+
+    def iam(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.url("iam"), autocommit=True)
+
+    def portal(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.url("portal"), autocommit=True)
+
+    def sample(self, users: int = 400, tenants: int = 10, rate: float = 0.01) -> Any:
+        """Fill the legacy database. Returns the Dirt that says what must come of it."""
+        from migration_portal.sample.dirt import Dirt
+        from migration_portal.sample.fill import fill
+
+        dirt = Dirt(users, tenants, rate)
+        with self.legacy() as legacy:
+            fill(legacy, dirt, seed=1)
+        return dirt
+
+    def spawn(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a process of the portal on these databases, in a session of its own so that it can be killed whole."""
+        log = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-{len(self.processes)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=embedded.PROJECT,
+                env=self.environment | environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self.spawn(
+            "-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", "-l", "INFO"
+        )
+
+    def follower(self) -> subprocess.Popen[bytes]:
+        """A worker of the loops: catch-up both ways, and cut-over."""
+        queue = ("-Q", "follow", "--concurrency", "3")
+        return self.spawn("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", *queue)
+
+    def site(self, **environment: str) -> str:
+        """Gunicorn on these databases. Returns its URL, which is also its OAuth issuer."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        place = url.removeprefix("http://")
+        gunicorn = ("-m", "gunicorn", "config.wsgi", "--bind", place, "--threads", "4", "--no-control-socket")
+        self.spawn(*gunicorn, **({"ISSUER": url} | environment))
+
+        def up() -> bool:
+            try:
+                return bool(urllib.request.urlopen(f"{url}/health/ready", timeout=2).status == 200)
+            except (urllib.error.URLError, OSError):
+                return False
+
+        eventually(up)
+        return url
+
+    def beat(self) -> subprocess.Popen[bytes]:
+        schedule = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-beat"
+        return self.spawn("-m", "celery", "-A", "config", "beat", "--pidfile=", "-s", str(schedule))
+
+    def stop(self) -> None:
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+            process.wait()
+        self.processes.clear()
+
+
+def eventually(condition: Any, seconds: float = 60.0, every: float = 0.1) -> Any:
+    """Wait until `condition()` is true and return what it returned; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(every)
+    raise AssertionError(f"Not within {seconds} s: {condition}")
