@@ -19,6 +19,9 @@ urlpatterns = [
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
     path("admin/traffic/", include("migration_portal.traffic.urls")),
+    # Where version 0.1 had it: a bookmark, or a page left open.
+    path("admin/legacy_compat/legacyrequest/board/", RedirectView.as_view(pattern_name="traffic")),
+    path("admin/legacy_compat/legacyrequest/board/live/", RedirectView.as_view(pattern_name="traffic_live")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("api/v1/<path:rest>", no_such_page),

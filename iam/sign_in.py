@@ -81,6 +81,7 @@ def too_often(ip: str) -> bool:
     """Whether one client has called more than AUTH_CALLS_A_MINUTE times, through any door."""
     if not settings.AUTH_CALLS_A_MINUTE:
         return False
+    # The name is kept from when only legacy endpoints counted: counters go on through an upgrade.
     return not _limiter().hit(RateLimitItemPerMinute(settings.AUTH_CALLS_A_MINUTE), "legacy-auth", ip)
 
 

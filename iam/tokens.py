@@ -248,8 +248,8 @@ def _user(claims: Mapping[str, Any], *, session: str | None = None, token: str =
     except ValueError:
         raise BadToken from None
     # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
-    settings_ = User.objects.raw(_user_statement(), [key, session, _digest(token), session])
-    user = next(iter(settings_), None)
+    users = User.objects.raw(_user_statement(), [key, session, _digest(token), session])
+    user = next(iter(users), None)
     if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
         raise BadToken
     return user

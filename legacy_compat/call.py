@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
 
 from iam import tokens
 from iam.licences import find
@@ -35,13 +38,18 @@ class LegacyCall:
     ip: str
     agent: str
     query: Mapping[str, str]
-    fields: Mapping[str, Any]
     token: str
+    body: Callable[[], Mapping[str, Any]]
     credentials: Credentials | Answer | None = None
     """Of a login; the answer where it names none."""
     licence: License | None = None
-    """Of a validation: the licence that it asks about, with its tenant."""
+    """Of a validation without a token: the licence that it asks about, whose tenant decides who answers."""
     about: tokens.About = field(default_factory=tokens.About)
+
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """The body's fields, parsed by who needs them: what is passed on need not be well-formed."""
+        return self.body()
 
     @property
     def tenant(self) -> str:
@@ -78,9 +86,9 @@ def read(request: HttpRequest, path: str, contract: Contract) -> LegacyCall:
         if not call.token and isinstance(credentials, Credentials):
             about = tokens.About(*identify(credentials.name, credentials.tenant))
     elif path.startswith("licenses/validate"):
-        key = call.licence_key
+        key = "" if call.token else call.licence_key
         licence = find(key) if isinstance(key, str) and key else None
-        if not call.token and licence and licence.tenant_id:
+        if licence and licence.tenant_id:
             about = tokens.About(str(licence.tenant_id))
     return replace(call, credentials=credentials, licence=licence, about=about)
 
@@ -95,8 +103,8 @@ def parse(request: HttpRequest, path: str) -> LegacyCall:
         ip=request.META.get("REMOTE_ADDR", ""),
         agent=request.headers.get("User-Agent", ""),
         query=request.GET.dict(),
-        fields=_fields(request) if request.method in ("POST", "PUT", "PATCH") else {},
         token=_bearer(request),
+        body=lambda: _fields(request) if request.method in ("POST", "PUT", "PATCH") else {},
     )
 
 
@@ -105,13 +113,10 @@ def _fields(request: HttpRequest) -> dict[str, Any]:
     if int(request.headers.get("Content-Length") or 0) > MOST_BYTES:
         return {}  # no call of ours is that long: it is for the proxy to stream
     body = request.body  # before Django parses the form: a proxy needs the bytes as they came
-    if request.content_type == "application/json":
-        try:
-            content = json.loads(body or b"{}")
-        except ValueError:
-            return {}
-    else:
-        content = request.POST.dict()
+    try:
+        content = json.loads(body or b"{}") if request.content_type == "application/json" else request.POST.dict()
+    except (ValueError, RecursionError, SuspiciousOperation, MultiPartParserError):
+        return {}
     return {name: value for name, value in content.items() if _is_text(value)} if isinstance(content, dict) else {}
 
 

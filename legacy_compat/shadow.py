@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
 from legacy_compat import serve
@@ -77,6 +77,7 @@ def _compare(reads: Sequence[Seen]) -> None:
         request = HttpRequest()
         request.method = "GET"
         request.META = {"HTTP_AUTHORIZATION": seen.authorization, "QUERY_STRING": seen.query, "REMOTE_ADDR": ""}
+        request.GET = QueryDict(seen.query)
         answer = serve.answer(read(request, seen.path, seen.contract), seen.contract)
         differing: dict[str, tuple[Any, Any]] = {}
         if answer.status != seen.status:

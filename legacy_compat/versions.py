@@ -48,8 +48,8 @@ def successor(path: str) -> str | None:
     """The new API's address for a legacy endpoint, or None where it has none."""
     if path.startswith("auth/users/"):
         return f"/api/v1/users/{path.removeprefix('auth/users/')}"
-    values = _SUCCESSORS.get(path)
-    return f"/api/v1/{values}" if values else None
+    address = _SUCCESSORS.get(path)
+    return f"/api/v1/{address}" if address else None
 
 
 def headers(path: str) -> dict[str, str]:

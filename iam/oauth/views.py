@@ -173,7 +173,7 @@ def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:
         location = dict(error(error.redirect_uri)[2]).get("Location")
         if location:
             return HttpResponseRedirect(location)
-    sentence = f"The application asked for something it may not: {error.description or error.error}."
+    sentence = f"The application requested something it is not allowed to do: {error.description or error.error}."
     return _page(request, "message", {"title": "This did not work", "message": sentence}, 400)
 
 

@@ -10,9 +10,18 @@ _RENAMED = {
 """Verbs of version 0.1: events are never edited, so they are read in today's words."""
 
 
+def spellings(verb: str) -> list[str]:
+    """A verb of today, and the words that earlier versions wrote for it."""
+    return [verb, *(old for old, new in _RENAMED.items() if new == verb)]
+
+
+def today(verb: str) -> str:
+    return _RENAMED.get(verb, verb)
+
+
 def verb_text(verb: str) -> str:
     """A verb as people read it: request_move -> request move."""
-    return _RENAMED.get(verb, verb).replace("_", " ")
+    return today(verb).replace("_", " ")
 
 
 class Event(models.Model):
@@ -36,4 +45,4 @@ class Event(models.Model):
         permissions = [("verify_event", "Can verify the audit chain")]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.verb} {self.object_type} {self.object_id}".strip()
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {verb_text(self.verb)} {self.object_type} {self.object_id}".strip()

@@ -87,7 +87,7 @@ def _checked(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise Refusal("A public client cannot prove its identity, so it cannot act for itself.", subject=name)
     tenant = _tenant(asked["tenant"].strip(), name)
     if "client_credentials" in grants and tenant is None:
-        raise Refusal("Acting for itself, it needs a tenant to act in.", subject=name, todo="Write the tenant's id.")
+        raise Refusal("A client that acts for itself needs a tenant.", subject=name, todo="Write the tenant's id.")
     return {
         "client_name": name[:255], "client_type": asked["client_type"], "redirect_uris": uris, "tenant": tenant,
         "allowed_grant_types": grants, "allowed_scopes": [scope for scope in SCOPES if scope in asked["scopes"]],

@@ -56,11 +56,15 @@ class StrayAdmin(ReadOnlyAdmin):
     def decide(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Accept the write, or restore the owner's row."""
         stray = get_object_or_404(Stray, pk=pk)
-        verb = resolve.accept if request.POST.get("verb") == "accept" else resolve.restore
-        return console.act(
-            request,
-            "cutover.decide_stray",
-            lambda: verb(stray, by=console.by(request), reason=console.reason(request)),
-            back=reverse("admin:cutover_stray_change", args=[pk]),
-            done="Decided: both sides agree again.",
-        )
+        verbs = {"accept": resolve.accept, "restore": resolve.restore}
+
+        def do() -> None:
+            verb = verbs.get(request.POST.get("verb", ""))
+            if verb is None:
+                raise Refusal(
+                    "Neither accepted nor restored.", subject=str(stray), todo="Reload the page, then choose."
+                )
+            verb(stray, by=console.by(request), reason=console.reason(request))
+
+        back = reverse("admin:cutover_stray_change", args=[pk])
+        return console.act(request, "cutover.decide_stray", do, back=back, done="Decided: both sides agree again.")

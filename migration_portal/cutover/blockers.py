@@ -53,9 +53,9 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         reasons.append(f"{run} is {run.state}; it must be completed and verified.")
     about = impact(tenant, transfer, run)
     if about.quarantined:
-        reasons.append(f"Rows of it in quarantine: {about.quarantined}. Retry or discard them.")
+        reasons.append(f"In quarantine: {about.quarantined} of its rows. Retry or discard them.")
     if about.strays:
-        reasons.append(f"Undecided stray writes of it: {about.strays}.")
+        reasons.append(f"Its undecided stray writes: {about.strays}.")
     if Finding.objects.filter(
         run=run.key, verification=run.verification, table_name="tenants", key=[tenant.tenant]
     ).exists():

@@ -10,6 +10,12 @@ def take(kind: str, pk: int) -> None:
     requests.take_requested(kind, pk)
 
 
+@shared_task(name="inventory.look")
+def look(kind: str, pk: int) -> None:
+    """What version 0.1 called it: a message may still be queued."""
+    requests.take_requested(kind, pk)
+
+
 @shared_task(name="inventory.tick")
 def tick() -> None:
     for kind, pk in requests.unfinished():

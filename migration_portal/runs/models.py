@@ -9,7 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from migration_portal.engine.kinds import LOADING
+from migration_portal.engine.kinds import KINDS, LOADING
 from migration_portal.plan.loader import parse
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
@@ -82,7 +82,8 @@ class Run(models.Model):
     def loaded(self) -> bool:
         """All rows are copied and constraints in force: catch-up may run beside the rest."""
         chunks = Chunk.objects.filter(run=self.key)
-        loading = chunks.filter(kind__in=LOADING).exclude(state="done")
+        # A kind that we do not know is an earlier version's: it may load.
+        loading = chunks.exclude(kind__in=KINDS.keys() - LOADING).exclude(state="done")
         return not loading.exists() and chunks.filter(kind="verify").exists()
 
     def move_to(self, state: State, **changes: Any) -> None:

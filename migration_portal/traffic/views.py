@@ -28,14 +28,17 @@ def live(request: HttpRequest) -> HttpResponse:
     return console.page(request, "portal/traffic/live.html", "", **_at_a_glance())
 
 
+_DAYS = ("0", "1", "7", "30")
+
+
 def ignore_mismatch(request: HttpRequest, pk: int) -> HttpResponse:
     """Ignore a mismatch for some days, or with 0 open it again."""
-    mismatch = get_object_or_404(Mismatch, pk=pk)
 
     def do() -> str:
+        mismatch = get_object_or_404(Mismatch, pk=pk)
         days, by, reason = request.POST.get("days", ""), console.by(request), console.reason(request)
-        if not days.isdigit():
-            raise Refusal("Choose when it ends.", subject=str(mismatch), todo="Nothing has changed.")
+        if days not in _DAYS:
+            raise Refusal("Choose for how many days.", subject=str(mismatch), todo="Nothing has changed.")
         if days == "0":
             ignore.reopen(mismatch, by=by, reason=reason)
             return "Open again."

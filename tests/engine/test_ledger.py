@@ -1,5 +1,7 @@
 """Claims and leases of chunks."""
 
+from pathlib import Path
+
 import pytest
 
 from migration_portal.engine import ledger
@@ -26,3 +28,13 @@ def test_a_worker_that_lost_its_lease_may_not_commit(world: World) -> None:
             copy_chunk(one, mine)
         copy_chunk(two, theirs)
         assert two.target.execute("SELECT count(*) FROM tenants").fetchone()[0] > 0
+
+
+def test_a_ledger_that_an_older_version_has_signed_again_is_upgraded_again(world: World) -> None:
+    with world.iam() as iam:
+        ledger.install(iam)
+        iam.execute((Path(ledger.__file__).parent / "sql" / "ledger_1.sql").read_bytes())
+        iam.execute("COMMENT ON SCHEMA portal_ledger IS 'a checksum of version 0.1'")
+        ledger.install(iam)
+        tables = [row[0] for row in iam.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'portal_ledger'")]
+    assert "suspended" in tables and "set_aside" not in tables

@@ -15,6 +15,7 @@ from typing import Any
 import bcrypt
 
 from flags.models import TenantHome
+from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import guard, requests
 from migration_portal.cutover.models import Cutover
 from migration_portal.cutover.tenants import sync_tenants
@@ -120,6 +121,7 @@ def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World
     world.beat()
     run = start(by="tester", capture=True)
     eventually(lambda: Run.objects.get(pk=run.pk).state == "completed", 120)
+    eventually(lambda: FlowStatus.objects.filter(pk="forward").exists(), 60)
     guard.switch(on=True, by="tester")
     discard_rows(list(QuarantinedRow.objects.filter(state="open")), by="tester", reason="the sample's own dirt")
     sync_tenants()

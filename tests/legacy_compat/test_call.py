@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from tests.legacy_compat.calls import tokens
 from tests.legacy_compat.conftest import PASSWORD, Old
+from tests.legacy_compat.upstream import Upstream
 from tests.world import World
 
 
@@ -31,3 +33,22 @@ def test_odd_text_is_answered_in_the_contracts_words(old: Old, odd: str) -> None
     assert post("tenants", name=odd, slug=odd) in (201, 400, 422)
     assert post("auth/change-password", current_password=odd, new_password="x") in (400, 422)
     assert post("auth/change-password", current_password=PASSWORD, new_password=odd) in (200, 422)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", "[" * 100_000),
+        ("application/x-www-form-urlencoded", "&".join(f"f{n}=1" for n in range(1_500))),
+        ("multipart/form-data; boundary=x", "--x\r\nnothing"),
+    ],
+)
+@pytest.mark.parametrize("token", ["", "some.other.token"])
+def test_a_body_that_nobody_can_parse_is_passed_on_as_it_is(
+    old: Old, upstream: Upstream, settings: Any, content_type: str, body: str, token: str
+) -> None:
+    settings.LEGACY_SERVED_BY = "legacy"
+    upstream.say(200, {"ok": True})
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    for method, path in (("POST", "auth/login"), ("PUT", "anything"), ("POST", "licenses/validate")):
+        assert old.client.generic(method, f"/api/{path}", body, content_type, headers=headers).status_code == 200

@@ -6,7 +6,7 @@ from typing import Any
 
 from legacy_compat import shadow
 from legacy_compat.models import Mismatch, Shadowed
-from tests.legacy_compat.conftest import Old
+from tests.legacy_compat.conftest import Old, make_user
 from tests.legacy_compat.upstream import Upstream
 
 
@@ -37,3 +37,15 @@ def test_a_time_written_another_way_is_no_difference() -> None:
     one, other = {"at": "2024-01-31T12:00:00Z"}, {"at": "2024-01-31T13:00:00+01:00"}
     assert list(shadow.differences(one, other)) == []
     assert list(shadow.differences([{"a": 1}], [{"a": 2}])) == [("[].a", 1, 2)]
+
+
+def test_a_shadow_read_asks_for_the_same_page(old: Old, upstream: Upstream, settings: Any) -> None:
+    token = old.login().json()["access_token"]
+    make_user(old.tenant)
+    page = "/api/auth/users?page=2&size=1"
+    second = old.get(page, token).json()
+    settings.SHADOW_SHARE, settings.LEGACY_SERVED_BY = 1.0, "legacy"
+    upstream.say(200, second)
+    old.get(page, token)
+    shadow.background.join()
+    assert (Shadowed.objects.get().compared, Shadowed.objects.get().alike) == (1, 1)
