@@ -41,6 +41,8 @@ DATABASES = {
     "default": _django_database(env("DATABASE_URL", default="") or embedded.database_url("portal")),
     "iam": _django_database(IAM_DATABASE_URL),
 }
+# A user that row-level security hides is an error, not a wrong password.
+DATABASES["iam"]["OPTIONS"]["options"] = "-c row_security=off"
 DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,12 +1,12 @@
 """The only place that opens connections to the legacy and IAM databases.
 
-Every session says who it is (application_name), gives up on a silent network, and shows dates
-and numbers the same way, so that text is comparable between servers.
+Every session says who it is (application_name), gives up on a silent network, speaks UTF-8, and pins the settings
+that change what it reads, writes or waits for. A session that did not get them, as behind a pooler, is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 import psycopg
 from django.conf import settings
 from psycopg import Connection, IsolationLevel
+from psycopg.sql import SQL, Identifier, Literal
 
-from migration_portal.engine.errors import WrongVersion, describe
+from migration_portal.engine.errors import PoolerInBetween, WrongEncoding, WrongVersion, describe
+from migration_portal.refusal import Refusal
 
 OLDEST = 140000
 """PostgreSQL 14: hash_record_extended, and scans of block ranges."""
@@ -27,12 +29,24 @@ _OPTIONS: dict[str, Any] = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
-# A chunk (about 25 MB) is sorted in memory.
-_SESSION = (
-    "-c timezone=UTC -c datestyle=ISO,MDY -c intervalstyle=postgres -c extra_float_digits=1 -c jit=off -c work_mem=64MB"
-)
+_PINNED = {
+    # Text is comparable between servers only when both write it alike.
+    "timezone": "UTC", "datestyle": "ISO, MDY", "intervalstyle": "postgres", "extra_float_digits": "1",
+    "bytea_output": "hex", "standard_conforming_strings": "on",
+    # A hidden row must be an error: read through, it would look deleted.
+    "row_security": "off",
+    # What a role or a database sets for its applications is not meant for hours of copying.
+    "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0", "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off", "default_transaction_deferrable": "off", "search_path": "public",
+    # A chunk (about 25 MB) is sorted in memory.
+    "jit": "off", "work_mem": "64MB",
+}  # fmt: skip
+"""Settings of every session, whatever the server, the database and the role say."""
+_SINCE = {"transaction_timeout": (170000, "0")}
+"""Settings that only newer servers know, with the version they came in."""
 
-_APPLYING = " -c portal.applying=on"
+_APPLYING = {"portal.applying": "on"}
 """What we copy from one side to the other is not captured there, and passes its guard."""
 
 
@@ -67,21 +81,69 @@ def iam_source(purpose: str) -> Connection[Any]:
     return connection
 
 
-def _connect(url: str, application_name: str, subject: str, more: str = "") -> Connection[Any]:
+def _connect(url: str, application_name: str, subject: str, more: Mapping[str, str] | None = None) -> Connection[Any]:
+    pinned = {**_PINNED, **(more or {})}
+    options = " ".join(f"-c {name}={_escaped(value)}" for name, value in pinned.items())
+    name = application_name[:63]
     try:
         connection = psycopg.connect(
-            url, autocommit=True, application_name=application_name[:63], options=_SESSION + more, **_OPTIONS
+            url, autocommit=True, application_name=name, client_encoding="UTF8", options=options, **_OPTIONS
         )  # type: ignore[arg-type]
     except psycopg.Error as error:
-        raise describe(error, subject=f"{subject} ({without_password(url)})") from None
+        where = f"{subject} ({without_password(url)})"
+        if "startup parameter" in str(error):
+            raise _pooled(where, "it refuses the settings of our sessions") from None
+        raise describe(error, subject=where) from None
+    try:
+        _admit(connection, subject, pinned)
+    except psycopg.Error as error:
+        connection.close()
+        raise describe(error, subject=subject) from None
+    except Refusal:
+        connection.close()
+        raise
+    return connection
+
+
+def _escaped(value: str) -> str:
+    return value.replace(" ", "\\ ")
+
+
+def _admit(connection: Connection[Any], subject: str, pinned: Mapping[str, str]) -> None:
+    """Raises Refusal for a server that we cannot work with, or a session that is not as it was asked for."""
     version = connection.info.server_version
     if version < OLDEST:
-        connection.close()
         raise WrongVersion(
             f"It runs PostgreSQL {version // 10000}.", subject=subject,
             todo=f"PostgreSQL {OLDEST // 10000} or later is needed.",
         )  # fmt: skip
-    return connection
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        raise WrongEncoding(
+            "Its encoding is SQL_ASCII: nobody can say which characters its bytes are.", subject=subject,
+            todo="Find out which encoding its clients write, restore a dump into a database created with that encoding, "
+            "and point the URL there.",
+        )  # fmt: skip
+    shown = ", ".join(f"current_setting('{name}', true)" for name in pinned)
+    row = connection.execute(f"SELECT {shown}").fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    for (name, wanted), value in zip(pinned.items(), row, strict=True):
+        if value != wanted:
+            raise _pooled(subject, f"{name} is {value} where {wanted} was asked for")
+    for name, (since, value) in _SINCE.items():
+        if version >= since:
+            connection.execute(SQL("SET {} = {}").format(Identifier(name), Literal(value)))
+
+
+def _pooled(subject: str, why: str) -> PoolerInBetween:
+    return PoolerInBetween(
+        f"A connection pooler is in between: {why}.", subject=subject,
+        todo="Point the URL at the PostgreSQL server itself; a pooler in transaction mode would also lose locks and settings.",
+    )  # fmt: skip
+
+
+def enter(connection: Connection[Any], schema: str) -> None:
+    """Let a plan's expressions name what is in their schema without naming the schema."""
+    connection.execute(SQL("SET search_path TO {}, public").format(Identifier(schema)))
 
 
 @contextmanager

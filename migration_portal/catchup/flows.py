@@ -39,6 +39,8 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
         source = stack.enter_context(databases.iam_source(purpose))
         target = stack.enter_context(databases.legacy_applying(purpose))
         plan = directions.backward(ahead.plan, ahead.source_catalog, ahead.target_catalog)
+        databases.enter(source, plan.source_schema)
+        databases.enter(target, plan.target_schema)
         transfer = replace(
             ahead, source=source, target=target, plan=plan, schema=plan.target_schema,
             source_catalog=ahead.target_catalog, target_catalog=ahead.source_catalog,

@@ -19,6 +19,14 @@ class WrongVersion(Refusal):
     """The server is older than we can work with."""
 
 
+class WrongEncoding(Refusal):
+    """The database does not know which characters its bytes are."""
+
+
+class PoolerInBetween(Refusal):
+    """What answers is a pooler that does not keep a session's settings."""
+
+
 class MissingPrivilege(Refusal):
     """The role may not do what is needed."""
 
@@ -64,6 +72,11 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
         return DiskFull(
             f"The server's disk is full ({message}).", subject=subject,
             todo="Free space on that server, then press Retry; what was being written has been rolled back.",
+        )  # fmt: skip
+    if state == "42501" and "row-level security" in message:
+        return MissingPrivilege(
+            f"Row-level security hides rows from our role ({message}).", subject=subject,
+            todo="ALTER ROLE … BYPASSRLS for the role in the database URL: a row it cannot see would be lost.",
         )  # fmt: skip
     if state == "42501" or state == "28000":
         return MissingPrivilege(f"{message}.", subject=subject, todo="Grant it to the role in the database URL.")

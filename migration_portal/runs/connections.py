@@ -18,6 +18,8 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
     """The run's transfer, forward, with its plan and remembered catalogs. Raises DatabaseUnreachable."""
     plan = run.plan
     with databases.both(f"{purpose} {run.pk}") as (legacy, iam):
+        databases.enter(legacy, plan.source_schema)
+        databases.enter(iam, plan.target_schema)
         ledger.install(iam)
         remembered = catalog.recall(iam, run.key)
         if remembered is None:
@@ -31,4 +33,5 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
             yield transfer
             return
         with databases.legacy_writable(f"queue {run.pk}") as queue:
+            databases.enter(queue, plan.source_schema)
             yield replace(transfer, queue=queue)

@@ -37,17 +37,26 @@ def connection_of(transfer: Transfer, side: Side) -> Connection[Any]:
 
 
 def same_hashes(transfer: Transfer) -> bool:
-    """Whether both servers hash alike. Only md5 is promised across versions, so ask them instead of guessing."""
+    """Whether both servers hash alike. Only md5 is promised across versions, so ask them instead of guessing.
+
+    Hashes are of bytes: never the same for the same text in two encodings.
+    """
+    if _encoding(transfer.source) != _encoding(transfer.target):
+        return False
     probe = queries("verification")["probe"]
     with transfer.source.transaction(), transfer.target.transaction():
         return transfer.source.execute(probe).fetchone() == transfer.target.execute(probe).fetchone()
 
 
+def _encoding(connection: Connection[Any]) -> str | None:
+    return connection.info.parameter_status("server_encoding")
+
+
 def row_hash(row: Composable, quick: int) -> Composable:
-    """64 bits of a ROW(…): by the server's own hash where both servers hash alike (`quick`), else by md5."""
+    """64 bits of a ROW(…): by the server's own hash where both servers hash alike (`quick`), else md5 of its UTF-8 text."""
     if quick:
         return SQL("hash_record_extended({}, 0)").format(row)
-    return SQL("('x' || substr(md5({}::text), 1, 16))::bit(64)::bigint").format(row)
+    return SQL("('x' || substr(md5(convert_to({}::text, 'UTF8')), 1, 16))::bit(64)::bigint").format(row)
 
 
 def compared_columns(transfer: Transfer, table: Table) -> list[str]:
