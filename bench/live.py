@@ -104,7 +104,7 @@ def writer_cost(setup: Setup) -> None:
         run("alone")
         capture.install(legacy, plan, catalog.read(legacy, "public"))
         run("captured")
-        capture.remove(legacy, plan)
+        capture.remove(legacy, plan.source_schema)
         legacy.execute("SELECT pg_create_logical_replication_slot('bench', 'pgoutput')")
         run("with a logical slot")
         legacy.execute("SELECT pg_drop_replication_slot('bench')")
@@ -138,7 +138,7 @@ def _pgbench(setup: Setup, script: str) -> float:
 def catch_up(setup: Setup, run: Any) -> None:
     """Changed rows applied a second: ours, and native logical replication on the same changes in the same run."""
     from migration_portal.catchup.flows import forward
-    from migration_portal.engine import capture
+    from migration_portal.engine import capture_queue
     from migration_portal.engine.catchup import batches
 
     slot = _native(setup)
@@ -155,7 +155,7 @@ def catch_up(setup: Setup, run: Any) -> None:
         while True:
             done = batches.batch(flow, most=size)
             total += done.entries
-            if not done.entries and not capture.lag(flow.queue).entries:
+            if not done.entries and not capture_queue.lag(flow.queue).entries:
                 break
             size = 10_000
     ours = total / (time.monotonic() - started)

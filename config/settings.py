@@ -235,4 +235,7 @@ structlog.configure(
     cache_logger_on_first_use=True,
 )
 
+COMMAND_LOG = env("COMMAND_LOG", default=str(embedded.home() / "portal.log"))
+"""Where `manage.py portal` logs: its terminal is for the answers."""
+
 UNFOLD = console.UNFOLD

@@ -6,7 +6,8 @@ import threading
 import time
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
+from django.utils import timezone
 
 from flags.models import TenantHome
 
@@ -19,14 +20,19 @@ def in_iam() -> frozenset[str]:
     return frozenset(TenantHome.objects.filter(home=TenantHome.Home.IAM).values_list("tenant", flat=True))
 
 
-def left_legacy() -> dict[str, int]:
-    """Per tenant that left legacy, the last entry of legacy's queue that is from before."""
-    return dict(TenantHome.objects.filter(left_legacy_at__gt=0).values_list("tenant", "left_legacy_at"))
+def left_legacy() -> dict[str, tuple[int, str]]:
+    """Per tenant that left legacy, the last entry of legacy's queue then, and what was committed there."""
+    return _left("left_legacy_at", "left_legacy_snapshot")
 
 
-def left_iam() -> dict[str, int]:
+def left_iam() -> dict[str, tuple[int, str]]:
     """The same for tenants that went back."""
-    return dict(TenantHome.objects.filter(left_iam_at__gt=0).values_list("tenant", "left_iam_at"))
+    return _left("left_iam_at", "left_iam_snapshot")
+
+
+def _left(last: str, snapshot: str) -> dict[str, tuple[int, str]]:
+    homes = TenantHome.objects.exclude(**{last: 0, snapshot: ""})
+    return {tenant: (at, committed) for tenant, at, committed in homes.values_list("tenant", last, snapshot)}
 
 
 def of(tenant: str) -> TenantHome:
@@ -36,8 +42,18 @@ def of(tenant: str) -> TenantHome:
 
 
 def born_in_iam(tenant: str, name: str) -> None:
-    """A tenant that legacy never had."""
-    TenantHome.objects.create(tenant=tenant, legacy_tenant=tenant, name=name, home=TenantHome.Home.IAM)
+    """A tenant that legacy never had. The IAM's guard is told before its first row is written."""
+    TenantHome.objects.create(
+        tenant=tenant, legacy_tenant=tenant, name=name, home=TenantHome.Home.IAM, changed_at=timezone.now()
+    )
+    with connections["iam"].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('portal_capture.homes')")
+        if cursor.fetchone()[0] is not None:
+            cursor.execute(
+                "INSERT INTO portal_capture.homes (tenant, here) VALUES (%s, true)"
+                " ON CONFLICT (tenant) DO UPDATE SET here = true",
+                [tenant],
+            )
 
 
 def serving(tenant: str, *, write: bool) -> str:
@@ -73,6 +89,16 @@ def wait_for_writers(tenant: str, *, seconds: float) -> bool:
     return True
 
 
+def take_alone(tenant: str, *, seconds: float) -> None:
+    """Let no request begin to write to the tenant until the end of the transaction. Raises OperationalError after `seconds`.
+
+    What else the transaction waits for is bounded by the same time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{max(int(seconds * 1000), 1)}ms"])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK_CLASS, tenant])
+
+
 def _home(tenant: str) -> str | None:
     """Every request asks this, so it goes past the ORM."""
     with connection.cursor() as cursor:
@@ -85,12 +111,23 @@ def _begin(tenant: str) -> str | None:
     while True:
         # The lock first: a move that holds the tenant afterwards waits for us, one that did before is seen.
         _ask("SELECT pg_advisory_lock_shared(%s, hashtext(%s))", tenant)
-        home = of(tenant)
-        if not home.held:
+        home, held = _home_and_hold(tenant)
+        if not held:
             _writing.tenants.append(tenant)
-            return None if home._state.adding else home.home
+            return home
         _ask("SELECT pg_advisory_unlock_shared(%s, hashtext(%s))", tenant)
         time.sleep(_POLL_SECONDS)
+
+
+def _home_and_hold(tenant: str) -> tuple[str | None, bool]:
+    """By the database's clock: ours may be seconds off from that of the host which holds the tenant."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT home, coalesce(held_until > clock_timestamp(), false) FROM flags_tenanthome WHERE tenant = %s",
+            [tenant],
+        )
+        row = cursor.fetchone()
+    return (row[0], row[1]) if row else (None, False)
 
 
 def _ask(statement: str, tenant: str) -> bool:

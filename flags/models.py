@@ -32,7 +32,10 @@ class TenantHome(models.Model):
     verified_at = models.DateTimeField(null=True, blank=True)
     left_legacy_at = models.PositiveBigIntegerField(default=0)
     """The last entry of legacy's capture queue when the tenant left legacy: what is captured later is a stray write."""
+    left_legacy_snapshot = models.TextField(blank=True)
+    """What legacy had committed then, as pg_current_snapshot() writes it: ids ignore the order of commits."""
     left_iam_at = models.PositiveBigIntegerField(default=0)
+    left_iam_snapshot = models.TextField(blank=True)
     final = models.BooleanField(default=False)
 
     class Meta:
@@ -54,7 +57,7 @@ class TenantHome(models.Model):
 
     @property
     def held(self) -> bool:
-        """Its writes wait for a moment: it is being moved."""
+        """Its writes wait for a moment: it is being moved. For people; requests ask the database's clock."""
         return self.held_until is not None and self.held_until > timezone.now()
 
 

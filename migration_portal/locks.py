@@ -8,7 +8,7 @@ key takes two integers (class, key), one without a key takes the number alone. T
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Any
 
@@ -52,4 +52,5 @@ def only_one(connection: Any, lock: Lock, key: int | None = None) -> Iterator[bo
             yield alone
         finally:
             if alone:
-                cursor.execute(f"SELECT pg_advisory_unlock({marks})", arguments)
+                with suppress(Exception):  # a session that died has let go of it
+                    cursor.execute(f"SELECT pg_advisory_unlock({marks})", arguments)

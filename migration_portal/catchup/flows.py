@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from flags import homes
 from migration_portal import databases
-from migration_portal.engine import capture
+from migration_portal.engine import capture, triggers
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import directions
@@ -53,6 +53,7 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
             homes=homes.in_iam,
             by_default=False,
             left=homes.left_iam,
+            silenced=frozenset(triggers.with_triggers(target, plan)) if triggers.may_silence(target) else frozenset(),
         )
 
 

@@ -9,18 +9,22 @@ import psycopg
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from migration_portal.catchup.flows import FLOWS, captured_run
 from migration_portal.catchup.models import FlowStatus, LagSample
-from migration_portal.engine import capture
+from migration_portal.engine import capture, capture_queue, guard, recovery
 from migration_portal.engine.catchup import batches
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.errors import describe
 from migration_portal.engine.verify import continuous
 from migration_portal.locks import Lock, only_one
 from migration_portal.refusal import Refusal
+from migration_portal.runs.drift import drift
 from migration_portal.runs.models import Run
+from migration_portal.runs.states import State
+from migration_portal.runs.verify import verify
 
 log = structlog.get_logger(__name__)
 _TURN_SECONDS = 15.0
@@ -50,7 +54,7 @@ def follow(direction: str, *, seconds: float = _TURN_SECONDS) -> int:
         except (Refusal, psycopg.Error) as error:
             refusal = error if isinstance(error, Refusal) else describe(error)
             log.warning("catchup_stopped", direction=direction, error=str(refusal))
-            FlowStatus.objects.filter(pk=direction).update(error=str(refusal), beat_at=timezone.now())
+            FlowStatus.objects.filter(pk=direction).update(error=str(refusal), beat_at=Now())
     return 0
 
 
@@ -59,24 +63,30 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
     with FLOWS[status.direction](run, "catch-up") as flow:
         if not capture.installed(flow.queue):
             return 0
-        _check_watched(flow)
+        _keep_watching(flow)
+        note = drift(run, flow.transfer) if status.direction == FlowStatus.Direction.FORWARD else ""
+        _look_for_restarts(status, run, flow)
         while time.monotonic() < until:
             done = batches.batch(flow, most=status.batch_size)
             total, since = total + done.entries, since + done.entries
             if done.entries >= status.batch_size // 2:
                 status.batch_size = _tuned(status.batch_size, done.seconds)
             if time.monotonic() - sampled >= 1.0:
-                _sample(status, flow, since)
+                _sample(status, flow, since, note)
                 since, sampled = 0, time.monotonic()
                 if not Run.objects.filter(pk=run.pk, state=run.state).exists():
                     break  # undone, or a new run: the next turn looks again
             if not done.entries and not _rechecked(status, run, flow):
                 time.sleep(0.1)
-        _sample(status, flow, since)
+        _sample(status, flow, since, note)
     return total
 
 
-def _check_watched(flow: Flow) -> None:
+def _keep_watching(flow: Flow) -> None:
+    """Bring an earlier version's triggers up to date. Raises Refusal when changes are not recorded."""
+    plan, catalog = flow.transfer.plan, flow.transfer.source_catalog
+    if capture.upgrade(flow.queue, plan, catalog) and guard.guarded(flow.queue, plan):
+        guard.install_guard(flow.queue, plan, catalog, by_default=flow.by_default)
     if gone := capture.unwatched(flow.queue, flow.transfer.plan):
         raise Refusal(
             f"Changes of {', '.join(gone)} are no longer recorded: its triggers are gone or switched off.",
@@ -99,16 +109,33 @@ def _tuned(size: int, seconds: float) -> int:
     return max(_SMALLEST, min(_LARGEST, wanted))
 
 
-def _sample(status: FlowStatus, flow: Flow, applied: int) -> None:
-    lag = capture.lag(flow.queue)
+def _look_for_restarts(status: FlowStatus, run: Run, flow: Flow) -> None:
+    """A server that restarted, or that another took over for, may have lost its last commits: compare everything again."""
+    servers = [recovery.incarnation(connection) for connection in (flow.queue, flow.ledger)]
+    if servers == status.servers:
+        return
+    if status.servers and status.direction == FlowStatus.Direction.FORWARD:
+        if run.state != State.COMPLETED:
+            return  # a verification under way may have passed by already: then another follows
+        verify(run, by="system", reason="A server restarted or failed over: its last commits are verified again.")
+    status.servers = servers
+    status.save(update_fields=["servers"])
+
+
+def _sample(status: FlowStatus, flow: Flow, applied: int, note: str) -> None:
+    lag = capture_queue.lag(flow.queue)
     if lag.entries > settings.CAPTURE_MAX_ENTRIES:
-        log.warning("queue_compacted", direction=status.direction, dropped=capture.compact(flow.queue))
+        log.warning(
+            "queue_compacted", direction=status.direction, dropped=capture_queue.compact(flow.queue, flow.left())
+        )
+    capture_queue.limit(flow.queue, lag.entries, 2 * settings.CAPTURE_MAX_ENTRIES)
     now = timezone.now()
     if flow.direction == "forward":
         status.touched = continuous.touched(flow.transfer)
     status.entries, status.retrying, status.lag_seconds = lag.entries, lag.retrying, lag.seconds
-    status.applied, status.beat_at, status.error = status.applied + applied, now, ""
+    status.applied, status.error = status.applied + applied, note
     status.save()
+    FlowStatus.objects.filter(pk=status.pk).update(beat_at=Now())
     LagSample.objects.create(flow=status, at=now, entries=lag.entries, seconds=lag.seconds, applied=applied)
     if now.second == 0:
         LagSample.objects.filter(at__lt=now - _KEPT).delete()

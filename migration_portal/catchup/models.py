@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from migration_portal.runs.models import Run
@@ -30,6 +31,8 @@ class FlowStatus(models.Model):
     touched = models.PositiveBigIntegerField(default=0)
     compared = models.PositiveBigIntegerField(default=0)
     error = models.TextField(blank=True)
+    servers = models.JSONField(default=list, blank=True)
+    """The incarnations of source and ledger when everything was last compared, or begun to be."""
 
     class Meta:
         # The names under which version 0.1 granted them.
@@ -44,8 +47,8 @@ class FlowStatus(models.Model):
 
     @property
     def alive(self) -> bool:
-        """Its loop has sent a heartbeat lately."""
-        return self.beat_at > timezone.now() - _STALLED_AFTER
+        """Its loop has sent a heartbeat lately, by the clock of the database that both the loop and we ask."""
+        return type(self).objects.filter(pk=self.pk, beat_at__gt=Now() - _STALLED_AFTER).exists()
 
     @property
     def trouble(self) -> str:

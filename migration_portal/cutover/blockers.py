@@ -15,6 +15,7 @@ from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan.checks import lost_in_reverse
+from migration_portal.runs.drift import drift
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.states import State
 
@@ -63,12 +64,14 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
     flow = FlowStatus.objects.filter(pk="forward" if home == TenantHome.Home.IAM else "reverse").first()
     if flow is None:
         reasons.append("Catch-up has not started: check that a worker of the queue “follow” runs.")
-    elif not flow.alive:
+    elif flow.trouble:
         reasons.append(flow.trouble)
     elif flow.lag_seconds > settings.CUTOVER_MAX_LAG_SECONDS and flow.entries > flow.retrying:
         reasons.append(
             f"Catch-up is {flow.lag_seconds:.0f} s behind; it must come under {settings.CUTOVER_MAX_LAG_SECONDS} s."
         )
+    if changed := drift(run, transfer):
+        reasons.append(changed)
     if home == TenantHome.Home.IAM and (lost := lost_in_reverse(run.plan, transfer.source_catalog)):
         named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in lost.items())
         reasons.append(f"The plan's reverse loses columns ({named}): add them to its reverse sections.")

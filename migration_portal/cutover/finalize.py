@@ -11,7 +11,7 @@ from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
-from migration_portal.engine import capture
+from migration_portal.engine import capture, capture_queue
 from migration_portal.plan import directions
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
@@ -34,7 +34,7 @@ def blockers() -> list[str]:
     with open_transfer(run, "finalize") as transfer:
         for name, connection in (("legacy", transfer.queue), ("the IAM", transfer.target)):
             assert connection is not None
-            if waiting := capture.lag(connection).entries:
+            if waiting := capture_queue.lag(connection).entries:
                 reasons.append(f"Changes captured on {name} and not yet applied: {waiting}.")
     return reasons
 
@@ -61,7 +61,7 @@ def finalize(*, by: str, reason: str) -> str:
                 transfer.target.execute(
                     statement.format(Identifier(archive, table), Identifier("portal_ledger", table))
                 )
-            capture.remove(transfer.target, plan)
+            capture.remove(transfer.target, plan.source_schema)
         assert transfer.queue is not None
-        capture.remove(transfer.queue, transfer.plan)
+        capture.remove(transfer.queue, transfer.plan.source_schema)
     return archive

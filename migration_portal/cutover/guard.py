@@ -11,9 +11,11 @@ from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, start_reverse
 from migration_portal.engine import capture
+from migration_portal.engine.guard import guarded, install_guard, remove_guard, set_home
 from migration_portal.locks import Lock, only_one
 from migration_portal.plan import directions
 from migration_portal.refusal import Refusal
+from migration_portal.runs import ownership
 from migration_portal.runs.connections import open_transfer
 
 
@@ -37,7 +39,7 @@ def mode() -> Mode:
     with open_transfer(run, "guard") as transfer:
         plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
         assert transfer.queue is not None
-        return Mode(capture.guarded(transfer.queue, transfer.plan), capture.guarded(transfer.target, plan))
+        return Mode(guarded(transfer.queue, transfer.plan), guarded(transfer.target, plan))
 
 
 def switch(*, on: bool, by: str, reason: str = "") -> None:
@@ -54,11 +56,11 @@ def switch(*, on: bool, by: str, reason: str = "") -> None:
         if on:
             start_reverse(transfer)
             _agree()
-            capture.install_guard(transfer.queue, transfer.plan, transfer.source_catalog, by_default=True)
-            capture.install_guard(transfer.target, plan, transfer.target_catalog, by_default=False)
+            install_guard(transfer.queue, transfer.plan, transfer.source_catalog, by_default=True)
+            install_guard(transfer.target, plan, transfer.target_catalog, by_default=False)
         else:
-            capture.remove_guard(transfer.queue, transfer.plan)
-            capture.remove_guard(transfer.target, plan)
+            remove_guard(transfer.queue, transfer.plan)
+            remove_guard(transfer.target, plan)
 
 
 def agree() -> int:
@@ -76,11 +78,12 @@ def _agree() -> int:
         with connect("guard") as session:
             if not capture.installed(session):
                 continue
+            ownership.check(session, "portal_capture", "legacy database" if in_legacy else "IAM database")
             there = dict(session.execute("SELECT tenant, here FROM portal_capture.homes").fetchall())
             for tenant in TenantHome.objects.all():
                 id = tenant.legacy_tenant if in_legacy else tenant.tenant
                 here = (tenant.home == TenantHome.Home.LEGACY) is in_legacy
-                if there.get(id, in_legacy) is not here:
-                    capture.set_home(session, id, here=here)
+                if there.get(id.lower(), in_legacy) is not here:
+                    set_home(session, id, here=here)
                     corrected += 1
     return corrected

@@ -34,6 +34,8 @@ class Cutover(models.Model):
     reason = models.TextField(blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     hold_ms = models.FloatField(null=True, blank=True)
+    followed_up_at = models.DateTimeField(null=True, blank=True)
+    """When everything that follows from the flip was done: the loop resumes it until then."""
     error = models.TextField(blank=True)
 
     objects = CutoverQuerySet.as_manager()

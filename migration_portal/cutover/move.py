@@ -16,7 +16,8 @@ from typing import Any
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from flags import homes
@@ -25,8 +26,9 @@ from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, forward, reverse, start_reverse
 from migration_portal.cutover.blockers import blockers
+from migration_portal.cutover.follow_up import follow_up
 from migration_portal.cutover.models import Cutover
-from migration_portal.engine import capture
+from migration_portal.engine import capture, capture_queue, guard, sequences
 from migration_portal.engine.catchup import batches, merging
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.errors import describe, passing
@@ -36,6 +38,7 @@ from migration_portal.engine.verify import tenants
 from migration_portal.engine.verify.rows import Difference
 from migration_portal.plan import directions
 from migration_portal.refusal import Refusal
+from migration_portal.runs import ownership
 from migration_portal.runs.connections import open_transfer
 
 log = structlog.get_logger(__name__)
@@ -43,6 +46,10 @@ _SHOWN = 5
 _COMPARISONS = 3
 _ATTEMPTS = 3
 """For what passes by itself: a server that restarts, a deadlock."""
+
+
+class HomeUnknown(Refusal):
+    """The flip may have been committed, and nobody can be asked."""
 
 
 def move(cutover: Cutover) -> None:
@@ -56,10 +63,14 @@ def move(cutover: Cutover) -> None:
             refusal = error if isinstance(error, Refusal) else describe(error)
         cutover.refresh_from_db()
         if cutover.state == Cutover.State.DONE:
-            break  # it failed after the flip: the guards follow the homes by themselves
+            log.warning("follow_up_later", tenant=cutover.tenant_id, error=str(refusal))
+            break  # it failed after the flip: the loop resumes what follows
         if passing(refusal) and attempt < _ATTEMPTS - 1:
             time.sleep(0.5)
             continue
+        if isinstance(refusal, HomeUnknown):
+            log.error("home_unknown", tenant=cutover.tenant_id)
+            break  # it is made again, or found made, once the portal's database answers
         with transaction.atomic():
             Cutover.objects.filter(pk=cutover.pk).update(
                 state=Cutover.State.BLOCKED, error=str(refusal), finished_at=timezone.now()
@@ -125,25 +136,33 @@ class _Move:
         seconds = float(settings.CUTOVER_HOLD_SECONDS)
         begun = time.monotonic()
         Cutover.objects.filter(pk=self.cutover.pk).update(state=Cutover.State.HOLDING)
-        TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=timezone.now() + timedelta(seconds=seconds))
+        TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=Now() + timedelta(seconds=seconds))
         try:
             if not homes.wait_for_writers(self.tenant.tenant, seconds=seconds):
                 raise Refusal(
                     "A request that writes to it did not end in time.", subject=str(self.tenant),
                     todo="Nothing has changed. Look for slow requests in the request log, then cut over once more.",
                 )  # fmt: skip
-            capture.hold(self.old, self._ids[0], seconds=seconds)
+            guard.hold(self.old, self._ids[0], seconds=seconds)
+            plan = self.flow.transfer.plan
+            if gone := capture.unwatched(self.old, plan):
+                raise Refusal(
+                    f"Changes of {', '.join(gone)} are not recorded: its triggers are gone or switched off.",
+                    subject=str(self.tenant), todo="Nothing has changed. Find out who did that, then verify again.",
+                )  # fmt: skip
+            guard.wait_for_writers(self.old, plan, until=begun + seconds, ours=self._processes())
             done = batches.drain(self.flow, tenant=self._ids[0], deadline=begun + seconds)
-            if suspicious:
+            if suspicious or done.whole:
                 self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
             touched = [tenants.compare_keys(self.ahead, *self._in_legacy(*keys)) for keys in done.touched.items()]
             if any(touched):
                 # Perhaps only of rows that have moved on to a tenant that nobody holds: ask about this one alone.
                 self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
+            sequences.advance(self.new, self.flow.transfer.plan)
             self._flip(begun, seconds)
         finally:
             with suppress(psycopg.Error):
-                capture.release(self.old, self._ids[0])
+                guard.release(self.old, self._ids[0])
 
     def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:
         if self.flow.direction == "forward":
@@ -164,50 +183,62 @@ class _Move:
                 todo="Nothing has changed. Look at these rows on both sides, then verify again.",
             )  # fmt: skip
 
+    def _processes(self) -> list[int]:
+        """Our own sessions on the old side: idle, or waiting for us."""
+        sessions = (self.flow.queue, self.flow.transfer.source, self.flow.transfer.target, self.ahead.target, self.new)
+        same = self.old.info.host, self.old.info.port, self.old.info.dbname
+        return [s.info.backend_pid for s in sessions if (s.info.host, s.info.port, s.info.dbname) == same]
+
     def _flip(self, begun: float, seconds: float) -> None:
         target = self.flow.transfer.target
         with target.transaction():
             # Rows are applied, and homes asked, under this lock: nobody is left with the old answer.
             merging.lock(target, self.flow.direction)
-            left = self.old.execute(
-                "SELECT count(*) FROM portal_capture.queue WHERE tenant = %s", [self._ids[0]]
-            ).fetchone()
-            if left and left[0]:
+            committed = capture_queue.of_tenant(self.old, self._ids[0])
+            if committed.waiting:
                 raise Refusal(
-                    f"{left[0]} of its changes could not be applied in time.", subject=str(self.tenant),
+                    f"{committed.waiting} of its changes could not be applied in time.", subject=str(self.tenant),
                     todo="Nothing has changed. Look at the entries that are tried again, then cut over once more.",
                 )  # fmt: skip
-            if time.monotonic() - begun > seconds:
-                raise Refusal("The hold's deadline passed.", subject=str(self.tenant), todo="Nothing has changed.")
-            last = self.old.execute(
-                "SELECT coalesce(pg_sequence_last_value('portal_capture.queue_id_seq'), 0)"
-            ).fetchone()
-            capture.set_home(self.old, self._ids[0], here=False)
+            guard.set_home(self.old, self._ids[0], here=False)
             try:
-                self._record(last[0] if last else 0, (time.monotonic() - begun) * 1000)
-            except BaseException:
-                capture.set_home(self.old, self._ids[0], here=True)
-                raise
-            capture.set_home(self.new, self._ids[1], here=True)
-        if self.flow.direction == "reverse":
-            self._mirror_again()
+                self._record(committed, begun, seconds)
+            except BaseException as error:
+                self._reopen_unless_flipped(error)
+            guard.set_home(self.new, self._ids[1], here=True)
+        follow_up(self.cutover)
 
-    def _mirror_again(self) -> None:
-        """Tables without a reverse section (roles, say) follow from legacy again."""
-        plan = self.ahead.plan
-        for source in {table.source for table in plan.tables if not table.reverse}:
-            column = directions.tenant_column(plan, source, self.ahead.source_catalog)
-            if column is not None:
-                batches.enqueue_tenant(self.new, plan, source, column, self.tenant.legacy_tenant)
+    def _reopen_unless_flipped(self, error: BaseException) -> None:
+        """A COMMIT whose answer got lost may have been made: ask, and as long as nobody knows, keep the old side closed."""
+        try:
+            connection.close_if_unusable_or_obsolete()
+            home = TenantHome.objects.get(pk=self.tenant.pk).home
+        except DatabaseError:
+            raise HomeUnknown(
+                "The portal's database went away while its home was changed.", subject=str(self.tenant),
+                todo="Its writes stay refused until the database answers; then the move is completed by itself.",
+            ) from error  # fmt: skip
+        if home == self.cutover.home:
+            return
+        guard.set_home(self.old, self._ids[0], here=True)
+        cause = error.__cause__
+        raise describe(cause, subject="the portal's database") if isinstance(cause, psycopg.Error) else error
 
     @transaction.atomic
-    def _record(self, last_entry: int, hold_ms: float) -> None:
+    def _record(self, committed: capture_queue.OfTenant, begun: float, seconds: float) -> None:
         now, cutover = timezone.now(), self.cutover
-        left = "left_legacy_at" if self.flow.direction == "forward" else "left_iam_at"
-        TenantHome.objects.filter(pk=self.tenant.pk).update(
+        homes.take_alone(self.tenant.pk, seconds=begun + seconds - time.monotonic())
+        left = "left_legacy" if self.flow.direction == "forward" else "left_iam"
+        # No request can begin to write from here on; none did before, if the hold was still good.
+        flipped = TenantHome.objects.filter(pk=self.tenant.pk, held_until__gt=Now()).update(
             home=cutover.home, held_until=None, changed_at=now, changed_by=cutover.requested_by, verified_at=now,
-            wave=cutover.wave or self.tenant.wave, **{left: last_entry},
+            wave=cutover.wave or self.tenant.wave,
+            **{f"{left}_at": committed.last, f"{left}_snapshot": committed.snapshot},
         )  # fmt: skip
+        if not flipped:
+            raise Refusal("The hold's deadline passed.", subject=str(self.tenant), todo="Nothing has changed.")
+        ownership.next_epoch()
+        hold_ms = (time.monotonic() - begun) * 1000
         Cutover.objects.filter(pk=cutover.pk).update(state=Cutover.State.DONE, finished_at=now, hold_ms=hold_ms)
         chain.record(
             "cut_over" if cutover.home == TenantHome.Home.IAM else "reverse",

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from migration_portal.cutover import guard
 from migration_portal.cutover import work as working
+from migration_portal.cutover.follow_up import resume
 from migration_portal.cutover.tenants import sync_tenants
 
 
@@ -16,4 +17,5 @@ def work() -> None:
 def tick() -> None:
     sync_tenants()
     working.work()
+    resume()
     guard.agree()

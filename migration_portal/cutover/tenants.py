@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import timedelta
 
+from django.db.models import Q
+from django.utils import timezone
 from psycopg.rows import dict_row
+from psycopg.sql import SQL, Composed, Identifier
 
 from flags.models import TenantHome
-from migration_portal import databases
 from migration_portal.catchup.flows import captured_run
+from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Plan, Table
+from migration_portal.runs.connections import open_transfer
 
 
 def sync_tenants() -> int:
@@ -16,26 +22,37 @@ def sync_tenants() -> int:
     run = captured_run()
     if run is None:
         return TenantHome.objects.count()
-    with databases.iam("board") as iam, iam.cursor(row_factory=dict_row) as cursor:
-        names = {row["id"]: row["name"] or "" for row in cursor.execute("SELECT id::text, name FROM tenants")}
+    with open_transfer(run, "board") as transfer:
+        table = _tenants_table(transfer.plan)
+        with transfer.target.cursor(row_factory=dict_row) as cursor:
+            names = {row["id"]: row["name"] or "" for row in cursor.execute("SELECT id::text, name FROM tenants")}
+        with transfer.source.transaction():
+            written = transfer.source.execute(_written(transfer, table)).fetchall() if table else []
     known = dict(TenantHome.objects.values_list("tenant", "name"))
-    new = [id for id in names if id not in known]
-    if new:
-        TenantHome.objects.bulk_create(
-            [TenantHome(tenant=id, legacy_tenant=id, name=names[id]) for id in new], ignore_conflicts=True
-        )
-        _legacy_ids(new)
+    TenantHome.objects.bulk_create(
+        [TenantHome(tenant=id, legacy_tenant=id, name=names[id]) for id in names if id not in known],
+        ignore_conflicts=True,
+    )
     for id, name in known.items():
         if id in names and names[id] != name:
             TenantHome.objects.filter(pk=id).update(name=names[id])
-    TenantHome.objects.filter(pk__in=[id for id in known if id not in names], moves=None).delete()
+    for legacy, tenant in written:
+        TenantHome.objects.filter(pk=tenant).exclude(legacy_tenant=legacy).update(legacy_tenant=legacy)
+    # A tenant that is being born in the IAM has its home before its first row.
+    hour_ago = timezone.now() - timedelta(hours=1)
+    gone = TenantHome.objects.filter(pk__in=[id for id in known if id not in names], moves=None)
+    gone.filter(Q(home=TenantHome.Home.LEGACY) | Q(changed_at__lt=hour_ago)).delete()
     return len(names)
 
 
-def _legacy_ids(tenants: Sequence[str]) -> None:
-    """Legacy may write a tenant's id in another case."""
-    with databases.legacy("board") as legacy, legacy.transaction():
-        written = legacy.execute("SELECT id::text FROM tenants WHERE id::text <> lower(id::text)").fetchall()
-    for (id,) in written:
-        if id.lower() in tenants:
-            TenantHome.objects.filter(pk=id.lower()).update(legacy_tenant=id)
+def _tenants_table(plan: Plan) -> Table | None:
+    return next((table for table in plan.tables if table.target == "tenants"), None)
+
+
+def _written(transfer: Transfer, table: Table) -> Composed:
+    """Legacy may write a tenant's id in another way than the IAM: those ids, each with the IAM's."""
+    own = SQL("{}::text").format(Identifier(table.key[0]))
+    mapped = directions.tenant_of_source_row(transfer.plan, table.source)
+    return SQL("SELECT * FROM (SELECT {}, {} FROM {}) AS ids (own, mapped) WHERE own <> mapped").format(
+        own, mapped, compile.source_table(transfer.plan, table)
+    )

@@ -21,7 +21,7 @@ from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import blockers, finalize, guard, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.resolve import Field
-from migration_portal.engine import capture
+from migration_portal.engine import capture, capture_queue
 from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
@@ -89,9 +89,9 @@ def _from_databases(run: Run, ids: list[str], legacy_ids: list[str]) -> dict[str
         waiting = {}
         if capture.installed(legacy):
             with legacy.transaction():
-                waiting = capture.tenants_waiting(legacy)
+                waiting = capture_queue.tenants_waiting(legacy)
         if capture.installed(iam):
-            waiting |= capture.tenants_waiting(iam)
+            waiting |= capture_queue.tenants_waiting(iam)
         quarantined = rows(iam, _QUERIES["quarantined"], {"run": run.key, "tenants": ids + legacy_ids})
     return {
         "users": {row["id"]: row["n"] for row in users},

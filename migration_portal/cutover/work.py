@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import connection
 
-from migration_portal.cutover.models import Cutover
+from migration_portal.cutover.models import UNDER_WAY, Cutover
 from migration_portal.cutover.move import move
 from migration_portal.locks import Lock, only_one
 
@@ -17,4 +17,7 @@ def work() -> int:
         while alone and (cutover := Cutover.objects.under_way().select_related("tenant").order_by("id").first()):
             move(cutover)
             count += 1
+            cutover.refresh_from_db()
+            if cutover.state in UNDER_WAY:
+                break  # the portal's database went away: the next turn looks again
     return count

@@ -1,53 +1,49 @@
 """Recording which keys change: triggers that append to a queue in a schema of our own.
 
 Works on either side, for the tables of a plan's source. The triggers fire always (also for
-sessions that replay a log), except for our own writes, which set `portal.applying`.
+sessions that replay a log), except for our own writes, which set `portal.applying`. They never fail
+a write of the application's: what they cannot record by key they record as "look at this whole table".
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import ledger
-from migration_portal.engine.errors import LockTimeout, describe
+from migration_portal.engine.errors import LockTimeout
 from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import array_of_keys
 from migration_portal.engine.transfer import Transfer
-from migration_portal.locks import GUARD_BUCKETS, Lock
 from migration_portal.plan import directions
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
-from migration_portal.refusal import Refusal
 
+VERSION = 2
+"""Of our objects in a database; kept as the schema's comment. Version 0.1 left none."""
+MOST_WAITING = 2_000_000
+"""Entries after which a queue that nobody reads is cut short; the loops set it anew."""
+TRIGGERS = ("portal_capture", "portal_capture_truncate")
 _LOCK_TIMEOUT = "1s"
 _ATTEMPTS = 20
 """A writer that holds a table longer than all attempts keeps us out; we never queue before other writers for long."""
-
-
-class HoldTimeout(Refusal):
-    """A writer kept the tenant longer than the deadline."""
-
-
-_TRIGGERS = ("portal_capture", "portal_capture_truncate")
-
-
-@dataclass(frozen=True)
-class Lag:
-    """Captured entries not yet applied: how many, how many of them failed before, and the age of the oldest in seconds."""
-
-    entries: int = 0
-    retrying: int = 0
-    seconds: float = 0.0
-    last: int | None = None
+_OBJECTS = ("schema", "queue", "queue_2", "homes", "brake", "whole", "owner", "grants")
+_PLAIN = {
+    "uuid", "text", "character varying", "character", "bpchar", "name", "citext", "smallint", "integer", "bigint", "numeric",
+    "boolean", "oid",
+}  # fmt: skip
+"""Types that are written alike in every session."""
+_PINNED = SQL(
+    " SET TimeZone TO 'UTC' SET DateStyle TO 'ISO, MDY' SET IntervalStyle TO 'postgres'"
+    " SET extra_float_digits TO 1 SET bytea_output TO 'hex'"
+)
 
 
 def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
@@ -61,54 +57,102 @@ def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
 
 
 def install(connection: Connection[Any], plan: Plan, catalog: Catalog) -> None:
-    """Watch the plan's source tables, or make sure that they are watched. Raises LockTimeout, or psycopg.Error.
+    """Watch the plan's source tables, or make sure that they are watched; bring older objects of ours up to date.
 
     `catalog` is the source's. After this returns, whatever is written is captured, and whatever
     was written before is visible to every later snapshot: CREATE TRIGGER waits for open writers.
+    Raises LockTimeout, or psycopg.Error.
     """
-    with connection.transaction():
-        for name in ("schema", "queue", "homes", "grants"):
-            connection.execute(queries("capture")[name])
+    patiently(connection, lambda: _make_objects(connection), "portal_capture")
     for source in plan.sources:
-        _each_with_patience(connection, plan, catalog, source)
+        patiently(connection, lambda source=source: _watch(connection, plan, catalog, source), source)  # type: ignore[misc]
+    connection.execute(queries("capture")["sign"].format(version=Literal(f"version {VERSION}")))
 
 
-def _each_with_patience(connection: Connection[Any], plan: Plan, catalog: Catalog, source: str) -> None:
+def upgrade(connection: Connection[Any], plan: Plan, catalog: Catalog) -> bool:
+    """Bring what an earlier version installed up to date, under load. Returns whether there was anything to do."""
+    if not 0 < version(connection) < VERSION:
+        return False
+    install(connection, plan, catalog)
+    return True
+
+
+def version(connection: Connection[Any]) -> int:
+    """Of what is installed; 0 for nothing."""
+    row = connection.cursor(row_factory=tuple_row).execute(queries("capture")["version"]).fetchone()
+    there, comment = row if row else (False, None)
+    if not there:
+        return 0
+    return int(comment.removeprefix("version ")) if comment and comment.startswith("version ") else 1
+
+
+def patiently(connection: Connection[Any], do: Callable[[], None], subject: str) -> None:
+    """Do what needs a lock on a busy table, in a transaction; no writer waits behind us for longer than a moment.
+
+    Raises LockTimeout.
+    """
     for attempt in range(_ATTEMPTS):
         try:
             with connection.transaction():
                 connection.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(_LOCK_TIMEOUT)))
-                _watch(connection, plan, catalog, source)
+                do()
             return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if attempt == _ATTEMPTS - 1:
                 raise LockTimeout(
                     f"Its triggers could not be created: writers held it through {_ATTEMPTS} attempts.",
-                    subject=source, todo="End the long transaction on it (see pg_stat_activity); it is tried again.",
+                    subject=subject, todo="End the long transaction on it (see pg_stat_activity); it is tried again.",
                 ) from error  # fmt: skip
             time.sleep(0.2)
 
 
+def _make_objects(connection: Connection[Any]) -> None:
+    for name in _OBJECTS:
+        statement = queries("capture")[name]
+        connection.execute(statement.format(most=Literal(MOST_WAITING)) if name == "brake" else statement)
+
+
 def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: str) -> None:
-    table = Identifier(plan.source_schema, source)
-    key = _key_of(plan, source)
-    tenant = directions.tenant_column(plan, source, catalog)
+    key, tenant = _key_of(plan, source), directions.tenant_column(plan, source, catalog)
     parts = {
-        "name": Literal(source),
+        "name": Literal(source), "pinned": pinned(catalog, source, [*key, *filter(None, [tenant])]),
         "old": _array("OLD", key), "new": _array("NEW", key),
-        "old_tenant": _text("OLD", tenant), "new_tenant": _text("NEW", tenant),
+        "old_tenant": text_of("OLD", tenant), "new_tenant": text_of("NEW", tenant),
     }  # fmt: skip
-    there = watched(connection, plan.source_schema).get(source, set())
     for query, trigger, kind in (
         ("function", "portal_capture", "trigger"),
         ("truncated", "portal_capture_truncate", "truncate_trigger"),
     ):
-        function = Identifier("portal_capture", f"{query}_{source}"[:63])
-        connection.execute(queries("capture")[query].format(function=function, **parts))
-        if trigger not in there:
-            connection.execute(SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(trigger), table))
-            connection.execute(queries("capture")[kind].format(table=table, function=function))
-            connection.execute(SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(table, Identifier(trigger)))
+        function = function_name(query, source)
+        connection.execute(queries("capture")[query].format(function=Identifier("portal_capture", function), **parts))
+        attach(connection, plan.source_schema, source, trigger, function, queries("capture")[kind])
+
+
+def attach(connection: Connection[Any], schema: str, source: str, trigger: str, function: str, statement: SQL) -> None:
+    """Create the trigger, unless it is there, fires always, and calls the function."""
+    there = rows(connection, queries("capture")["watched"], {"schema": schema})
+    if any(
+        (r["table_name"], r["trigger"], r["function"], r["always"]) == (source, trigger, function, True) for r in there
+    ):
+        return
+    table = Identifier(schema, source)
+    connection.execute(SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(trigger), table))
+    connection.execute(statement.format(table=table, function=Identifier("portal_capture", function)))
+    connection.execute(SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(table, Identifier(trigger)))
+
+
+def function_name(kind: str, source: str) -> str:
+    """PostgreSQL cuts long names: two tables that begin alike must not share a function."""
+    name = f"{kind}_{source}"
+    if len(name.encode()) <= 63:
+        return name
+    return f"{name.encode()[:50].decode(errors='ignore')}_{hashlib.sha256(source.encode()).hexdigest()[:10]}"
+
+
+def pinned(catalog: Catalog, source: str, columns: list[str]) -> Composable:
+    """What makes a function write these columns alike in every session; nothing where all of them always are."""
+    types = {catalog[source].columns[name].type for name in columns}
+    return SQL("") if types <= _PLAIN else _PINNED
 
 
 def _key_of(plan: Plan, source: str) -> tuple[str, ...]:
@@ -119,139 +163,41 @@ def _key_of(plan: Plan, source: str) -> tuple[str, ...]:
 
 
 def _array(row: str, columns: tuple[str, ...]) -> Composable:
-    return SQL("ARRAY[{}]").format(SQL(", ").join(_text(row, column) for column in columns))
+    return SQL("ARRAY[{}]").format(SQL(", ").join(text_of(row, column) for column in columns))
 
 
-def _text(row: str, column: str | None) -> Composable:
+def text_of(row: str, column: str | None) -> Composable:
     return SQL("{}.{}::text").format(SQL(row), Identifier(column)) if column else SQL("NULL::text")  # type: ignore[arg-type]
 
 
-def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, by_default: bool) -> None:
-    """Refuse writes for tenants that are at home elsewhere; `by_default` is for tenants nobody has decided about."""
-    for source in plan.sources:
-        tenant = directions.tenant_column(plan, source, catalog)
-        function = Identifier("portal_capture", f"guard_{source}"[:63])
-        table = Identifier(plan.source_schema, source)
-        with connection.transaction():
-            connection.execute(SQL("SET LOCAL lock_timeout = '10s'"))
-            connection.execute(
-                queries("capture")["guard"].format(
-                    function=function, old_tenant=_text("OLD", tenant), new_tenant=_text("NEW", tenant),
-                    by_default=Literal(by_default), lock_class=Literal(int(Lock.GUARD)), lock_mask=Literal(GUARD_BUCKETS - 1),
-                )
-            )  # fmt: skip
-            connection.execute(SQL("DROP TRIGGER IF EXISTS portal_guard ON {}").format(table))
-            connection.execute(queries("capture")["guard_trigger"].format(table=table, function=function))
-            connection.execute(SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER portal_guard").format(table))
+def remove(connection: Connection[Any], schema: str) -> None:
+    """Take triggers, functions, queue and schema away again, without a trace. Raises LockTimeout."""
+    for table in watched(connection, schema):
+        patiently(connection, lambda table=table: _release(connection, schema, table), table)  # type: ignore[misc]
+    connection.execute("DROP SCHEMA IF EXISTS portal_capture CASCADE")
 
 
-def remove_guard(connection: Connection[Any], plan: Plan) -> None:
-    with connection.transaction():
-        connection.execute("SET LOCAL lock_timeout = '10s'")
-        for source in plan.sources:
-            table = Identifier(plan.source_schema, source)
-            connection.execute(SQL("DROP TRIGGER IF EXISTS portal_guard ON {}").format(table))
-
-
-def remove(connection: Connection[Any], plan: Plan) -> None:
-    """Take triggers, functions, queue and schema away again, without a trace."""
-    with connection.transaction():
-        connection.execute("SET LOCAL lock_timeout = '10s'")
-        for source in plan.sources:
-            table = Identifier(plan.source_schema, source)
-            for trigger in (*_TRIGGERS, "portal_guard"):
-                connection.execute(SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(trigger), table))
-        connection.execute("DROP SCHEMA IF EXISTS portal_capture CASCADE")
+def _release(connection: Connection[Any], schema: str, table: str) -> None:
+    for trigger in (*TRIGGERS, "portal_guard", "portal_guard_truncate"):
+        statement = SQL("DROP TRIGGER IF EXISTS {} ON {}")
+        connection.execute(statement.format(Identifier(trigger), Identifier(schema, table)))
 
 
 def watched(connection: Connection[Any], schema: str) -> dict[str, set[str]]:
-    """Per table, the names of our triggers that fire always."""
+    """Per table with triggers of ours, those that fire always."""
     triggers: dict[str, set[str]] = {}
     for row in rows(connection, queries("capture")["watched"], {"schema": schema}):
+        fire = triggers.setdefault(row["table_name"], set())
         if row["always"]:
-            triggers.setdefault(row["table_name"], set()).add(row["trigger"])
+            fire.add(row["trigger"])
     return triggers
 
 
 def unwatched(connection: Connection[Any], plan: Plan) -> list[str]:
     """The plan's source tables whose changes nobody records."""
     there = watched(connection, plan.source_schema)
-    return [source for source in plan.sources if not there.get(source, set()) >= set(_TRIGGERS)]
-
-
-def guarded(connection: Connection[Any], plan: Plan) -> bool:
-    there = watched(connection, plan.source_schema)
-    return all("portal_guard" in there.get(source, set()) for source in plan.sources)
+    return [source for source in plan.sources if not there.get(source, set()) >= set(TRIGGERS)]
 
 
 def installed(connection: Connection[Any]) -> bool:
-    row = connection.execute("SELECT to_regclass('portal_capture.queue')").fetchone()
-    return row is not None and row[0] is not None
-
-
-def lag(connection: Connection[Any]) -> Lag:
-    """How far catch-up is behind; nothing where nothing is captured."""
-    if not installed(connection):
-        return Lag()
-    with connection.cursor(row_factory=class_row(Lag)) as cursor:
-        return cursor.execute(queries("capture")["lag"]).fetchone() or Lag()
-
-
-def tenants_waiting(connection: Connection[Any]) -> dict[str, int]:
-    """Entries waiting, per tenant as the source writes it."""
-    return dict(connection.execute(queries("capture")["tenants_waiting"]).fetchall())
-
-
-def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], tenant: str | None = None) -> None:
-    """Ask for these keys to be looked up again."""
-    with queue.cursor() as cursor:
-        cursor.executemany(
-            queries("capture")["enqueue"], [{"table": table, "key": list(key), "tenant": tenant} for key in keys]
-        )
-
-
-def waiting(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]]) -> list[list[str]]:
-    """Those of these keys that are captured and not yet applied."""
-    statement = queries("capture")["waiting"].format(keys=array_of_keys(keys))
-    return [row[0] for row in queue.execute(statement, {"table": table})]
-
-
-def compact(connection: Connection[Any]) -> int:
-    """Drop entries that a newer one of the same key makes superfluous. Returns how many."""
-    return connection.execute(queries("capture")["compact"]).rowcount
-
-
-def set_home(connection: Connection[Any], tenant: str, *, here: bool) -> None:
-    """Tell this side's guard where the tenant lives."""
-    try:
-        connection.execute(
-            "INSERT INTO portal_capture.homes (tenant, here) VALUES (%s, %s)"
-            " ON CONFLICT (tenant) DO UPDATE SET here = excluded.here WHERE homes.here <> excluded.here",
-            [tenant, here],
-        )
-    except psycopg.Error as error:
-        raise describe(error, subject=tenant) from error
-
-
-def hold(connection: Connection[Any], tenant: str, *, seconds: float) -> None:
-    """Wait until nobody writes for the tenant, and keep it so until `release` or the session's end.
-
-    Only writers that pass the guard's trigger are held. Raises HoldTimeout.
-    """
-    with connection.transaction():
-        connection.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(f"{int(seconds * 1000)}ms")))
-        try:
-            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s) & %s)", _guard_key(tenant))
-        except psycopg.errors.LockNotAvailable as error:
-            raise HoldTimeout(
-                "Its writers did not pause within the deadline.", subject=f"tenant {tenant}",
-                todo="Nothing has changed. Look for a long transaction, then cut over again.",
-            ) from error  # fmt: skip
-
-
-def release(connection: Connection[Any], tenant: str) -> None:
-    connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s) & %s)", _guard_key(tenant))
-
-
-def _guard_key(tenant: str) -> list[Any]:
-    return [int(Lock.GUARD), tenant, GUARD_BUCKETS - 1]
+    return version(connection) > 0

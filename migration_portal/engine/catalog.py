@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -53,6 +54,24 @@ def recall(iam: Connection[Any], run: UUID) -> tuple[Catalog, Catalog] | None:
     """The catalogs that `remember` kept, or None before it did."""
     row = iam.execute("SELECT source, target FROM portal_ledger.catalogs WHERE run = %s", [run]).fetchone()
     return (_catalog(row[0]), _catalog(row[1])) if row else None
+
+
+def drift(remembered: Catalog, now: Catalog, names: Iterable[str]) -> list[str]:
+    """How these tables' columns differ from what the run began with, in words."""
+    changes: list[str] = []
+    for name in dict.fromkeys(names):
+        before, after = remembered[name].columns, now[name].columns if name in now else {}
+        if not after:
+            changes.append(f"table {name} is gone")
+            continue
+        changes += [f"{name}.{column} is new" for column in sorted(after.keys() - before.keys())]
+        changes += [f"{name}.{column} is gone" for column in sorted(before.keys() - after.keys())]
+        changes += [
+            f"{name}.{column} is {after[column].full_type} now, it was {before[column].full_type}"
+            for column in sorted(before.keys() & after.keys())
+            if before[column].full_type != after[column].full_type and before[column].full_type
+        ]
+    return changes
 
 
 def _plain(catalog: Catalog) -> dict[str, Any]:

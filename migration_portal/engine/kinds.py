@@ -86,6 +86,7 @@ KINDS: dict[str, Kind] = {
     "sweep": Kind(_once, scratch.sweep),
     "undo": Kind(_of_table(undo.pieces), undo.undo_piece, doing="undoing", done="undoing"),
     "conclude": Kind(_once, undo.conclude, doing="undoing", done="undone"),
+    "put_back": Kind(_once, undo.put_back),
     "rebuild_index": Kind(_indexes, constraints.rebuild_index),
     "restore_constraint": Kind(_constraints, constraints.restore_constraint),
     "nothing": Kind(_once, _nothing),

@@ -21,7 +21,7 @@ LEASE_SECONDS = 5.0
 """Only covers the moment between the claim and the chunk's transaction; inside it, the row's lock is the lease."""
 MOST_FAILURES = 3
 MOST_DEATHS = 60
-_SCRIPTS = ("ledger_1.sql", "ledger_2.sql")
+_SCRIPTS = ("ledger_1.sql", "ledger_2.sql", "ledger_3.sql")
 """What made each version of the ledger out of the one before."""
 
 
@@ -125,11 +125,15 @@ def claim(iam: Connection[Any], run: UUID, worker: str) -> Chunk | None:
 
 
 def enlarge(iam: Connection[Any], run: UUID, chunk: Chunk, seconds: float) -> Chunk:
-    """Merge the chunk with the waiting ones behind it, so that it takes about `seconds` at the speed seen so far."""
+    """Merge the chunk with the waiting ones behind it, so that it takes about `seconds` at the speed seen so far.
+
+    Raises LeaseLost.
+    """
     if chunk.attempt > 1 or chunk.upper is None:
         return chunk
     arguments: dict[str, Any] = {"run": run, "step": chunk.step, "ordinal": chunk.ordinal}
     with iam.transaction(), iam.cursor(row_factory=tuple_row) as cursor:
+        fence(iam, chunk)  # who claimed it since may be copying the neighbours
         row = cursor.execute(queries("chunks")["speed"], arguments).fetchone()
         most = int(float(row[0]) * seconds / max(chunk.rows_planned, 1)) - 1 if row and row[0] else 0
         if most < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
@@ -74,8 +74,51 @@ def target_keys(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]])
             for n, name in enumerate(table.key)
         ),
         alias=Identifier(table.source),
-        rejected=_any(rule for rule in table.reject if set(words(rule.sql)) & set(types) <= set(table.key)),
-    )
+        # A rule that reads other rows cannot be asked of a row that is gone; see `twins`.
+        rejected=_any(
+            rule for rule in table.reject
+            if set(words(rule.sql)) & set(types) <= set(table.key) and not _reads_rows(rule)
+        ),
+    )  # fmt: skip
+
+
+def twins(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Source keys, besides these, of rows that would have the same target key but for the way it is written.
+
+    Only where a reject rule reads other rows: which of such rows is rejected depends on the others.
+    """
+    if len(table.key) > 1 or not any(_reads_rows(rule) for rule in table.reject):
+        return []
+    own = {key[0] for key in keys}
+    spelled = sorted({way for key in own for way in (key.lower(), key.upper())} - own)
+    statement = queries("source")["keys"].format(
+        key=compile.source_key(table), table=compile.source_table(transfer.plan, table),
+        where=by_source_key(table, [[key] for key in spelled]),
+    )  # fmt: skip
+    return [row[0] for row in transfer.source.execute(statement)] if spelled else []
+
+
+def _reads_rows(rule: Rule) -> bool:
+    return "select" in {word.lower() for word in words(rule.sql)}
+
+
+def all_keys(transfer: Transfer, name: str) -> Iterator[list[list[str]]]:
+    """All keys of a source table, a page at a time, each from a snapshot of its own; a page's first key may come twice."""
+    table = directions.siblings(transfer.plan, name)[0]
+    lower: list[str] | None = None
+    while True:
+        statement = queries("source")["page"].format(
+            key=compile.source_key(table), table=compile.source_table(transfer.plan, table),
+            where=compile.key_range(table.key, lower, None), order=SQL(", ").join(map(Identifier, table.key)),
+            most=Literal(_BATCH),
+        )  # fmt: skip
+        with transfer.source.transaction():
+            keys = [row[0] for row in transfer.source.execute(statement)]
+        if keys:
+            yield keys
+        if len(keys) < _BATCH:
+            return
+        lower = keys[-1]
 
 
 def _any(rules: Iterable[Rule]) -> Composable:

@@ -43,6 +43,23 @@ def on_conflict(transfer: Transfer, table: Table) -> Composable:
     return SQL("UPDATE SET {} WHERE {}").format(assignments, differs(transfer, table, "t", "excluded"))
 
 
+def remember_removed(transfer: Transfer, table: Table, leaving: Composable) -> Composed:
+    """The statement that keeps the rows `t` that are about to be removed, if they were there before this run."""
+    return queries("undo")["remember_removed"].format(
+        run=Literal(transfer.run),
+        name=Literal(table.target),
+        key=compile.target_key(transfer.info(table).primary_key, "t"),
+        target=transfer.target_table(table.target),
+        leaving=leaving,
+        was_there=queries("undo")["was_there"].format(
+            run=Literal(transfer.run),
+            name=Literal(table.target),
+            key=compile.target_key(transfer.info(table).primary_key, "t"),
+        ),
+        ours=Literal(list(ledger.xids(transfer.target, transfer.run, table.target))),
+    )
+
+
 def remember(transfer: Transfer, table: Table, stage: Composable) -> Composed:
     """The statement that keeps each row of the target as it is before this run changes or adds it; the first image counts."""
     key = transfer.info(table).primary_key

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from flags.models import Flag, Ramp
@@ -54,17 +55,13 @@ def tick(health: Callable[[], list[str]] = blockers) -> int:
     """Take the steps that are due, or say why not. Returns how many were taken."""
     return sum(
         _advance(pk, health)
-        for pk in Ramp.objects.filter(state="running", next_at__lte=timezone.now()).values_list("pk", flat=True)
+        for pk in Ramp.objects.filter(state="running", next_at__lte=Now()).values_list("pk", flat=True)
     )
 
 
 @transaction.atomic
 def _advance(pk: int, health: Callable[[], list[str]]) -> bool:
-    ramp = (
-        Ramp.objects.select_for_update(skip_locked=True)
-        .filter(pk=pk, state="running", next_at__lte=timezone.now())
-        .first()
-    )
+    ramp = Ramp.objects.select_for_update(skip_locked=True).filter(pk=pk, state="running", next_at__lte=Now()).first()
     if ramp is None:
         return False
     flag = Flag.objects.get(pk=ramp.flag_id)
@@ -77,7 +74,7 @@ def _advance(pk: int, health: Callable[[], list[str]]) -> bool:
     step, *left = ramp.steps
     if step > flag.percentage:
         switch(flag, by=ramp.by, reason=f"ramp: {ramp.reason}", percentage=step)
-    ramp.steps, ramp.held, ramp.next_at = left, "", timezone.now() + timedelta(hours=ramp.hours)
+    ramp.steps, ramp.held, ramp.next_at = left, "", Now() + timedelta(hours=ramp.hours)
     ramp.state = Ramp.State.RUNNING if left else Ramp.State.DONE
     ramp.save()
     return True

@@ -17,6 +17,7 @@ from migration_portal import databases
 from migration_portal.engine import catalog
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
+from migration_portal.inventory.surroundings import each, surroundings
 from migration_portal.plan import checks
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.loader import load
@@ -36,15 +37,21 @@ def preflight() -> dict[str, Any]:
     try:
         plan = load(settings.MIGRATION_PLAN)
         with databases.both("preflight") as (legacy, iam):
-            findings += [*_server("legacy database", legacy), *_server("IAM database", iam), *_different()]
-            findings += _schema(iam)
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
-            findings += checks.check(plan, source, target)
-            findings += [*_legacy_privileges(legacy, plan, source), *_iam_privileges(iam, plan, target)]
-            findings += _capture(legacy, plan, source)
-            findings += _disk(legacy, iam, plan, source)
+            findings += each(
+                ("legacy database", lambda: _server("legacy database", legacy)),
+                ("IAM database", lambda: _server("IAM database", iam)),
+                ("databases", _different),
+                ("IAM schema", lambda: _schema(iam)),
+                ("plan", lambda: checks.check(plan, source, target)),
+                ("legacy privileges", lambda: _legacy_privileges(legacy, plan, source)),
+                ("IAM privileges", lambda: _iam_privileges(iam, plan, target)),
+                ("capture", lambda: _capture(legacy, plan, source)),
+                ("IAM disk", lambda: _disk(legacy, iam, plan, source)),
+            )
+            findings += surroundings(legacy, iam, plan, source)
             if not any(finding.severity == "error" for finding in findings):
                 findings += _reverse(plan, source)
                 tables = completeness(legacy, plan, source, target)
@@ -168,7 +175,7 @@ def _disk(legacy: Connection[Any], iam: Connection[Any], plan: Plan, source: Cat
     free = _free_bytes(iam)
     if free is None:
         yield Finding(
-            "info", "IAM disk", f"About {_size(need)} will be needed; the free space of a remote server cannot be seen.",
+            "info", "IAM disk", f"About {_size(need)} will be needed; its free space cannot be seen from here.",
             "Check it on that server.",
         )  # fmt: skip
     elif free < need:
@@ -182,7 +189,10 @@ def _disk(legacy: Connection[Any], iam: Connection[Any], plan: Plan, source: Cat
 def _free_bytes(iam: Connection[Any]) -> int | None:
     if iam.info.hostaddr not in ("127.0.0.1", "::1", ""):
         return None
-    row = iam.execute("SELECT current_setting('data_directory', true)").fetchone()
+    try:
+        row = iam.execute("SELECT current_setting('data_directory', true)").fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None  # our role need not know where its server keeps its files
     directory = row[0] if row else None
     while directory and not os.path.isdir(directory):
         directory = os.path.dirname(directory) if directory != "/" else None

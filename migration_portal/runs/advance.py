@@ -15,7 +15,7 @@ from migration_portal.engine.ledger import StepCounts
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock, only_one
 from migration_portal.refusal import Refusal
-from migration_portal.runs import steps
+from migration_portal.runs import steps, uncapture
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import IllegalTransition, Run
 from migration_portal.runs.states import WORKING, State
@@ -100,12 +100,14 @@ def _settle(run: Run, transfer: Transfer) -> None:
     if not any(step.claimed for step in ledger.counts(transfer.target, run.key).values()):
         after = State.PAUSED if run.state == State.PAUSING else State.CANCELLED
         _move(run, after, finished_at=timezone.now() if after == State.CANCELLED else None)
+        uncapture.remove_leftovers()
 
 
 def _conclude(run: Run, counts: list[StepCounts | None]) -> None:
     if all(step is not None and step.finished for step in counts):
         after = State.UNDONE if run.state == State.UNDOING else State.COMPLETED
         _move(run, after, finished_at=timezone.now())
+        uncapture.remove_leftovers()
         return
     planned = [step for step in counts if step is not None]
     if any(step.failed for step in planned) and not any(step.waiting or step.claimed for step in planned):

@@ -10,6 +10,7 @@ from flags import homes
 from migration_portal import databases
 from migration_portal.engine import catalog, ledger
 from migration_portal.engine.transfer import Transfer
+from migration_portal.runs import ownership
 from migration_portal.runs.models import Run
 
 
@@ -21,6 +22,8 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
         databases.enter(legacy, plan.source_schema)
         databases.enter(iam, plan.target_schema)
         ledger.install(iam)
+        ownership.check(iam, "portal_ledger", "IAM database")
+        ownership.check(iam, "portal_capture", "IAM database")
         remembered = catalog.recall(iam, run.key)
         if remembered is None:
             with legacy.transaction():
@@ -34,4 +37,5 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
             return
         with databases.legacy_writable(f"queue {run.pk}") as queue:
             databases.enter(queue, plan.source_schema)
+            ownership.check(queue, "portal_capture", "legacy database")
             yield replace(transfer, queue=queue)

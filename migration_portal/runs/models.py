@@ -26,6 +26,19 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(state__in=ACTIVE)
 
 
+class Portal(models.Model):
+    """Who we are: one row. `epoch` counts the flips."""
+
+    key = models.UUIDField(default=uuid.uuid4)
+    epoch = models.BigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
 class Run(models.Model):
     """One execution of a plan. `key` names it in the ledger."""
 
@@ -44,6 +57,9 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = RunQuerySet.as_manager()
+
+    accepted_drift = ArrayField(models.TextField(), default=list, blank=True)
+    """Changes of the two schemas since the run began that somebody decided to leave behind."""
 
     class Meta:
         ordering = ["-id"]

@@ -7,7 +7,9 @@ from uuid import UUID
 
 import psycopg
 from django.db import transaction
+from psycopg.sql import SQL, Composable
 
+from flags import homes
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.engine import ledger, quarantine
@@ -15,6 +17,9 @@ from migration_portal.engine.catchup import batches
 from migration_portal.engine.copy import staging
 from migration_portal.engine.errors import describe
 from migration_portal.engine.source import by_source_key
+from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Table
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.dispatch import call_workers
@@ -52,6 +57,7 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                         with transfer.target.transaction():
                             batches.only_writer(transfer.target)
                             where = by_source_key(table, [row.source_key])
+                            _refuse_elsewhere(transfer, table, where, row)
                             outcome = staging.copy_rows(transfer, table, where)
                             if not outcome.read:
                                 raise Refusal(
@@ -66,6 +72,22 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                     data = {"table": row.table_name, "key": row.source_key, "state": state}
                     chain.record("retry_row", of=row, run=run.pk, by=by, data=data)
     return copied, kept
+
+
+def _refuse_elsewhere(transfer: Transfer, table: Table, where: Composable, row: QuarantinedRow) -> None:
+    """Asked under the lock of catch-up, as it does: legacy's row of a tenant that has left would overwrite the IAM's."""
+    tenant = directions.tenant_of_source_row(transfer.plan, table.source)
+    home = directions.at_home(tenant, homes.in_iam(), by_default=True)
+    statement = SQL("SELECT FROM {} WHERE ({}) AND NOT {}")
+    with transfer.source.transaction():
+        elsewhere = transfer.source.execute(
+            statement.format(compile.source_table(transfer.plan, table), where, home)
+        ).fetchone()
+    if elsewhere is not None:
+        raise Refusal(
+            "Its tenant is at home in the IAM: legacy's row would overwrite what was written there.", subject=str(row),
+            todo="Create the row in the IAM, then discard this one.",
+        )  # fmt: skip
 
 
 def discard_rows(rows: Sequence[QuarantinedRow], *, by: str, reason: str) -> int:

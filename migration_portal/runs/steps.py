@@ -69,7 +69,10 @@ def backward(plan: Plan, catalog: Catalog, attempt: int) -> list[Step]:
         undone = add("undo", table.target, *(f"conclude:{child}:{attempt}" for child in children))
         concluded.append(add("conclude", table.target, undone))
     for table in plan.tables:
-        add("rebuild_index", table.target, *concluded)
+        before = [f"put_back:{p}:{attempt}" for p in parents(plan, table, catalog)]
+        add("put_back", table.target, *concluded, *before)
+    for table in plan.tables:
+        add("rebuild_index", table.target, f"put_back:{table.target}:{attempt}", *concluded)
     for table in plan.tables:
         rebuilt = [table.target, *parents(plan, table, catalog)]
         add("restore_constraint", table.target, *(f"rebuild_index:{name}:{attempt}" for name in rebuilt))

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from migration_portal.runs.dispatch import dispatch
 from migration_portal.runs.models import Run
+from migration_portal.runs.uncapture import remove_leftovers
 from migration_portal.runs.work import work as work_on
 
 
@@ -16,3 +17,4 @@ def work(run_id: int) -> None:
 def tick() -> None:
     for run in Run.objects.active():
         dispatch(run)
+    remove_leftovers()

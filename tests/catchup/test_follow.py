@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from migration_portal.catchup.follow import follow
 from migration_portal.catchup.models import FlowStatus
+from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.runs.drift import accept_drift
 from tests import builders
+from tests.cutover.moves import moved
 from tests.engine.changes import change
 from tests.world import World
 
@@ -14,3 +17,32 @@ def test_the_loop_says_so_when_somebody_removes_the_triggers(world: World, home:
     change(world, "DROP TRIGGER portal_capture ON users")
     follow("forward", seconds=0.2)
     assert "users are no longer recorded" in FlowStatus.objects.get().error
+
+
+def test_a_server_that_restarted_is_a_reason_to_verify_again(world: World, home: str) -> None:
+    run = builders.migrated(world, capture=True)
+    follow("forward", seconds=0.2)
+    run.refresh_from_db()
+    assert run.verification == 1
+    FlowStatus.objects.update(servers=["1 1 2026-01-01", "2 1 2026-01-01"])
+    follow("forward", seconds=0.2)
+    run.refresh_from_db()
+    assert (run.state, run.verification) == ("running", 2)
+    builders.finish(run)
+    follow("forward", seconds=0.2)
+    run.refresh_from_db()
+    assert (run.state, run.verification) == ("completed", 2)
+
+
+def test_a_new_column_in_legacy_blocks_moves_until_somebody_decides(world: World, home: str) -> None:
+    run = builders.migrated(world, capture=True)
+    with world.legacy() as legacy:
+        legacy.execute("ALTER TABLE users ADD COLUMN phone text")
+    follow("forward", seconds=0.2)
+    assert "users.phone is new" in FlowStatus.objects.get(pk="forward").trouble
+    sync_tenants()
+    assert "users.phone is new" in moved(home).error
+    assert "users.phone is new" in accept_drift(run, by="tester", reason="not needed")
+    follow("forward", seconds=0.2)
+    assert FlowStatus.objects.get(pk="forward").trouble == ""
+    assert moved(home).error == ""

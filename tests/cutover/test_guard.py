@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
+
 import psycopg
 import pytest
 
+from flags import homes
 from flags.models import TenantHome
 from migration_portal.cutover import guard
-from migration_portal.engine import capture
-from tests.cutover.moves import iam, legacy, moved
+from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.engine.guard import hold, release
+from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.world import World
 
 
@@ -28,11 +32,11 @@ def test_the_guard_refuses_writes_on_the_wrong_side(world: World, home: str) -> 
 def test_a_writer_that_waits_for_the_hold_is_refused_after_the_flip(world: World, home: str) -> None:
     guard.switch(on=True, by="tester")
     with world.legacy() as holder:
-        capture.hold(holder, home, seconds=2)
+        hold(holder, home, seconds=2)
         with world.legacy() as writer, pytest.raises(psycopg.errors.LockNotAvailable):
             writer.execute("SET lock_timeout = '200ms'")
             writer.execute("UPDATE users SET bio = 'waits'")
-        capture.release(holder, home)
+        release(holder, home)
     assert legacy(world, "UPDATE users SET bio = 'goes on'") == 2
 
 
@@ -43,3 +47,39 @@ def test_the_guards_follow_the_homes_after_a_crash_between_them(world: World, ho
     with pytest.raises(psycopg.Error, match="at home on the other system"):
         legacy(world, "UPDATE users SET bio = 'no'")
     assert iam(world, "UPDATE users SET bio = 'yes'") == 2
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_transaction_that_began_before_the_flip_is_told_to_start_again(world: World, home: str, level: str) -> None:
+    guard.switch(on=True, by="tester")
+    with world.legacy() as writer:
+        writer.execute(f"BEGIN ISOLATION LEVEL {level}")
+        writer.execute("SELECT count(*) FROM users")
+        assert moved(home).state == "done"
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            writer.execute("UPDATE users SET bio = 'late'")
+        writer.execute("ROLLBACK")
+        writer.execute(f"BEGIN ISOLATION LEVEL {level}")
+        with pytest.raises(psycopg.Error, match="at home on the other system"):
+            writer.execute("UPDATE users SET bio = 'late'")
+
+
+def test_a_table_with_tenants_that_left_cannot_be_truncated(world: World, home: str) -> None:
+    guard.switch(on=True, by="tester")
+    legacy(world, "TRUNCATE licenses")
+    moved(home)
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        legacy(world, "TRUNCATE users CASCADE")
+
+
+def test_a_tenant_is_born_in_the_iam_with_the_guard_on(world: World, home: str) -> None:
+    guard.switch(on=True, by="tester")
+    new = str(uuid.uuid4())
+    homes.born_in_iam(new, "Newcomer")
+    sync_tenants()  # between the two commits: it must not take the home away
+    iam(world, "INSERT INTO tenants (id, name, slug) VALUES (%s, 'Newcomer', 'new')", new)
+    guard.agree()
+    both_loops()
+    assert legacy(world, "SELECT count(*) FROM tenants WHERE id = %s", new) == [(1,)]
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        legacy(world, "UPDATE tenants SET name = 'x' WHERE id = %s", new)

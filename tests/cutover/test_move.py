@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from typing import Any
 
 import pytest
 
 from flags.models import TenantHome
-from migration_portal.cutover import guard
+from migration_portal.cutover import follow_up, guard, requests
+from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.tenants import sync_tenants
-from migration_portal.engine import capture
+from migration_portal.cutover.work import work
+from migration_portal.engine import capture_queue
+from migration_portal.locks import Lock
 from migration_portal.refusal import Refusal
 from migration_portal.runs.models import Run
+from migration_portal.runs.report import report
 from migration_portal.runs.start import start
+from migration_portal.runs.undo import undo
+from migration_portal.runs.verify import verify
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.world import World
@@ -48,7 +55,7 @@ def test_nothing_echoes_between_the_two_directions(world: World, home: str) -> N
     iam(world, "UPDATE users SET full_name = 'Once' WHERE username = 'ann'")
     both_loops()
     with world.legacy() as theirs, world.iam() as ours:
-        assert capture.lag(theirs).entries == capture.lag(ours).entries == 0
+        assert capture_queue.lag(theirs).entries == capture_queue.lag(ours).entries == 0
 
 
 def test_an_open_transaction_aborts_the_cut_over_at_its_deadline(world: World, home: str, settings: Any) -> None:
@@ -65,8 +72,6 @@ def test_an_open_transaction_aborts_the_cut_over_at_its_deadline(world: World, h
 
 
 def test_a_run_and_an_undo_wait_until_every_tenant_is_back(world: World, home: str) -> None:
-    from migration_portal.runs.undo import undo
-
     moved(home)
     with pytest.raises(Refusal, match="at home in the IAM"):
         start(by="tester")
@@ -75,9 +80,6 @@ def test_a_run_and_an_undo_wait_until_every_tenant_is_back(world: World, home: s
 
 
 def test_verifying_again_passes_while_tenants_live_on_both_sides(world: World, home: str) -> None:
-    from migration_portal.runs.report import report
-    from migration_portal.runs.verify import verify
-
     builders.user(world, builders.tenant(world))
     both_loops()
     sync_tenants()
@@ -113,3 +115,94 @@ def test_a_user_born_in_the_iam_has_its_role_after_the_way_back(world: World, ho
     both_loops()
     roles = "SELECT count(*) FROM user_roles JOIN users ON users.id = user_id WHERE username = 'eve'"
     assert iam(world, roles) == [(1,)]
+
+
+@pytest.mark.parametrize("to", ["iam", "legacy"])
+def test_a_writer_that_nothing_holds_blocks_the_move_and_is_named(
+    world: World, home: str, settings: Any, to: str
+) -> None:
+    if to == "legacy":
+        moved(home)
+        both_loops()
+    settings.CUTOVER_HOLD_SECONDS = 0.5
+    with world.legacy() if to == "iam" else world.iam() as writer, writer.transaction():
+        writer.execute("SET application_name = 'nightly job'")
+        writer.execute("UPDATE users SET bio = 'slow'")
+        done = moved(home, to)
+    assert done.state == "blocked" and "nightly job" in done.error and "did not end in time" in done.error
+    both_loops()
+    assert moved(home, to).state == "done"
+    both_loops()
+    assert (iam if to == "iam" else legacy)(world, "SELECT DISTINCT bio FROM users") == [("slow",)]
+
+
+def test_a_move_waits_for_a_writer_that_ends_in_time(world: World, home: str) -> None:
+    writer = world.legacy()
+    writer.execute("BEGIN")
+    writer.execute("UPDATE users SET bio = 'in time'")
+    ending = threading.Timer(1.0, lambda: writer.execute("COMMIT"))
+    ending.start()
+    done = moved(home)
+    ending.join()
+    writer.close()
+    assert done.error == "" and iam(world, "SELECT DISTINCT bio FROM users") == [("in time",)]
+
+
+def test_a_table_emptied_after_its_tenant_left_is_listed_row_by_row(world: World, home: str) -> None:
+    moved(home)
+    legacy(world, "TRUNCATE users CASCADE")
+    both_loops()
+    assert iam(world, "SELECT count(*) FROM users") == [(2,)]
+    assert Stray.objects.filter(what="deleted", table_name="users").count() == 2
+
+
+def test_what_follows_a_flip_is_done_later_if_it_failed(world: World, home: str) -> None:
+    guard.switch(on=True, by="tester")
+    moved(home)
+    made = Cutover.objects.get()
+    assert made.followed_up_at is not None
+    Cutover.objects.update(followed_up_at=None)
+    iam(world, "UPDATE portal_capture.homes SET here = false")
+    assert follow_up.resume() == 1
+    assert iam(world, "UPDATE users SET bio = 'open again'") == 2
+
+
+def test_a_flip_that_waits_past_its_hold_is_not_made(world: World, home: str, settings: Any) -> None:
+    settings.CUTOVER_HOLD_SECONDS = 0.7
+    requests.cut_over([TenantHome.objects.get(pk=home)], by="tester")
+    other = world.portal()
+    other.execute("BEGIN")
+    other.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.AUDIT)])
+    ending = threading.Timer(6.0, lambda: other.execute("COMMIT"))
+    ending.start()
+    work()
+    ending.join()
+    other.close()
+    done = Cutover.objects.get()
+    assert TenantHome.objects.get(pk=home).home == "legacy" and done.state == "blocked"
+    assert legacy(world, "SELECT count(*) FROM portal_capture.homes WHERE NOT here") == [(0,)]
+    assert moved(home).state == "done"
+
+
+def test_a_trigger_of_legacys_does_not_trap_a_tenant_in_the_iam(world: World, home: str) -> None:
+    moved(home)
+    legacy(
+        world,
+        "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.updated_at := '2000-01-01'; RETURN NEW; END $$",
+    )
+    legacy(world, "CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp()")
+    iam(world, "UPDATE users SET full_name = 'From the IAM', updated_at = '2026-01-02'")
+    both_loops()
+    assert legacy(world, "SELECT DISTINCT full_name, updated_at::date::text FROM users") == [
+        ("From the IAM", "2026-01-02")
+    ]
+    assert moved(home, "legacy").error == ""
+
+
+def test_what_reverse_has_not_brought_back_yet_is_no_finding(world: World, home: str) -> None:
+    moved(home)
+    iam(world, "UPDATE users SET full_name = 'Not there yet'")
+    verify(Run.objects.get(), by="tester")
+    run = builders.finish(Run.objects.get())
+    assert report(run).passed

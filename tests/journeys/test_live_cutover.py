@@ -25,7 +25,7 @@ from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import guard, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.tenants import sync_tenants
-from migration_portal.engine import capture
+from migration_portal.engine import capture_queue
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.report import report
 from migration_portal.runs.retry import discard_rows
@@ -127,7 +127,7 @@ def test_no_acknowledged_write_is_lost_while_tenants_move_under_load(own_world: 
 
     def quiet() -> bool:
         with databases.legacy_writable("test") as theirs, databases.iam("test") as ours:
-            return capture.lag(theirs).entries == capture.lag(ours).entries == 0
+            return capture_queue.lag(theirs).entries == capture_queue.lag(ours).entries == 0
 
     mishaps.wait(quiet)
     assert traffic.errors == []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flags.models import TenantHome
 from migration_portal.audit.models import Event
 from migration_portal.refusal import Refusal
 from migration_portal.runs.models import QuarantinedRow
@@ -71,3 +72,15 @@ def test_undo_also_removes_a_retried_row(world: World) -> None:
     builders.finish(run)
     with world.iam() as iam:
         assert iam.execute("SELECT count(*) FROM users").fetchone() == (0,)
+
+
+def test_a_row_of_a_tenant_that_has_left_is_not_retried_over_the_iams(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    lost = builders.user(world, GONE)
+    builders.migrated(world, capture=True)
+    with world.legacy() as legacy:
+        legacy.execute("UPDATE users SET tenant_id = %s WHERE id = %s", [home, lost])
+    TenantHome.objects.create(tenant=home, legacy_tenant=home, home="iam")
+    with pytest.raises(Refusal, match="at home in the IAM"):
+        retry_rows([QuarantinedRow.objects.get(table_name="users")], by="tester")

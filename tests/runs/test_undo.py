@@ -7,6 +7,7 @@ from migration_portal.runs.report import report
 from migration_portal.runs.states import State
 from migration_portal.runs.undo import undo
 from tests import builders
+from tests.engine.changes import caught_up, change
 from tests.runs.constraints import constraints_of
 from tests.world import World
 
@@ -64,3 +65,28 @@ def test_undo_needs_a_reason(world: World) -> None:
     run = builders.migrated(world)
     with pytest.raises(Refusal, match="needs a reason"):
         undo(run, by="tester", reason=" ")
+
+
+def test_undo_puts_back_what_catch_up_removed_and_changed(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world, name="Alike", slug="alike")
+    user = builders.user(world, home, email="a@example.org", username="ann")
+    with world.iam() as iam:
+        iam.execute("INSERT INTO tenants (id, name, slug) VALUES (%s, 'Before', 'before')", [home])
+        iam.execute(
+            "INSERT INTO users (id, tenant_id, username, email, hashed_password) VALUES (%s, %s, 'ann', 'old@example.org', 'x')",
+            [user, home],
+        )
+    run = builders.migrated(world, capture=True)
+    change(world, "DELETE FROM users WHERE id = %s", user)
+    change(world, "DELETE FROM tenants WHERE id = %s", home)
+    caught_up(run)
+    with world.iam() as iam:
+        assert iam.execute("SELECT count(*) FROM users").fetchone() == (0,)
+    undo(run, by="tester", reason="rehearsal")
+    assert builders.finish(run).state == State.UNDONE
+    with world.iam() as iam:
+        assert iam.execute("SELECT id::text, name, slug FROM tenants").fetchall() == [(home, "Before", "before")]
+        assert iam.execute("SELECT id::text, username, email FROM users").fetchall() == [
+            (user, "ann", "old@example.org")
+        ]

@@ -26,7 +26,7 @@ from migration_portal.cutover import guard
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
-from migration_portal.engine import capture
+from migration_portal.engine import capture_queue
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.report import report
 from migration_portal.runs.retry import discard_rows
@@ -110,7 +110,7 @@ def test_queued_changes_are_applied_in_both_directions_and_the_requested_move_is
         assert iam.execute(bios, [moved["d"]]).fetchall() == [("queued in legacy",)]
         both_loops()
         assert legacy.execute(bios, [moved["a"]]).fetchall() == [("queued in the IAM",)]
-        assert capture.lag(legacy).entries == capture.lag(iam).entries == 0
+        assert capture_queue.lag(legacy).entries == capture_queue.lag(iam).entries == 0
 
 
 def test_stray_writes_and_quarantine_are_carried_over(world: World, moved: dict[str, Any]) -> None:

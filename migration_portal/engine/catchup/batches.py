@@ -8,30 +8,28 @@ collides stays queued and is tried again by itself, ever more rarely; what never
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 from psycopg.rows import class_row
-from psycopg.sql import Identifier, Literal
 
-from migration_portal.engine import ledger, quarantine
+from migration_portal.engine import ledger, quarantine, source
 from migration_portal.engine.catchup import merging
 from migration_portal.engine.catchup.flow import Batch, Entry, Flow, Key
-from migration_portal.engine.catchup.uniques import Widen
-from migration_portal.engine.catchup.work import Merged
+from migration_portal.engine.catchup.work import Merged, Widen
 from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.ledger import Chunk, Outcome
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
-from migration_portal.plan.model import Plan
+from migration_portal.plan import directions
 
 MOST_ATTEMPTS = 6
 """Then a row that collides is quarantined (about a minute). In reverse nothing is: it stays queued."""
 _WIDENINGS = 3
-_RETRIES = 20
+_RETRIES = 2000
+"""Tried again at once: what one change of a parent's key collides with."""
 
 
 def batch(flow: Flow, *, most: int, tenant: str | None = None, upto: int | None = None) -> Batch:
@@ -43,13 +41,16 @@ def batch(flow: Flow, *, most: int, tenant: str | None = None, upto: int | None 
     done = Batch()
     about = {"tenant": tenant, "upto": upto, "most": most}
     with flow.queue.cursor(row_factory=class_row(Entry)) as cursor:
-        fresh = cursor.execute(queries("capture")["next"], about).fetchall()
-        again = cursor.execute(queries("capture")["next_again"], about | {"most": _RETRIES}).fetchall()
+        fresh = cursor.execute(queries("queue")["next"], about).fetchall()
+        again = cursor.execute(queries("queue")["next_again"], about | {"most": _RETRIES}).fetchall()
     try:
         if keyed := [entry for entry in fresh if entry.key is not None]:
             done.add(apply(flow, keyed))
         done.seconds = time.monotonic() - started
-        for entry in [entry for entry in fresh if entry.key is None] + again:
+        # Rows that failed for want of each other succeed together.
+        if keyed := [entry for entry in again if entry.key is not None]:
+            done.add(apply(flow, keyed))
+        for entry in [entry for entry in [*fresh, *again] if entry.key is None]:
             done.add(apply(flow, [entry]))
     except psycopg.Error as error:
         raise describe(error, subject=f"catch-up ({flow.direction})") from error
@@ -85,12 +86,14 @@ def catch_up(transfer: Transfer, chunk: Chunk) -> Outcome:
 def apply(flow: Flow, entries: Sequence[Entry], *, any_home: bool = False) -> Batch:
     """Make the target agree with the source about these entries' keys; `any_home`: even if it does not own their tenants."""
     if entries[0].key is None:
-        return _empty(flow, entries[0])
+        return _whole(flow, entries[0])
     keys = _by_table(entries)
-    newest = {(e.table_name, e.key_tuple): e.id for e in sorted(entries, key=lambda e: e.id)}
+    of_key: dict[tuple[str, Key], list[Entry]] = {}
+    for entry in entries:
+        of_key.setdefault((entry.table_name, entry.key_tuple), []).append(entry)
     for _ in range(_WIDENINGS):
         try:
-            return _settle(flow, entries, _merge(flow, keys, newest, any_home=any_home), keys)
+            return _settle(flow, entries, _merge(flow, keys, of_key, any_home=any_home), keys)
         except Widen as wider:
             for table, more in wider.keys.items():
                 keys[table] = list(dict.fromkeys([*keys.get(table, []), *more]))
@@ -99,15 +102,17 @@ def apply(flow: Flow, entries: Sequence[Entry], *, any_home: bool = False) -> Ba
             if not blames_a_row(refusal):
                 raise
             return _halves(flow, entries, str(refusal), any_home=any_home)
-    return _settle(flow, entries, merging.merge(flow, keys, newest, any_home=any_home, widen=False), keys)
+    return _settle(flow, entries, merging.merge(flow, keys, of_key, any_home=any_home, widen=False), keys)
 
 
-def _merge(flow: Flow, keys: dict[str, list[Key]], newest: dict[tuple[str, Key], int], *, any_home: bool) -> Merged:
+def _merge(
+    flow: Flow, keys: dict[str, list[Key]], of_key: Mapping[tuple[str, Key], Sequence[Entry]], *, any_home: bool
+) -> Merged:
     """Most batches hold no row that cannot be cast: ask for those only when one fails."""
     try:
-        return merging.merge(flow, keys, newest, any_home=any_home, guarded=False)
+        return merging.merge(flow, keys, of_key, any_home=any_home, guarded=False)
     except psycopg.errors.DataError:
-        return merging.merge(flow, keys, newest, any_home=any_home)
+        return merging.merge(flow, keys, of_key, any_home=any_home)
 
 
 def _by_table(entries: Iterable[Entry]) -> dict[str, list[Key]]:
@@ -141,15 +146,16 @@ def _settle(flow: Flow, entries: Sequence[Entry], merged: Merged, keys: dict[str
         table, reason, why = merged.collided[entry.table_name][entry.key_tuple]
         if entry.id in late:
             _quarantine(flow, entry, table, reason, why)
-        else:
-            flow.queue.execute(queries("capture")["again"], {"ids": [entry.id], "error": why or reason})
+        elif entry.id:
+            flow.queue.execute(queries("queue")["again"], {"ids": [entry.id], "error": why or reason})
+    unsettled = [(entry.table_name, entry.key_tuple) for entry in collided if not entry.id]
     waiting = {entry.id for entry in collided} - late
     ids = [entry.id for entry in entries if entry.id and entry.id not in waiting]
     if ids:
-        flow.queue.execute(queries("capture")["settled"], {"ids": ids})
+        flow.queue.execute(queries("queue")["settled"], {"ids": ids})
     return Batch(
         entries=len(ids), written=merged.written, removed=merged.removed, collided=len(waiting),
-        quarantined=merged.rejected + len(late), strays=merged.strays, touched=keys,
+        quarantined=merged.rejected + len(late), strays=merged.strays, touched=keys, unsettled=unsettled,
     )  # fmt: skip
 
 
@@ -160,28 +166,28 @@ def _quarantine(flow: Flow, entry: Entry, target: str, reason: str, why: str) ->
         quarantine.add(flow.transfer, table, rejected)
 
 
-def _empty(flow: Flow, entry: Entry) -> Batch:
-    """The source table was truncated: what it no longer has goes."""
+def _whole(flow: Flow, entry: Entry) -> Batch:
+    """A change whose key nobody knows: remove what the source no longer has, and look up every row that it has."""
+    done = Batch()
     try:
-        removed = merging.empty(flow, entry.table_name)
+        with flow.queue.transaction():
+            if flow.queue.execute(queries("queue")["whole"], {"id": entry.id}).fetchone() is None:
+                return done
+            merged = merging.empty(flow, entry.table_name, entry)
+            done.removed, done.strays = merged.removed, merged.strays
+            for keys in source.all_keys(flow.transfer, entry.table_name):
+                done.add(apply(flow, [Entry(0, entry.table_name, key) for key in keys]))
+            for table, key in done.unsettled:
+                flow.queue.execute(queries("queue")["enqueue"], {"table": table, "key": list(key), "tenant": None})
+            flow.queue.execute(queries("queue")["settled"], {"ids": [entry.id]})
     except psycopg.Error as error:
         refusal = describe(error, subject=entry.table_name)
         if not blames_a_row(refusal):
             raise
-        flow.queue.execute(queries("capture")["again"], {"ids": [entry.id], "error": str(refusal)})
+        flow.queue.execute(queries("queue")["again"], {"ids": [entry.id], "error": str(refusal)})
         return Batch(collided=1)
-    flow.queue.execute(queries("capture")["settled"], {"ids": [entry.id]})
-    return Batch(entries=1, removed=removed)
-
-
-def enqueue_tenant(queue: Connection[Any], plan: Plan, source: str, column: str, tenant: str) -> None:
-    """Ask for all of a tenant's rows in a source table to be looked up again."""
-    table = directions.siblings(plan, source)[0]
-    statement = queries("capture")["enqueue_tenant"].format(
-        name=Literal(source), key=compile.source_key(table), tenant=Literal(tenant),
-        table=compile.source_table(plan, table), column=Identifier(column),
-    )  # fmt: skip
-    queue.execute(statement)
+    done.entries, done.whole, done.touched, done.unsettled = 1, 1, {}, []
+    return done
 
 
 def only_writer(iam: Connection[Any]) -> None:

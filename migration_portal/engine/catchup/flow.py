@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,9 +30,34 @@ class Flow:
     ledger: Connection[Any]
     homes: Callable[[], frozenset[str]] = frozenset
     by_default: bool = True
-    left: Callable[[], dict[str, int]] = dict
-    """Per tenant that left the source, the last entry of its queue from before: that write is no stray."""
+    left: Callable[[], Mapping[str, tuple[int, str]]] = dict
+    """Per tenant that left the source, the arguments of its Departure."""
     settled: bool = True
+    silenced: frozenset[str] = frozenset()
+    """Target tables whose own triggers do not fire for rows that we bring: what one changes would differ for good."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """When a tenant left the source: its queue's last entry, and what was committed there (as pg_current_snapshot() writes it).
+
+    A flip of version 0.1 has no snapshot.
+    """
+
+    last: int = 0
+    snapshot: str = ""
+
+    def follows(self, entry: Entry) -> bool:
+        """Whether the entry was committed before the tenant left: it was drained then, and is no stray write."""
+        if not self.snapshot or entry.xid is None:
+            return entry.id <= self.last
+        return visible(entry.xid, self.snapshot)
+
+
+def visible(xid: int, snapshot: str) -> bool:
+    """Whether a transaction had committed when the snapshot was taken; format of pg_snapshot: `xmin:xmax:xip,xip,…`."""
+    first, end, open_ones = snapshot.split(":")
+    return xid < int(first) or (xid < int(end) and str(xid) not in open_ones.split(","))
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,8 @@ class Entry:
     key: list[str] | None
     tenant: str | None = None
     attempts: int = 0
+    xid: int | None = None
+    """The transaction that wrote it; None for an entry of version 0.1."""
 
     @property
     def key_tuple(self) -> Key:
@@ -60,13 +87,18 @@ class Batch:
     collided: int = 0
     quarantined: int = 0
     strays: int = 0
+    whole: int = 0
+    """Whole tables looked at: what was touched in them is not listed."""
     seconds: float = 0.0
     """What the entries taken for the first time took: those tried again come one by one."""
     touched: dict[str, list[Key]] = field(default_factory=dict)
     """Per source table, the keys looked up."""
+    unsettled: list[tuple[str, Key]] = field(default_factory=list)
+    """Source tables and keys that collided without an entry of the queue to be tried again by."""
 
     def add(self, other: Batch) -> None:
-        for name in ("entries", "written", "removed", "collided", "quarantined", "strays", "seconds"):
+        for name in ("entries", "written", "removed", "collided", "quarantined", "strays", "whole", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.unsettled += other.unsettled
         for table, keys in other.touched.items():
             self.touched.setdefault(table, []).extend(keys)

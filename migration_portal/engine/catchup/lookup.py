@@ -6,7 +6,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import quarantine, source
 from migration_portal.engine.catchup.flow import Key
-from migration_portal.engine.catchup.work import Work, listed, names_of, query
+from migration_portal.engine.catchup.work import Widen, Work, listed, names_of, query
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
@@ -37,15 +37,17 @@ def stage_rows(work: Work, table: Table) -> None:
         statement = SQL("INSERT INTO {} ({names}) SELECT {names} FROM {}")
         transfer.target.execute(statement.format(keys, stage, names=listed(names)))
         return
+    if work.widen and (others := [tuple(key) for key in source.twins(transfer, table, wanted)]):
+        raise Widen({table.source: others})
     _note_exceptions(work, table, wanted)
     pipe(transfer.source, source.target_keys(transfer, table, wanted), transfer.target, keys, names)
 
 
 def stage_all(work: Work, table: Table) -> None:
-    """Stage every row of the source table that the source owns."""
+    """Stage every row of the source table."""
     transfer, (stage, _) = work.flow.transfer, names_of(table)
     transfer.target.execute(query("stage", stage=stage, target=transfer.target_table(table.target)))
-    select = compile.mapped(transfer.plan, table, transfer.info(table), where=at_home(work, table.source))
+    select = compile.mapped(transfer.plan, table, transfer.info(table), where=SQL("true"))
     pipe(transfer.source, select, transfer.target, stage, table.column_names)
 
 

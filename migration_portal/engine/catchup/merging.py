@@ -7,18 +7,21 @@ because one snapshot of the source cannot hold it twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import ledger, quarantine, source, upserts
 from migration_portal.engine.catchup import lookup, quarantined
-from migration_portal.engine.catchup.flow import Flow, Key
+from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
 from migration_portal.engine.catchup.uniques import free, wants_new_values
 from migration_portal.engine.catchup.work import Merged, Work, key_of, listed, names_of, owned_by, query
+from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
+from migration_portal.engine.references import unreferenced
 from migration_portal.locks import Lock
 from migration_portal.plan import compile, directions
 from migration_portal.plan.model import ForeignKey, Table
@@ -33,7 +36,7 @@ def lock(target: Connection[Any], direction: str) -> None:
 def merge(
     flow: Flow,
     keys: dict[str, list[Key]],
-    newest: Mapping[tuple[str, Key], int],
+    entries: Mapping[tuple[str, Key], Sequence[Entry]],
     *,
     any_home: bool = False,
     widen: bool = True,
@@ -41,19 +44,21 @@ def merge(
 ) -> Merged:
     """Make the target agree about these keys, in one transaction. Raises Widen or psycopg.Error; then nothing has changed.
 
-    `newest` is the newest entry of each source key. Not `guarded`, one row that cannot be cast fails
+    `entries` are those of each source key. Not `guarded`, one row that cannot be cast fails
     the whole batch, which is otherwise a third faster.
     """
-    work = Work(flow, keys, any_home, widen, guarded, newest)
+    work = Work(flow, keys, any_home, widen, guarded, entries)
     transfer = flow.transfer
     with transfer.target.transaction():
         lock(transfer.target, flow.direction)
         # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
-        work.homes, work.left = flow.homes(), flow.left()
+        work.homes, work.left = flow.homes(), departures(flow)
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_rows(work, table)
         for table in work.tables:
+            if flow.direction == "reverse":
+                _respell(work, table)
             _write(work, table)
         for table in reversed(work.tables):
             _remove(work, table)
@@ -63,48 +68,111 @@ def merge(
     return work.merged
 
 
-def empty(flow: Flow, name: str) -> int:
-    """After a TRUNCATE of the source table: remove what it has no row for. Returns rows removed."""
+def departures(flow: Flow) -> dict[str, Departure]:
+    """When each tenant left the source, by tenant."""
+    return {tenant: Departure(*left) for tenant, left in flow.left().items()}
+
+
+def empty(flow: Flow, name: str, entry: Entry) -> Merged:
+    """After a TRUNCATE of the source table, say: remove what it has no row for, and list what it should not have lost."""
     work = Work(flow, {name: []}, any_home=False, widen=False)
     transfer = flow.transfer
-    removed = 0
     with transfer.target.transaction():
         lock(transfer.target, flow.direction)
         # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
-        work.homes = flow.homes()
+        work.homes, work.left = flow.homes(), departures(flow)
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_all(work, table)
         for table in reversed(work.tables):
             key = key_of(work, table)
+            if flow.direction == "forward":
+                _remember(work, table, owned=False)
             emptied = query(
                 "emptied", target=transfer.target_table(table.target), stage=names_of(table)[0],
                 mine=_mine(work, table), same=compile.same(key, key, "t", "s"),
             )  # fmt: skip
-            removed += transfer.target.execute(emptied).rowcount
+            work.merged.removed += transfer.target.execute(emptied).rowcount
+            if work.homes_differ and work.first(table):
+                _note_emptied_elsewhere(work, table, entry)
             if flow.direction == "forward":
                 ledger.record_commit(transfer.target, transfer.run, table.target)
-    return removed
+    return work.merged
+
+
+def _note_emptied_elsewhere(work: Work, table: Table, entry: Entry) -> None:
+    """Rows of tenants that have left which the source lost all the same. Its key stands in for the source's."""
+    transfer, key = work.flow.transfer, key_of(work, table)
+    schema = Identifier(transfer.schema)
+    gone = query(
+        "emptied_elsewhere", target=transfer.target_table(table.target), stage=names_of(table)[0],
+        key=compile.target_key([c.name for c in directions.owner(table, transfer.source_catalog, transfer.target_catalog)], "t"),
+        tenant=directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
+        mine=_mine(work, table), same=compile.same(key, key, "t", "s"),
+    )  # fmt: skip
+    for source_key, tenant in transfer.target.execute(gone).fetchall():
+        if tenant in work.left:
+            work.entries = {(table.source, tuple(source_key)): [entry]}
+            work.stray(table.source, source_key, tenant, "deleted")
 
 
 def _write(work: Work, table: Table) -> None:
     flow, transfer = work.flow, work.flow.transfer
     stage, _ = names_of(table)
+    if flow.direction == "forward":
+        # Before anything of the batch is taken out, or lets go of its unique values.
+        _remember(work, table, owned=True)
     if flow.settled:
         _orphans(work, table)
         for name, columns in transfer.info(table).uniques.items():
             if all(table.column(c) for c in columns) and wants_new_values(work, table, columns):
                 free(work, table, columns, name)
     if flow.direction == "forward":
-        if ledger.modes(transfer.target, transfer.run).get(table.target) == "upsert":
-            transfer.target.execute(upserts.remember(transfer, table, stage))
         ledger.record_commit(transfer.target, transfer.run, table.target)
     upsert = query(
         "upsert", target=transfer.target_table(table.target), stage=stage, names=listed(table.column_names),
         key=listed(key_of(work, table)), action=upserts.on_conflict(transfer, table),
     )  # fmt: skip
+    if table.target in flow.silenced:
+        transfer.target.execute("SET LOCAL session_replication_role = replica")
     work.merged.written += transfer.target.execute(upsert).rowcount
+    if table.target in flow.silenced:
+        transfer.target.execute("SET LOCAL session_replication_role = origin")
     quarantined.release_orphans(work, table)
+
+
+def _respell(work: Work, table: Table) -> None:
+    """Write text ids as the target has them: rows' own, of the rows that are looked up, and of those they refer to."""
+    transfer, (stage, keys), info = work.flow.transfer, names_of(table), work.flow.transfer.info(table)
+    own = [(name, table.target, name) for name in info.primary_key]
+    others = [
+        (column, key.parent, parent)
+        for key in info.foreign_keys
+        for column, parent in zip(key.columns, key.parent_columns, strict=True)
+    ]
+    owner = {column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)}
+    for temporary, columns in ((stage, own + others), (keys, [place for place in own if place[0] in owner])):
+        for column, parent, parent_column in columns:
+            if info.columns[column].type in ("text", "character varying"):
+                respell = query(
+                    "respell", stage=temporary, column=Identifier(column), parent=transfer.target_table(parent),
+                    parent_column=Identifier(parent_column),
+                )  # fmt: skip
+                transfer.target.execute(respell)
+
+
+def _remember(work: Work, table: Table, *, owned: bool) -> None:
+    """In a table that was in use, keep each row as it was before the run: what it will change, and what it will remove."""
+    transfer, (stage, keys), key = work.flow.transfer, names_of(table), key_of(work, table)
+    if ledger.modes(transfer.target, transfer.run).get(table.target) != "upsert":
+        return
+    transfer.target.execute(upserts.remember(transfer, table, stage))
+    gone = SQL("{} AND NOT EXISTS (SELECT FROM {} AS s WHERE {})").format(
+        _mine(work, table), stage, compile.same(key, key, "t", "s")
+    )
+    if owned:
+        gone = SQL("EXISTS (SELECT FROM {} AS k WHERE {}) AND {}").format(keys, owned_by(work, table), gone)
+    transfer.target.execute(upserts.remember_removed(transfer, table, gone))
 
 
 def _orphans(work: Work, table: Table) -> None:
@@ -151,11 +219,19 @@ def _remove(work: Work, table: Table) -> None:
     target = transfer.target_table(table.target)
     if work.homes_differ and work.first(table):
         _note_deleted_elsewhere(work, table, mine=mine, owned=owned)
-    delete = query(
-        "delete", target=target, keys=keys, stage=stage, owned=owned, mine=mine,
-        same=compile.same(key, key, "t", "s"), protected=work.protect(table),
-    )  # fmt: skip
-    work.merged.removed += transfer.target.execute(delete).rowcount
+    parts: dict[str, Composable] = {
+        "target": target, "keys": keys, "stage": stage, "owned": owned, "mine": mine,
+        "same": compile.same(key, key, "t", "s"), "protected": work.protect(table),
+    }  # fmt: skip
+    try:
+        with transfer.target.transaction():
+            work.merged.removed += transfer.target.execute(query("delete", **parts)).rowcount
+    except psycopg.errors.ForeignKeyViolation as error:
+        # What refers to a row may be on its way to another: the row waits for that, and the rest of the batch need not.
+        parts |= {"mine": SQL("({}){}").format(mine, unreferenced(transfer, table))}
+        work.merged.removed += transfer.target.execute(query("delete", **parts)).rowcount
+        left = transfer.target.execute(query("left", **(parts | {"mine": mine}))).fetchall()
+        work.collide(table, [row[0] for row in left], "still_referenced", str(describe(error)))
 
 
 def _note_deleted_elsewhere(work: Work, table: Table, *, mine: Composable, owned: Composable) -> None:

@@ -47,4 +47,4 @@ def release_orphans(work: Work, table: Table) -> None:
     keys = [part for row in staged for part in row[0]]
     for name, key in transfer.target.execute(queries("catchup")["waiting_for"], about | {"keys": keys}).fetchall():
         # On the queue's own session: if this transaction fails they are looked up once in vain.
-        work.flow.queue.execute(queries("capture")["enqueue"], {"table": name, "key": key, "tenant": None})
+        work.flow.queue.execute(queries("queue")["enqueue"], {"table": name, "key": key, "tenant": None})

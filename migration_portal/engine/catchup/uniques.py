@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import capture, source
+from migration_portal.engine import capture_queue, source
 from migration_portal.engine.catchup.flow import Key
-from migration_portal.engine.catchup.work import Work, key_of, listed, names_of, owned_by, query
+from migration_portal.engine.catchup.work import Widen, Work, key_of, listed, names_of, owned_by, query
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
-
-
-class Widen(Exception):
-    """The batch needs these source keys, too."""
-
-    def __init__(self, keys: dict[str, list[Key]]) -> None:
-        self.keys = keys
 
 
 def wants_new_values(work: Work, table: Table, columns: tuple[str, ...]) -> bool:
@@ -70,7 +63,7 @@ def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
     A row that is gone from there, or has another key by now, waits in the queue as a rule; only what
     does not is looked for in the source, which may mean a pass over the whole table.
     """
-    waiting = {tuple(key) for key in capture.waiting(work.flow.queue, table.source, holders)}
+    waiting = {tuple(key) for key in capture_queue.waiting(work.flow.queue, table.source, holders)}
     others = [holder for holder in holders if tuple(holder) not in waiting]
     return [*waiting] + [tuple(own) for own, _, _ in source.by_target_key(work.flow.transfer, table, others)]
 

@@ -9,13 +9,20 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import source
-from migration_portal.engine.catchup.flow import Flow, Key
+from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
 from migration_portal.engine.queries import queries
 from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Table
 
 Collision = tuple[str, str, str]
 """Target table, reason, detail."""
+
+
+class Widen(Exception):
+    """The batch needs these source keys, too."""
+
+    def __init__(self, keys: dict[str, list[Key]]) -> None:
+        self.keys = keys
 
 
 @dataclass
@@ -38,8 +45,8 @@ class Work:
     any_home: bool
     widen: bool
     guarded: bool = True
-    newest: Mapping[tuple[str, Key], int] = field(default_factory=dict)
-    left: Mapping[str, int] = field(default_factory=dict)
+    entries: Mapping[tuple[str, Key], Sequence[Entry]] = field(default_factory=dict)
+    left: Mapping[str, Departure] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     """Target tables for which the source had a row for every key."""
     homes: frozenset[str] = frozenset()
@@ -71,8 +78,10 @@ class Work:
     def stray(self, name: str, key: Sequence[str], tenant: str | None, what: str) -> None:
         """A row written or deleted on the side that does not own its tenant: leave the target's row, and list it."""
         self.protected.setdefault(name, set()).add(tuple(key))
-        if self.newest.get((name, tuple(key)), 0) <= self.left.get(tenant or "", 0):
-            return  # from before the tenant left: it was drained then, under its new name or old
+        left = self.left.get(tenant or "", Departure())
+        # A key may have entries under the tenant's name of before and of after: one from after is enough.
+        if all(left.follows(entry) for entry in self.entries.get((name, tuple(key)), ())):
+            return
         self.merged.strays += 1
         flow = self.flow
         about = {"run": flow.transfer.run, "direction": flow.direction, "table": name, "key": list(key)}

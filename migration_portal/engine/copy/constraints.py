@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import capture, ledger, quarantine, source
+from migration_portal.engine import capture_queue, ledger, quarantine, source
 from migration_portal.engine.copy import scratch
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.quarantine import Rejected
@@ -246,7 +246,7 @@ def _remove(transfer: Transfer, table: Table, condition: Composable, reason: str
         rejected.append(Rejected(own, reason, row))
     if transfer.queue is not None and reason.startswith("duplicate_"):
         # Perhaps the other row only waits to be caught up, and this one is in its right.
-        capture.enqueue(transfer.queue, table.source, [row.key for row in rejected])
+        capture_queue.enqueue(transfer.queue, table.source, [row.key for row in rejected])
     return quarantine.add(transfer, table, rejected)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import blocks, ledger
-from migration_portal.engine.ledger import Chunk, NewChunk, Outcome, rows
+from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
+from migration_portal.engine.references import unreferenced
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
@@ -51,6 +52,28 @@ def conclude(transfer: Transfer, chunk: Chunk) -> Outcome:
     return outcome
 
 
+def put_back(transfer: Transfer, chunk: Chunk) -> Outcome:
+    """After all tables' pieces, parents first: put back the rows that catch-up had removed, and mark the chunk done."""
+    table = transfer.table(chunk.table_name)
+    with transfer.target.transaction():
+        ledger.fence(transfer.target, chunk)
+        about = {"table": transfer.quoted(transfer.schema, table.target)}
+        columns = [row[0] for row in transfer.target.execute(queries("undo")["columns"], about)]
+        orphans = [
+            compile.orphan(key.columns, transfer.target_table(key.parent), key.parent_columns)
+            for key in transfer.info(table).foreign_keys
+            if key.parent != table.target
+        ]
+        statement = queries("undo")["put_back"].format(
+            run=Literal(transfer.run), name=Literal(table.target), target=transfer.target_table(table.target),
+            key=_key(transfer, table), columns=SQL(", ").join(map(Identifier, columns)),
+            orphan=SQL(" OR ").join(SQL("({})").format(orphan) for orphan in orphans) if orphans else SQL("false"),
+        )  # fmt: skip
+        transfer.target.execute(statement)
+        ledger.done(transfer.target, chunk, Outcome())
+    return Outcome()
+
+
 def _image(name: str, transfer: Transfer, table: Table) -> Composable:
     """A condition that the ledger holds an image of the row `t`: `was_there` or `touched`."""
     return queries("undo")[name].format(
@@ -84,34 +107,9 @@ def _remove(transfer: Transfer, table: Table, ours: Composable, piece: Composabl
         blocks=piece,
         ours=ours,
         was_there=_image("was_there", transfer, table),
-        unreferenced=_unreferenced(transfer, table),
+        unreferenced=unreferenced(transfer, table),
     )
     return transfer.target.execute(statement).rowcount
-
-
-def _unreferenced(transfer: Transfer, table: Table) -> Composable:
-    """Nobody refers to the row: what still stands on it was edited or added since, and keeps it.
-
-    The plan's own foreign keys are asked too: suspended ones are not in the catalog.
-    """
-    arguments = {"table": transfer.quoted(transfer.schema, table.target)}
-    references = {
-        (row["child"], tuple(row["columns"]), tuple(row["parent_columns"]))
-        for row in rows(transfer.target, queries("catalog")["referring"], arguments)
-    }
-    for other in transfer.plan.tables:
-        for key in transfer.info(other).foreign_keys:
-            if key.parent == table.target:
-                child = transfer.target_table(other.target).as_string(transfer.target)
-                references.add((child, key.columns, key.parent_columns))
-    conditions = [
-        SQL(" AND NOT EXISTS (SELECT FROM {child} AS c WHERE {joined})").format(
-            child=compile.raw(child),
-            joined=compile.same(columns, parent_columns, "c", "t"),
-        )
-        for child, columns, parent_columns in sorted(references)
-    ]
-    return SQL("").join(conditions)
 
 
 def _report_left(transfer: Transfer, table: Table) -> int:

@@ -16,6 +16,12 @@ SELECT {key}, {tenant} FROM {table} WHERE ({where}) AND NOT {rejected} AND NOT {
 -- name: written_by_us
 EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_name = {target_name})
 
+-- name: respell
+-- A text id that legacy has under another way of writing it keeps that way; two ways of writing one id would be two rows.
+UPDATE {stage} AS s SET {column} = p.{parent_column} FROM {parent} AS p
+WHERE p.{parent_column} IN (upper(s.{column}), lower(s.{column})) AND p.{parent_column} <> s.{column}
+  AND NOT EXISTS (SELECT FROM {parent} AS q WHERE q.{parent_column} = s.{column})
+
 -- name: new_values
 SELECT EXISTS (SELECT FROM {stage} AS s WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {same_key} AND {same}))
 
@@ -52,12 +58,17 @@ DELETE FROM {stage} AS s WHERE EXISTS (SELECT FROM {target} AS t WHERE {same} AN
 RETURNING s.portal_source_key
 
 -- name: upsert
-INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage} ON CONFLICT ({key}) DO {action}
+INSERT INTO {target} AS t ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {stage} ON CONFLICT ({key}) DO {action}
 
 -- name: delete
 DELETE FROM {target} AS t USING {keys} AS k
 WHERE {owned} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND {mine}
   AND NOT (k.portal_source_key::text = ANY({protected}))
+
+-- name: left
+-- Rows that should have gone and are still there.
+SELECT DISTINCT k.portal_source_key FROM {target} AS t JOIN {keys} AS k ON {owned}
+WHERE NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND {mine} AND NOT (k.portal_source_key::text = ANY({protected}))
 
 -- name: gone_elsewhere
 -- Rows that are gone from a source that does not own them, and still live in the target.
@@ -67,6 +78,9 @@ WHERE NOT ({mine}) AND NOT (k.portal_source_key::text = ANY({present}))
 -- name: emptied
 -- After a TRUNCATE: whatever the source has no row for goes.
 DELETE FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
+
+-- name: emptied_elsewhere
+SELECT {key}, {tenant} FROM {target} AS t WHERE NOT ({mine}) AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
 
 -- name: came
 -- Quarantined rows that arrived after all.

@@ -59,16 +59,16 @@ WHERE id = %(id)s AND attempt = %(attempt)s AND state = 'claimed'
 -- A chunk whose worker died again and again is likely what kills it.
 UPDATE portal_ledger.chunks
 SET state = 'failed', lease_until = NULL, finished_at = clock_timestamp(),
-    error = format('Its worker died %%s times.', attempt)
+    error = format('Its worker died %%s times.', attempt - attempts_before)
 WHERE id IN (
     SELECT id FROM portal_ledger.chunks
-    WHERE run = %(run)s AND state = 'claimed' AND lease_until < clock_timestamp() AND attempt >= %(most)s
+    WHERE run = %(run)s AND state = 'claimed' AND lease_until < clock_timestamp() AND attempt - attempts_before >= %(most)s
     FOR UPDATE SKIP LOCKED
 )
 
 -- name: retry_failed
 UPDATE portal_ledger.chunks
-SET state = 'waiting', failures = 0, attempt = 0, not_before = '-infinity', error = ''
+SET state = 'waiting', failures = 0, attempts_before = attempt, not_before = '-infinity', error = ''
 WHERE run = %(run)s AND state = 'failed'
 
 -- name: release

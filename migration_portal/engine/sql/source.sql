@@ -8,6 +8,9 @@ SELECT {source_key}, ARRAY[{mapped}], row_to_json({name})::text FROM {table} WHE
 -- name: rows
 SELECT {key}, row_to_json({name})::text FROM {table} WHERE {where}
 
+-- name: page
+SELECT {key} FROM {table} WHERE {where} ORDER BY {order} LIMIT {most}
+
 -- name: keys
 SELECT {key} FROM {table} WHERE {where}
 

@@ -16,7 +16,7 @@ s.portal_ordinal IN (
 SELECT coalesce(min(portal_ordinal), 0), coalesce(max(portal_ordinal), -1) + 1 FROM {stage}
 
 -- name: upsert
-INSERT INTO {target} AS t ({names})
+INSERT INTO {target} AS t ({names}) OVERRIDING SYSTEM VALUE
 SELECT {names} FROM {stage} WHERE portal_ordinal >= {first} AND portal_ordinal < {end}
 ON CONFLICT ({key}) DO {action}
 

@@ -6,6 +6,31 @@ FROM {stage} AS s LEFT JOIN {target} AS t ON {same}
 WHERE t.xmin IS NULL OR ({differs} AND t.xmin::text <> ALL({ours}))
 ON CONFLICT DO NOTHING
 
+-- name: remember_removed
+-- What was there before each row that catch-up is about to remove; the first image counts.
+INSERT INTO portal_ledger.overwritten AS o (run, table_name, key, before, removed)
+SELECT {run}, {name}, {key}, row_to_json(t), true FROM {target} AS t
+WHERE {leaving} AND (t.xmin::text <> ALL({ours}) OR {was_there})
+ON CONFLICT (run, table_name, key) DO UPDATE SET removed = true WHERE o.before IS NOT NULL
+
+-- name: columns
+SELECT attname FROM pg_attribute
+WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
+
+-- name: put_back
+-- Rows that catch-up removed; not one whose parent is gone by now.
+WITH missing AS (
+    SELECT o.key, b.* FROM portal_ledger.overwritten AS o, json_populate_record(NULL::{target}, o.before) AS b
+    WHERE o.run = {run} AND o.table_name = {name} AND o.removed AND o.before IS NOT NULL
+      AND NOT EXISTS (SELECT FROM {target} AS t WHERE {key} = o.key)
+), added AS (
+    INSERT INTO {target} ({columns}) OVERRIDING SYSTEM VALUE
+    SELECT {columns} FROM missing AS s WHERE NOT ({orphan}) ON CONFLICT DO NOTHING
+)
+INSERT INTO portal_ledger.left_in_place (run, table_name, key, reason)
+SELECT {run}, {name}, s.key, 'not put back: what it refers to is gone' FROM missing AS s WHERE {orphan}
+ON CONFLICT DO NOTHING
+
 -- name: restore
 -- Images go back where nobody has edited the row since, and are forgotten.
 WITH restored AS (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migration_portal.engine import capture
+from migration_portal.engine import capture_queue
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import rows, tenants
@@ -28,7 +28,7 @@ def recheck(transfer: Transfer, number: int) -> tuple[int, int]:
         # Read once more after what waits: a change between the two reads has been captured by then.
         again = tenants.compare_keys(transfer, source, keys)
         waiting = _waiting(transfer, source)
-        if waiting or capture.lag(transfer.queue).entries:
+        if waiting or capture_queue.lag(transfer.queue).entries:
             later = [text for key, text in written.items() if key in waiting] or texts
         else:
             for target, differing in again.items():
@@ -47,5 +47,5 @@ def touched(transfer: Transfer) -> int:
 
 def _waiting(transfer: Transfer, source: str) -> set[tuple[str, ...]]:
     assert transfer.queue is not None
-    captured = transfer.queue.execute(queries("capture")["captured_keys"], {"table": source})
+    captured = transfer.queue.execute(queries("queue")["captured_keys"], {"table": source})
     return {tuple(row[0]) for row in captured}

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import blocks, capture, ledger
+from migration_portal.engine import blocks, capture_queue, ledger
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import keys_in, target_keys
@@ -125,10 +125,10 @@ def _persistent(transfer: Transfer, table: Table, differences: list[Difference],
     differs in the same way once what was captured has passed was lost.
     """
     assert transfer.queue is not None
-    last = capture.lag(transfer.queue).last
+    last = capture_queue.lag(transfer.queue).last
     until = time.monotonic() + _SETTLING_SECONDS
     while last is not None and time.monotonic() < until:
-        row = transfer.queue.execute(queries("capture")["fresh_upto"], {"last": last}).fetchone()
+        row = transfer.queue.execute(queries("queue")["fresh_upto"], {"last": last}).fetchone()
         if not row or not row[0]:
             break
         time.sleep(0.1)
@@ -150,9 +150,11 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]]
         with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
             legacy = _fields(transfer, table, "legacy", batch)
             pending = _pending(transfer, table)
+        flowing_back = _flowing_back(transfer, table)
         iam = _fields(transfer, table, "iam", batch)
+        flowing_back |= _flowing_back(transfer, table)  # what was written between the two reads
         for key in map(tuple, batch):
-            if key[: len(owned)] in pending:
+            if key[: len(owned)] in pending or key in flowing_back:
                 continue
             if difference := _difference(table, key, legacy.get(key), iam.get(key), ours):
                 differences.append(difference)
@@ -179,11 +181,19 @@ def _pending(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
     """The part of the target's key that follows from legacy's, of keys captured and not yet applied."""
     if transfer.queue is None:
         return set()
-    captured = transfer.source.execute(queries("capture")["captured_keys"], {"table": table.source})
+    captured = transfer.source.execute(queries("queue")["captured_keys"], {"table": table.source})
     keys = [tuple(row[0]) for row in captured]
     if not keys:
         return set()
     return {tuple(map(str, row[:-1])) for row in transfer.source.execute(target_keys(transfer, table, keys))}
+
+
+def _flowing_back(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
+    """Keys written in the IAM for tenants at home there that reverse has not brought to legacy yet."""
+    if not (transfer.in_iam and table.reverse):
+        return set()
+    captured = transfer.target.execute(queries("queue")["captured_keys"], {"table": table.target})
+    return {tuple(row[0]) for row in captured}
 
 
 def _hash(transfer: Transfer, table: Table, quick: int) -> Composable:

@@ -90,7 +90,12 @@ def _owner(transfer: Transfer, table: Table) -> list[str]:
 
 def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable | None:
     column = directions.tenant_column(transfer.plan, table.source, transfer.source_catalog)
-    return SQL("{} = {}").format(Identifier(column), Literal(tenant)) if column else None
+    if column is None:
+        return None
+    if "char" not in (kind := transfer.source_catalog[table.source].columns[column].type) and kind != "text":
+        return SQL("{} = {}").format(Identifier(column), Literal(tenant))
+    ways = sorted({tenant, tenant.lower(), tenant.upper()})  # a row may refer to it in another way than it is written
+    return SQL("{} = ANY({})").format(Identifier(column), Literal(ways))
 
 
 def _iam_where(transfer: Transfer, table: Table, tenant: str) -> Composable:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from flags.models import TenantHome
 from migration_portal.audit import chain
 from migration_portal.cutover import finalize, guard, requests
+from migration_portal.cutover.adopt import adopt
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
 from migration_portal.refusal import Refusal
-from migration_portal.runs import start
+from migration_portal.runs import drift, start, uncapture
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
 from migration_portal.runs.states import State
@@ -53,6 +60,17 @@ class Command(BaseCommand):
         guarding.add_argument("switch", choices=["on", "off"])
         guarding.add_argument("--reason", default="")
         verbs.add_parser("finalize", help="stop reverse sync, remove capture").add_argument("--reason", required=True)
+        verbs.add_parser("adopt", help="take the two databases over from another portal").add_argument(
+            "--reason", required=True
+        )
+        accepting = verbs.add_parser(
+            "accept_drift", help="leave behind what legacy's schema has got since the run began"
+        )
+        accepting.add_argument("run", type=int)
+        accepting.add_argument("--reason", required=True)
+        removing = verbs.add_parser("uncapture", help="stop recording a run's changes, and take our triggers away")
+        removing.add_argument("run", type=int)
+        removing.add_argument("--reason", required=True)
         for name in VERBS:
             verb = verbs.add_parser(name, help=f"{name} a run")
             verb.add_argument("run", type=int)
@@ -60,6 +78,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         by = f"terminal:{getpass.getuser()}"
+        with _logs_in_a_file(settings.COMMAND_LOG):
+            self._carry_out(verb, by, options)
+
+    def _carry_out(self, verb: str, by: str, options: dict[str, Any]) -> None:
         try:
             if verb in VERBS:
                 VERBS[verb].do(_run(options["run"]), by=by, reason=options["reason"])
@@ -70,6 +92,10 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from None
         except psycopg.Error as error:
             raise CommandError(str(describe(error))) from None
+        except DatabaseError as error:
+            cause = error.__cause__
+            known = describe(cause, subject="the portal's own database") if isinstance(cause, psycopg.Error) else error
+            raise CommandError(str(known)) from None
 
     def preflight(self, by: str, options: dict[str, Any]) -> None:
         content = take_now("preflight", by=by).content
@@ -118,6 +144,18 @@ class Command(BaseCommand):
     def finalize(self, by: str, options: dict[str, Any]) -> None:
         self.stdout.write(f"Finalized; the ledger is archived in {finalize.finalize(by=by, reason=options['reason'])}.")
 
+    def adopt(self, by: str, options: dict[str, Any]) -> None:
+        self.stdout.write(f"Adopted; tenants at home in the IAM: {adopt(by=by, reason=options['reason'])}.")
+
+    def accept_drift(self, by: str, options: dict[str, Any]) -> None:
+        left = drift.accept_drift(_run(options["run"]), by=by, reason=options["reason"])
+        self.stdout.write(f"Left behind: {left}.")
+
+    def uncapture(self, by: str, options: dict[str, Any]) -> None:
+        run = _run(options["run"])
+        uncapture.uncapture(run, by=by, reason=options["reason"])
+        self.stdout.write(f"{run} records no changes any more.")
+
     def report(self, by: str, options: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(report(_run(options["run"])).as_dict(), indent=2))
 
@@ -127,6 +165,26 @@ class Command(BaseCommand):
         if not verdict.intact:
             raise Refusal(f"The chain is broken at event {verdict.broken_at}: {verdict.why}.", subject="audit log")
         self.stdout.write(f"All {verdict.events:,} events are as they were written.")
+
+
+@contextmanager
+def _logs_in_a_file(path: str) -> Iterator[None]:
+    """A terminal is for the answers; what is logged meanwhile goes where it can be read later."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        handler: logging.Handler = logging.FileHandler(path, delay=True)
+    except OSError:
+        handler = logging.NullHandler()
+    for other in before:
+        handler.setFormatter(other.formatter)
+    root.handlers = [handler]
+    try:
+        yield
+    finally:
+        root.handlers = before
+        handler.close()
 
 
 def _tenants(options: dict[str, Any]) -> list[TenantHome]:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
+
+from migration_portal.engine.catchup import batches
+from migration_portal.engine.catchup.flow import Flow
+from migration_portal.runs.connections import open_transfer
 from tests import builders
 from tests.engine.changes import caught_up, change, iam, same
 from tests.world import World
@@ -34,3 +39,36 @@ def test_truncate_empties_the_iam_too(world: World, home: str) -> None:
     left = builders.licence(world, home)
     caught_up(run)
     assert iam(world, "SELECT id::text FROM licenses") == [(left,)]
+
+
+def test_a_key_that_changes_with_three_hundred_children_loses_none(world: World, home: str) -> None:
+    for _ in range(300):
+        builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    new = str(uuid.uuid4())
+    with world.legacy() as legacy, legacy.transaction():
+        legacy.execute("SET LOCAL session_replication_role = replica")
+        legacy.execute("UPDATE tenants SET id = %s WHERE id = %s", [new, home])
+        legacy.execute("UPDATE users SET tenant_id = %s", [new])
+    with open_transfer(run, "test") as transfer:
+        flow = Flow("forward", transfer, transfer.queue, transfer.target)
+        for _ in range(14):
+            batches.batch(flow, most=50)
+        change(world, "UPDATE portal_capture.queue SET not_before = clock_timestamp() WHERE attempts > 0")
+        batches.batch(flow, most=50)
+    assert iam(world, "SELECT count(*) FROM users WHERE tenant_id = %s", new) == [(300,)]
+    assert iam(world, "SELECT count(*) FROM portal_ledger.quarantine") == [(0,)]
+    assert same(run)
+
+
+@pytest.mark.parametrize("gone", ["lower", "upper", "both"])
+def test_of_two_ids_that_are_one_the_right_row_stays(world: World, home: str, gone: str) -> None:
+    lower = str(uuid.uuid4())
+    builders.user(world, home, id=lower, full_name="lower")
+    builders.user(world, home, id=lower.upper(), full_name="upper")
+    run = builders.migrated(world, capture=True)
+    for way in ("lower", "upper") if gone == "both" else (gone,):
+        change(world, "DELETE FROM users WHERE full_name = %s", way)
+    caught_up(run)
+    expected = {"lower": [("upper",)], "upper": [("lower",)], "both": []}[gone]
+    assert iam(world, "SELECT full_name FROM users") == expected

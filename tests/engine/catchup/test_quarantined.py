@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from migration_portal.engine import capture
+from migration_portal.engine import capture_queue
 from migration_portal.engine.catchup import batches
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.runs.connections import open_transfer
@@ -24,7 +24,7 @@ def test_what_never_settles_is_quarantined_and_comes_back_by_itself(world: World
             batches.batch(flow, most=100)
             change(world, "UPDATE portal_capture.queue SET not_before = now()")
         assert QuarantinedRow.objects.get(table_name="users").reason == "missing_tenants"
-        assert capture.lag(transfer.queue).entries == 0
+        assert capture_queue.lag(transfer.queue).entries == 0
         builders.tenant(world, id=missing)
         while batches.drain(flow).entries:
             pass

@@ -1,0 +1,48 @@
+"""What follows from a flip: both guards, the epoch, and tables that only legacy keeps. Can be done again at any time."""
+
+from __future__ import annotations
+
+from django.db.models.functions import Now
+
+from flags.models import TenantHome
+from migration_portal.catchup.flows import captured_run
+from migration_portal.cutover.models import Cutover
+from migration_portal.engine import capture_queue
+from migration_portal.engine.guard import set_home
+from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import directions
+from migration_portal.runs.connections import open_transfer
+
+
+def follow_up(cutover: Cutover) -> None:
+    """Do it and note that it is done. Raises Refusal or psycopg.Error; then the loop tries again."""
+    run = captured_run()
+    if run is None:
+        return
+    tenant = TenantHome.objects.get(pk=cutover.tenant_id)
+    with open_transfer(run, "follow up") as transfer:  # opening it writes the epoch to both sides
+        assert transfer.queue is not None
+        if tenant.home == cutover.home:  # else a later move has its own
+            set_home(transfer.queue, tenant.legacy_tenant, here=tenant.home == TenantHome.Home.LEGACY)
+            set_home(transfer.target, tenant.tenant, here=tenant.home == TenantHome.Home.IAM)
+            if tenant.home == TenantHome.Home.LEGACY:
+                _mirror_again(transfer, tenant)
+    Cutover.objects.filter(pk=cutover.pk).update(followed_up_at=Now())
+
+
+def _mirror_again(transfer: Transfer, tenant: TenantHome) -> None:
+    """Tables without a reverse section (roles, say) follow from legacy again."""
+    assert transfer.queue is not None
+    plan = transfer.plan
+    for source in {table.source for table in plan.tables if not table.reverse}:
+        column = directions.tenant_column(plan, source, transfer.source_catalog)
+        if column is not None:
+            capture_queue.enqueue_tenant(transfer.queue, plan, source, column, tenant.legacy_tenant)
+
+
+def resume() -> int:
+    """Follow up every flip that was not. Returns how many."""
+    left = list(Cutover.objects.filter(state=Cutover.State.DONE, followed_up_at=None).order_by("id"))
+    for cutover in left:
+        follow_up(cutover)
+    return len(left)

@@ -1,0 +1,90 @@
+"""The queue of captured entries: how long it is, what waits in it, and putting keys into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.sql import Identifier, Literal
+
+from migration_portal.engine.queries import queries
+from migration_portal.engine.source import array_of_keys
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Plan
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Captured entries not yet applied: how many, how many of them failed before, and the age of the oldest in seconds."""
+
+    entries: int = 0
+    retrying: int = 0
+    seconds: float = 0.0
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class OfTenant:
+    """What waits for a tenant (or for whoever it may concern), and what the side had committed in that moment."""
+
+    waiting: int
+    snapshot: str
+    last: int
+
+
+def lag(queue: Connection[Any]) -> Lag:
+    """How far catch-up is behind; nothing where nothing is captured."""
+    row = queue.execute("SELECT to_regclass('portal_capture.queue')").fetchone()
+    if row is None or row[0] is None:
+        return Lag()
+    with queue.cursor(row_factory=class_row(Lag)) as cursor:
+        return cursor.execute(queries("queue")["lag"]).fetchone() or Lag()
+
+
+def of_tenant(queue: Connection[Any], tenant: str) -> OfTenant:
+    with queue.cursor(row_factory=class_row(OfTenant)) as cursor:
+        row = cursor.execute(queries("queue")["of_tenant"], {"tenant": tenant}).fetchone()
+    assert row is not None
+    return row
+
+
+def tenants_waiting(queue: Connection[Any]) -> dict[str, int]:
+    """Entries waiting, per tenant as the source writes it."""
+    return dict(queue.execute(queries("queue")["tenants_waiting"]).fetchall())
+
+
+def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], tenant: str | None = None) -> None:
+    """Ask for these keys to be looked up again."""
+    with queue.cursor() as cursor:
+        cursor.executemany(
+            queries("queue")["enqueue"], [{"table": table, "key": list(key), "tenant": tenant} for key in keys]
+        )
+
+
+def enqueue_tenant(queue: Connection[Any], plan: Plan, source: str, column: str, tenant: str) -> None:
+    """Ask for all of a tenant's rows in a source table to be looked up again."""
+    table = directions.siblings(plan, source)[0]
+    statement = queries("queue")["enqueue_tenant"].format(
+        name=Literal(source), key=compile.source_key(table), tenant=Literal(tenant),
+        table=compile.source_table(plan, table), column=Identifier(column),
+    )  # fmt: skip
+    queue.execute(statement)
+
+
+def waiting(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Those of these keys that are captured and not yet applied."""
+    statement = queries("queue")["waiting"].format(keys=array_of_keys(keys))
+    return [row[0] for row in queue.execute(statement, {"table": table})]
+
+
+def compact(queue: Connection[Any], left: Iterable[str] = ()) -> int:
+    """Drop entries that a newer one of the same key makes superfluous; not those of tenants that `left`. Returns how many."""
+    return queue.execute(queries("queue")["compact"], {"left": [tenant.lower() for tenant in left]}).rowcount
+
+
+def limit(queue: Connection[Any], waiting: int, most: int) -> None:
+    """Let the triggers record keys until `most` entries wait, whole tables from then on."""
+    queue.execute(queries("queue")["limit"], {"waiting": waiting, "most": most})

@@ -1,0 +1,44 @@
+"""Which portal works on a database, and how often it has moved a tenant: kept beside what it works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
+
+Schema = Literal["portal_ledger", "portal_capture"]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A portal's identity, and its epoch: one more with every flip."""
+
+    portal: UUID
+    epoch: int
+
+
+def read(connection: Connection[Any], schema: Schema) -> Owner | None:
+    """None where there is nothing of a portal yet."""
+    row = connection.execute("SELECT to_regclass(%s)", [f"{schema}.portal"]).fetchone()
+    if row is None or row[0] is None:
+        return None
+    statement = SQL("SELECT portal, epoch FROM {}").format(Identifier(schema, "portal"))
+    with connection.cursor(row_factory=class_row(Owner)) as cursor:
+        return cursor.execute(statement).fetchone()
+
+
+def write(connection: Connection[Any], schema: Schema, owner: Owner) -> None:
+    """Sign what is there; nothing where there is no such schema."""
+    row = connection.execute("SELECT to_regclass(%s)", [f"{schema}.portal"]).fetchone()
+    if row is None or row[0] is None:
+        return
+    statement = SQL(
+        "INSERT INTO {} (portal, epoch) VALUES (%s, %s)"
+        " ON CONFLICT (one) DO UPDATE SET portal = excluded.portal, epoch = excluded.epoch"
+        " WHERE (portal.portal, portal.epoch) <> (excluded.portal, excluded.epoch)"
+    ).format(Identifier(schema, "portal"))
+    connection.execute(statement, [owner.portal, owner.epoch])

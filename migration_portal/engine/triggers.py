@@ -1,0 +1,27 @@
+"""Triggers of the application's on tables that we write to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from migration_portal.engine.queries import queries
+from migration_portal.plan.model import Plan
+
+
+def with_triggers(connection: Connection[Any], plan: Plan) -> dict[str, str]:
+    """The plan's target tables that have some which fire for us, with their names."""
+    about = {"schema": plan.target_schema, "tables": [table.target for table in plan.tables]}
+    return dict(connection.execute(queries("triggers")["triggers"], about).fetchall())
+
+
+def may_silence(connection: Connection[Any]) -> bool:
+    """Whether our role may set session_replication_role: a superuser, or by GRANT SET ON PARAMETER."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("SET LOCAL session_replication_role = replica")
+        return True
+    except psycopg.errors.InsufficientPrivilege:
+        return False
