@@ -44,6 +44,7 @@ DATABASES = {
 # A user that row-level security hides is an error, not a wrong password.
 DATABASES["iam"]["OPTIONS"]["options"] = "-c row_security=off"
 DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]
+FORMAT_MODULE_PATH = ["config.formats"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- the migration ------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
     until, total, since, sampled = time.monotonic() + seconds, 0, 0, 0.0
     with FLOWS[status.direction](run, "catch-up") as flow:
         if not capture.installed(flow.queue):
-            return 0
+            FlowStatus.objects.filter(pk=status.pk).update(beat_at=Now(), error="")
+            return 0  # nothing to follow yet, and well
         _keep_watching(flow)
         note = drift(run, flow.transfer) if status.direction == FlowStatus.Direction.FORWARD else ""
         _look_for_restarts(status, run, flow)

@@ -44,6 +44,7 @@ from migration_portal.runs.connections import open_transfer
 log = structlog.get_logger(__name__)
 _SHOWN = 5
 _COMPARISONS = 3
+_POLL_SECONDS = 0.02
 _ATTEMPTS = 3
 """For what passes by itself: a server that restarts, a deadlock."""
 
@@ -151,18 +152,29 @@ class _Move:
                     subject=str(self.tenant), todo="Nothing has changed. Find out who did that, then verify again.",
                 )  # fmt: skip
             guard.wait_for_writers(self.old, plan, until=begun + seconds, ours=self._processes())
-            done = batches.drain(self.flow, tenant=self._ids[0], deadline=begun + seconds)
-            if suspicious or done.whole:
-                self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
-            touched = [tenants.compare_keys(self.ahead, *self._in_legacy(*keys)) for keys in done.touched.items()]
-            if any(touched):
-                # Perhaps only of rows that have moved on to a tenant that nobody holds: ask about this one alone.
-                self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
-            sequences.advance(self.new, self.flow.transfer.plan)
-            self._flip(begun, seconds)
+            self._apply_the_rest(suspicious, until=begun + seconds)
+            # Rows of nobody, or of tables without a tenant, are written by those whom nobody holds.
+            while waiting := self._flip(begun, seconds):
+                if time.monotonic() > begun + seconds:
+                    raise Refusal(
+                        f"{waiting} of its changes could not be applied in time.", subject=str(self.tenant),
+                        todo="Nothing has changed. Look at the entries that are tried again, then cut over once more.",
+                    )  # fmt: skip
+                time.sleep(_POLL_SECONDS)
+                self._apply_the_rest(False, until=begun + seconds)
         finally:
             with suppress(psycopg.Error):
                 guard.release(self.old, self._ids[0])
+        follow_up(self.cutover)
+
+    def _apply_the_rest(self, suspicious: bool, *, until: float) -> None:
+        """Apply what waits, and compare what that touched."""
+        done = batches.drain(self.flow, tenant=self._ids[0], deadline=until)
+        touched = [tenants.compare_keys(self.ahead, *self._in_legacy(*keys)) for keys in done.touched.items()]
+        if suspicious or done.whole or any(touched):
+            # Perhaps only rows that have moved on to a tenant that nobody holds: ask about this one alone.
+            self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
+        sequences.advance(self.new, self.flow.transfer.plan)
 
     def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:
         if self.flow.direction == "forward":
@@ -189,24 +201,22 @@ class _Move:
         same = self.old.info.host, self.old.info.port, self.old.info.dbname
         return [s.info.backend_pid for s in sessions if (s.info.host, s.info.port, s.info.dbname) == same]
 
-    def _flip(self, begun: float, seconds: float) -> None:
+    def _flip(self, begun: float, seconds: float) -> int:
+        """Returns 0, or how many changes wait to be applied; then nothing was done."""
         target = self.flow.transfer.target
         with target.transaction():
             # Rows are applied, and homes asked, under this lock: nobody is left with the old answer.
             merging.lock(target, self.flow.direction)
             committed = capture_queue.of_tenant(self.old, self._ids[0])
             if committed.waiting:
-                raise Refusal(
-                    f"{committed.waiting} of its changes could not be applied in time.", subject=str(self.tenant),
-                    todo="Nothing has changed. Look at the entries that are tried again, then cut over once more.",
-                )  # fmt: skip
+                return committed.waiting
             guard.set_home(self.old, self._ids[0], here=False)
             try:
                 self._record(committed, begun, seconds)
             except BaseException as error:
                 self._reopen_unless_flipped(error)
             guard.set_home(self.new, self._ids[1], here=True)
-        follow_up(self.cutover)
+        return 0
 
     def _reopen_unless_flipped(self, error: BaseException) -> None:
         """A COMMIT whose answer got lost may have been made: ask, and as long as nobody knows, keep the old side closed."""

@@ -46,3 +46,11 @@ def test_a_new_column_in_legacy_blocks_moves_until_somebody_decides(world: World
     follow("forward", seconds=0.2)
     assert FlowStatus.objects.get(pk="forward").trouble == ""
     assert moved(home).error == ""
+
+
+def test_a_direction_with_nothing_to_follow_yet_is_well(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    for _ in range(2):
+        FlowStatus.objects.update(beat_at="2026-01-01T00:00:00Z")
+        follow("reverse", seconds=0.2)
+    assert FlowStatus.objects.get(pk="reverse").trouble == ""

@@ -1,0 +1,1 @@
+"""How the console writes times, whatever the browser asks for."""
