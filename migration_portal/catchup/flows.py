@@ -12,6 +12,7 @@ from migration_portal.engine import capture, triggers
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import directions
+from migration_portal.runs import ownership
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
@@ -29,7 +30,10 @@ def forward(run: Run, purpose: str) -> Iterator[Flow]:
     """Legacy to IAM: every tenant that is not at home in the IAM. Raises DatabaseUnreachable."""
     with open_transfer(run, purpose) as transfer:
         assert transfer.queue is not None
-        yield Flow("forward", transfer, transfer.queue, transfer.target, homes=homes.in_iam, left=homes.left_legacy)
+        yield Flow(
+            "forward", transfer, transfer.queue, transfer.target, homes=homes.in_iam, left=homes.left_legacy,
+            still_ours=lambda: ownership.check(transfer.target, "portal_ledger", "IAM database"),
+        )  # fmt: skip
 
 
 @contextmanager
@@ -53,6 +57,7 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
             homes=homes.in_iam,
             by_default=False,
             left=homes.left_iam,
+            still_ours=lambda: ownership.check(ahead.target, "portal_ledger", "IAM database"),
             silenced=frozenset(triggers.with_triggers(target, plan)) if triggers.may_silence(target) else frozenset(),
         )
 

@@ -35,27 +35,40 @@ def adopt(*, by: str, reason: str) -> int:
         epochs = [there.epoch for connection, schema in signed if (there := owner.read(connection, schema))]
         mine = ownership.ours()
         next_one = Owner(mine.portal, max([mine.epoch, *epochs]) + 1)
-        tenants = _in_iam(iam, here=True) | _in_iam(legacy, here=False)
-        committed = capture_queue.of_tenant(legacy, "") if tenants else None
-        for tenant in sorted(tenants):
-            home, _ = TenantHome.objects.get_or_create(pk=tenant, defaults={"legacy_tenant": tenant})
-            if home.home == TenantHome.Home.LEGACY and committed is not None:
-                home.home, home.changed_at, home.changed_by = TenantHome.Home.IAM, timezone.now(), by
-                home.left_legacy_at, home.left_legacy_snapshot = committed.last, committed.snapshot
-                home.save()
+        moved = _elsewhere(iam, legacy)
+        for tenant, home in moved.items():
+            _set_home(tenant, home, legacy if home == TenantHome.Home.IAM else iam, by)
         Portal.objects.filter(pk=1).update(epoch=next_one.epoch)
-        chain.record("adopt", by=by, reason=reason, data={"count": len(tenants)})
+        chain.record("adopt", by=by, reason=reason, data={"count": len(moved)})
         for connection, schema in signed:
             owner.write(connection, schema, next_one)
-    return len(tenants)
+    return sum(home == TenantHome.Home.IAM for home in moved.values())
 
 
-def _in_iam(connection: Connection[Any], *, here: bool) -> set[str]:
-    """Tenants that this side's guard knows to live in the IAM, as the IAM writes them."""
+def _elsewhere(iam: Connection[Any], legacy: Connection[Any]) -> dict[str, TenantHome.Home]:
+    """Where the two guards know each tenant to live. A flip closes the old side first: who is closed there has left."""
+    known = {tenant: TenantHome.Home.IAM if here else TenantHome.Home.LEGACY for tenant, here in _guarded(iam).items()}
+    return known | {tenant: TenantHome.Home.IAM for tenant, here in _guarded(legacy).items() if not here}
+
+
+def _guarded(connection: Connection[Any]) -> dict[str, bool]:
     row = connection.execute("SELECT to_regclass('portal_capture.homes')").fetchone()
     if row is None or row[0] is None:
-        return set()
+        return {}
     return {
-        tenant.lower()
-        for (tenant,) in connection.execute("SELECT tenant FROM portal_capture.homes WHERE here = %s", [here])
+        tenant.lower(): here for tenant, here in connection.execute("SELECT tenant, here FROM portal_capture.homes")
     }
+
+
+def _set_home(tenant: str, home: TenantHome.Home, left: Connection[Any], by: str) -> None:
+    """What is captured from now on for a tenant on the side that it left is a stray."""
+    known, _ = TenantHome.objects.get_or_create(pk=tenant, defaults={"legacy_tenant": tenant})
+    if known.home == home:
+        return
+    committed = capture_queue.of_tenant(left, "")
+    known.home, known.changed_at, known.changed_by = home, timezone.now(), by
+    if home == TenantHome.Home.IAM:
+        known.left_legacy_at, known.left_legacy_snapshot = committed.last, committed.snapshot
+    else:
+        known.left_iam_at, known.left_iam_snapshot = committed.last, committed.snapshot
+    known.save()

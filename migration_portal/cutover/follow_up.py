@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import connection
 from django.db.models.functions import Now
 
 from flags.models import TenantHome
@@ -10,6 +11,7 @@ from migration_portal.cutover.models import Cutover
 from migration_portal.engine import capture_queue
 from migration_portal.engine.guard import set_home
 from migration_portal.engine.transfer import Transfer
+from migration_portal.locks import Lock, only_one
 from migration_portal.plan import directions
 from migration_portal.runs.connections import open_transfer
 
@@ -41,8 +43,11 @@ def _mirror_again(transfer: Transfer, tenant: TenantHome) -> None:
 
 
 def resume() -> int:
-    """Follow up every flip that was not. Returns how many."""
-    left = list(Cutover.objects.filter(state=Cutover.State.DONE, followed_up_at=None).order_by("id"))
-    for cutover in left:
-        follow_up(cutover)
-    return len(left)
+    """Follow up every flip that was not, and not beside a move. Returns how many."""
+    with only_one(connection, Lock.MOVES) as alone:
+        left = (
+            list(Cutover.objects.filter(state=Cutover.State.DONE, followed_up_at=None).order_by("id")) if alone else []
+        )
+        for cutover in left:
+            follow_up(cutover)
+        return len(left)

@@ -8,7 +8,8 @@ so that at every instant at most one side accepts writes.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -92,7 +93,8 @@ def _move(cutover: Cutover) -> None:
     tenant = cutover.tenant
     tenant.refresh_from_db()
     to_iam = cutover.home == TenantHome.Home.IAM
-    Cutover.objects.filter(pk=cutover.pk).update(state=Cutover.State.PREPARING)
+    if not Cutover.objects.under_way().filter(pk=cutover.pk).update(state=Cutover.State.PREPARING):
+        return  # an attempt before this one was made after all
     with ExitStack() as stack:
         ahead = stack.enter_context(open_transfer(run, "cut over"))
         if reasons := blockers(tenant, cutover.home, ahead, run):
@@ -128,7 +130,8 @@ class _Move:
         """Before the hold: drain, and compare the whole tenant. Returns whether rows still differed, perhaps in flight."""
         for _ in range(_COMPARISONS):
             until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
-            batches.drain(self.flow, tenant=self._ids[0], deadline=until)
+            with self._in_time(until):
+                batches.drain(self.flow, tenant=self._ids[0], deadline=until)
             if not tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant):
                 return False
         return True
@@ -138,7 +141,8 @@ class _Move:
         begun = time.monotonic()
         Cutover.objects.filter(pk=self.cutover.pk).update(state=Cutover.State.HOLDING)
         TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=Now() + timedelta(seconds=seconds))
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._release)
             if not homes.wait_for_writers(self.tenant.tenant, seconds=seconds):
                 raise Refusal(
                     "A request that writes to it did not end in time.", subject=str(self.tenant),
@@ -151,7 +155,9 @@ class _Move:
                     f"Changes of {', '.join(gone)} are not recorded: its triggers are gone or switched off.",
                     subject=str(self.tenant), todo="Nothing has changed. Find out who did that, then verify again.",
                 )  # fmt: skip
+            capture.keep_up(self.old, plan, self.flow.transfer.source_catalog)
             guard.wait_for_writers(self.old, plan, until=begun + seconds, ours=self._processes())
+            stack.enter_context(self._in_time(begun + seconds))
             self._apply_the_rest(suspicious, until=begun + seconds)
             # Rows of nobody, or of tables without a tenant, are written by those whom nobody holds.
             while waiting := self._flip(begun, seconds):
@@ -162,10 +168,27 @@ class _Move:
                     )  # fmt: skip
                 time.sleep(_POLL_SECONDS)
                 self._apply_the_rest(False, until=begun + seconds)
-        finally:
-            with suppress(psycopg.Error):
-                guard.release(self.old, self._ids[0])
         follow_up(self.cutover)
+
+    def _release(self) -> None:
+        with suppress(psycopg.Error):
+            guard.release(self.old, self._ids[0])
+
+    @contextmanager
+    def _in_time(self, until: float) -> Iterator[None]:
+        """Bound every statement of the flow, too: what blocks it must not hold the tenant for longer."""
+        transfer, ahead = self.flow.transfer, self.ahead
+        of_flow = (transfer.source, transfer.target, self.flow.queue, self.flow.ledger, ahead.source, ahead.target)
+        sessions = {id(session): session for session in of_flow}.values()
+        left = f"{max(int((until - time.monotonic()) * 1000), 1)}ms"
+        for session in sessions:
+            session.execute("SELECT set_config('statement_timeout', %s, false)", [left])
+        try:
+            yield
+        finally:
+            for session in sessions:
+                with suppress(psycopg.Error):
+                    session.execute("SET statement_timeout = 0")
 
     def _apply_the_rest(self, suspicious: bool, *, until: float) -> None:
         """Apply what waits, and compare what that touched."""
@@ -222,7 +245,8 @@ class _Move:
         """A COMMIT whose answer got lost may have been made: ask, and as long as nobody knows, keep the old side closed."""
         try:
             connection.close_if_unusable_or_obsolete()
-            home = TenantHome.objects.get(pk=self.tenant.pk).home
+            with transaction.atomic():  # the lock waits for a server that is still at it
+                home = TenantHome.objects.select_for_update().get(pk=self.tenant.pk).home
         except DatabaseError:
             raise HomeUnknown(
                 "The portal's database went away while its home was changed.", subject=str(self.tenant),

@@ -34,7 +34,7 @@ TRIGGERS = ("portal_capture", "portal_capture_truncate")
 _LOCK_TIMEOUT = "1s"
 _ATTEMPTS = 20
 """A writer that holds a table longer than all attempts keeps us out; we never queue before other writers for long."""
-_OBJECTS = ("schema", "queue", "queue_2", "homes", "brake", "whole", "owner", "grants")
+_OBJECTS = ("schema", "queue", "queue_2", "homes", "brake", "whole", "owner", "leaves_table", "grants")
 _PLAIN = {
     "uuid", "text", "character varying", "character", "bpchar", "name", "citext", "smallint", "integer", "bigint", "numeric",
     "boolean", "oid",
@@ -113,8 +113,14 @@ def _make_objects(connection: Connection[Any]) -> None:
 
 
 def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: str) -> None:
+    about = {"table": Identifier(plan.source_schema, source).as_string(connection)}
+    if children := [row["child"] for row in rows(connection, queries("capture")["children"], about)]:
+        raise PlanError(
+            f"Tables inherit from it ({', '.join(children)}): their rows are read with it, their changes would not be captured.",
+            subject=source, todo="Make them partitions, or views; or run without capture.",
+        )  # fmt: skip
     key, tenant = _key_of(plan, source), directions.tenant_column(plan, source, catalog)
-    parts = {
+    parts: dict[str, Composable] = {
         "name": Literal(source), "pinned": pinned(catalog, source, [*key, *filter(None, [tenant])]),
         "old": _array("OLD", key), "new": _array("NEW", key),
         "old_tenant": text_of("OLD", tenant), "new_tenant": text_of("NEW", tenant),
@@ -126,6 +132,31 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
         function = function_name(query, source)
         connection.execute(queries("capture")[query].format(function=Identifier("portal_capture", function), **parts))
         attach(connection, plan.source_schema, source, trigger, function, queries("capture")[kind])
+    leaves = _leaves(connection, plan, source)
+    statement, function = queries("capture")["truncate_trigger"], function_name("truncated", source)
+    for leaf in leaves:  # a trigger for statements does not come with the parent's
+        attach(connection, leaf["schema_name"], leaf["leaf"], "portal_capture_truncate", function, statement)
+    first: dict[str, Any] = {"name": source, "states": [leaf["state"] for leaf in leaves]}
+    connection.execute(queries("capture")["first_leaves"], first)
+
+
+def keep_up(connection: Connection[Any], plan: Plan, catalog: Catalog) -> list[str]:
+    """Look at tables whose partitions came or went since: nobody records rows that come or go with them. Returns which."""
+    changed = []
+    for source in plan.sources:
+        about = {"name": source, "states": [leaf["state"] for leaf in _leaves(connection, plan, source)]}
+        if connection.execute(queries("capture")["same_leaves"], about).fetchone() is None:
+            patiently(connection, lambda source=source: _watch(connection, plan, catalog, source), source)  # type: ignore[misc]
+            with connection.transaction():
+                connection.execute(queries("capture")["remember_leaves"], about)
+                connection.execute("SELECT portal_capture.whole(%s)", [source])
+            changed.append(source)
+    return changed
+
+
+def _leaves(connection: Connection[Any], plan: Plan, source: str) -> list[dict[str, Any]]:
+    about = {"table": Identifier(plan.source_schema, source).as_string(connection)}
+    return rows(connection, queries("capture")["leaves"], about)
 
 
 def attach(connection: Connection[Any], schema: str, source: str, trigger: str, function: str, statement: SQL) -> None:

@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from migration_portal.engine.capture import attach, function_name, patiently, pinned, text_of, watched
 from migration_portal.engine.errors import describe
+from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
 from migration_portal.locks import GUARD_BUCKETS, Lock
 from migration_portal.plan import directions
@@ -20,7 +21,11 @@ from migration_portal.plan.model import Catalog, Plan
 from migration_portal.refusal import Refusal
 
 _TRIGGERS = ("portal_guard", "portal_guard_truncate")
+_FUNCTIONS = ("guard_after", "guard_truncate")
 _POLL_SECONDS = 0.05
+_EMPTIES = ["AccessExclusiveLock"]
+_WRITES = ["RowExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock", *_EMPTIES]
+"""The locks of those who may have written."""
 
 
 class HoldTimeout(Refusal):
@@ -55,7 +60,7 @@ def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, 
 
         def make(source: str = source, parts: dict[str, Any] = parts) -> None:
             for query, kind, trigger in (
-                ("guard", "guard_trigger", "portal_guard"),
+                ("guard_after", "guard_trigger", "portal_guard"),
                 ("guard_truncate", "guard_truncate_trigger", "portal_guard_truncate"),
             ):
                 function = function_name(query, source)
@@ -81,6 +86,13 @@ def remove_guard(connection: Connection[Any], plan: Plan) -> None:
 def guarded(connection: Connection[Any], plan: Plan) -> bool:
     there = watched(connection, plan.source_schema)
     return all("portal_guard" in there.get(source, set()) for source in plan.sources)
+
+
+def current(connection: Connection[Any], plan: Plan) -> bool:
+    """Whether all tables have the triggers of this version: an upgrade may have had to wait for a writer."""
+    there = rows(connection, queries("capture")["watched"], {"schema": plan.source_schema})
+    functions = {(row["table_name"], row["function"]) for row in there if row["always"]}
+    return all((source, function_name(kind, source)) in functions for source in plan.sources for kind in _FUNCTIONS)
 
 
 def set_home(connection: Connection[Any], tenant: str, *, here: bool) -> None:
@@ -116,6 +128,8 @@ def wait_for_writers(connection: Connection[Any], plan: Plan, *, until: float, o
 
     What begins later is not visible to the flip's snapshot, and listed as a stray write. `until` is in time.monotonic()
     seconds; `ours` are the processes of our own idle sessions. Raises HoldTimeout that names a session.
+    With the guard on, whoever wrote for the tenant has its lock, and `hold` has waited for him: those who wait for the hold
+    now must not be waited for. Only TRUNCATE takes no such lock.
     """
     there = writers(connection, plan, ours)
     before = {writer.transaction for writer in there}
@@ -133,7 +147,8 @@ def writers(connection: Connection[Any], plan: Plan, ours: list[int]) -> list[Wr
     """The sessions that may have written to the plan's source tables in a transaction that is still open."""
     tables = [Identifier(plan.source_schema, source).as_string(connection) for source in plan.sources]
     with connection.cursor(row_factory=class_row(Writer)) as cursor:
-        return cursor.execute(queries("guard")["writers"], {"tables": tables, "ours": ours}).fetchall()
+        about = {"tables": tables, "ours": ours, "modes": _EMPTIES if guarded(connection, plan) else _WRITES}
+        return cursor.execute(queries("guard")["writers"], about).fetchall()
 
 
 def _guard_key(tenant: str) -> list[Any]:

@@ -43,6 +43,12 @@ def on_conflict(transfer: Transfer, table: Table) -> Composable:
     return SQL("UPDATE SET {} WHERE {}").format(assignments, differs(transfer, table, "t", "excluded"))
 
 
+def was_there(transfer: Transfer, table: Table) -> Composed:
+    """True for target rows `t` that were there before this run, as far as it has changed or removed them."""
+    key = compile.target_key(transfer.info(table).primary_key, "t")
+    return queries("undo")["was_there"].format(run=Literal(transfer.run), name=Literal(table.target), key=key)
+
+
 def remember_removed(transfer: Transfer, table: Table, leaving: Composable) -> Composed:
     """The statement that keeps the rows `t` that are about to be removed, if they were there before this run."""
     return queries("undo")["remember_removed"].format(
@@ -51,11 +57,7 @@ def remember_removed(transfer: Transfer, table: Table, leaving: Composable) -> C
         key=compile.target_key(transfer.info(table).primary_key, "t"),
         target=transfer.target_table(table.target),
         leaving=leaving,
-        was_there=queries("undo")["was_there"].format(
-            run=Literal(transfer.run),
-            name=Literal(table.target),
-            key=compile.target_key(transfer.info(table).primary_key, "t"),
-        ),
+        was_there=was_there(transfer, table),
         ours=Literal(list(ledger.xids(transfer.target, transfer.run, table.target))),
     )
 

@@ -81,15 +81,15 @@ def at_home(tenant: Composable, homes: frozenset[str], *, by_default: bool) -> C
 
 
 def target_tenant(plan: Plan, table: Table, target: Catalog, schema: Composable, alias: str) -> Composable:
-    """The tenant of the target row `alias`, as text: its own column, or through a foreign key to the same source's first table."""
+    """The tenant of the target row `alias`, as homes write it: its own column, or that of its parent of the same source."""
     row = compile.raw(alias)
     if table.tenant:
-        return SQL("{}.{}::text").format(row, Identifier(table.tenant))
+        return SQL("lower({}.{}::text)").format(row, Identifier(table.tenant))
     found = through_first(plan, table, target)
     if found is None:
         return SQL("NULL::text")
     first, key = found
-    return SQL("(SELECT p.{}::text FROM {}.{} AS p WHERE {})").format(
+    return SQL("(SELECT lower(p.{}::text) FROM {}.{} AS p WHERE {})").format(
         Identifier(first.tenant or ""), schema, Identifier(first.target),
         compile.same(key.parent_columns, key.columns, "p", alias),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.engine import ledger, quarantine
 from migration_portal.engine.catchup import batches
+from migration_portal.engine.catchup.flow import Entry, Flow
 from migration_portal.engine.copy import staging
 from migration_portal.engine.errors import describe
 from migration_portal.engine.source import by_source_key
@@ -60,9 +61,7 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                             _refuse_elsewhere(transfer, table, where, row)
                             outcome = staging.copy_rows(transfer, table, where)
                             if not outcome.read:
-                                raise Refusal(
-                                    "The row is gone from the legacy database.", subject=str(row), todo="Discard it."
-                                )
+                                _remove_too(run, transfer, row)
                             if outcome.written:
                                 quarantine.close(transfer, row.pk, state="copied", by=by)
                     except psycopg.Error as error:
@@ -72,6 +71,18 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                     data = {"table": row.table_name, "key": row.source_key, "state": state}
                     chain.record("retry_row", of=row, run=run.pk, by=by, data=data)
     return copied, kept
+
+
+def _remove_too(run: Run, transfer: Transfer, row: QuarantinedRow) -> None:
+    """The row is gone from legacy: what kept it in the IAM may be gone by now, too. Raises Refusal where it is not."""
+    if run.capture and transfer.queue is not None and row.reason in ("still_referenced", "cannot_be_stored"):
+        flow = Flow("forward", transfer, transfer.queue, transfer.target, homes=homes.in_iam)
+        if batches.apply(flow, [Entry(0, row.source_table, row.source_key)]).unsettled:
+            raise Refusal(
+                "Rows in the IAM still refer to it.", subject=str(row), todo="Remove those rows, then retry.",
+            )  # fmt: skip
+        return
+    raise Refusal("The row is gone from the legacy database.", subject=str(row), todo="Discard it.")
 
 
 def _refuse_elsewhere(transfer: Transfer, table: Table, where: Composable, row: QuarantinedRow) -> None:

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from migration_portal.engine import ledger, quarantine, source
-from migration_portal.engine.catchup import merging
+from migration_portal.engine.catchup import merging, whole
 from migration_portal.engine.catchup.flow import Batch, Entry, Flow, Key
 from migration_portal.engine.catchup.work import Merged, Widen
 from migration_portal.engine.errors import blames_a_row, describe
@@ -173,8 +173,9 @@ def _whole(flow: Flow, entry: Entry) -> Batch:
         with flow.queue.transaction():
             if flow.queue.execute(queries("queue")["whole"], {"id": entry.id}).fetchone() is None:
                 return done
-            merged = merging.empty(flow, entry.table_name, entry)
+            merged = whole.empty(flow, entry.table_name, entry)
             done.removed, done.strays = merged.removed, merged.strays
+            done.unsettled += [(table, key) for table, keys in merged.collided.items() for key in keys]
             for keys in source.all_keys(flow.transfer, entry.table_name):
                 done.add(apply(flow, [Entry(0, entry.table_name, key) for key in keys]))
             for table, key in done.unsettled:

@@ -33,6 +33,8 @@ class Flow:
     left: Callable[[], Mapping[str, tuple[int, str]]] = dict
     """Per tenant that left the source, the arguments of its Departure."""
     settled: bool = True
+    still_ours: Callable[[], object] = bool
+    """Asked where rows are applied: raises Refusal once another portal has taken over."""
     silenced: frozenset[str] = frozenset()
     """Target tables whose own triggers do not fire for rows that we bring: what one changes would differ for good."""
 

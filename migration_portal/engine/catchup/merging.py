@@ -18,7 +18,16 @@ from migration_portal.engine import ledger, quarantine, source, upserts
 from migration_portal.engine.catchup import lookup, quarantined
 from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
 from migration_portal.engine.catchup.uniques import free, wants_new_values
-from migration_portal.engine.catchup.work import Merged, Work, key_of, listed, names_of, owned_by, query
+from migration_portal.engine.catchup.work import (
+    Merged,
+    Work,
+    at_home_in_target,
+    key_of,
+    listed,
+    names_of,
+    owned_by,
+    query,
+)
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
 from migration_portal.engine.references import unreferenced
@@ -51,6 +60,7 @@ def merge(
     transfer = flow.transfer
     with transfer.target.transaction():
         lock(transfer.target, flow.direction)
+        flow.still_ours()
         # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
         work.homes, work.left = flow.homes(), departures(flow)
         with transfer.source.transaction():
@@ -58,7 +68,7 @@ def merge(
                 lookup.stage_rows(work, table)
         for table in work.tables:
             if flow.direction == "reverse":
-                _respell(work, table)
+                respell(work, table)
             _write(work, table)
         for table in reversed(work.tables):
             _remove(work, table)
@@ -73,55 +83,14 @@ def departures(flow: Flow) -> dict[str, Departure]:
     return {tenant: Departure(*left) for tenant, left in flow.left().items()}
 
 
-def empty(flow: Flow, name: str, entry: Entry) -> Merged:
-    """After a TRUNCATE of the source table, say: remove what it has no row for, and list what it should not have lost."""
-    work = Work(flow, {name: []}, any_home=False, widen=False)
-    transfer = flow.transfer
-    with transfer.target.transaction():
-        lock(transfer.target, flow.direction)
-        # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
-        work.homes, work.left = flow.homes(), departures(flow)
-        with transfer.source.transaction():
-            for table in work.tables:
-                lookup.stage_all(work, table)
-        for table in reversed(work.tables):
-            key = key_of(work, table)
-            if flow.direction == "forward":
-                _remember(work, table, owned=False)
-            emptied = query(
-                "emptied", target=transfer.target_table(table.target), stage=names_of(table)[0],
-                mine=_mine(work, table), same=compile.same(key, key, "t", "s"),
-            )  # fmt: skip
-            work.merged.removed += transfer.target.execute(emptied).rowcount
-            if work.homes_differ and work.first(table):
-                _note_emptied_elsewhere(work, table, entry)
-            if flow.direction == "forward":
-                ledger.record_commit(transfer.target, transfer.run, table.target)
-    return work.merged
-
-
-def _note_emptied_elsewhere(work: Work, table: Table, entry: Entry) -> None:
-    """Rows of tenants that have left which the source lost all the same. Its key stands in for the source's."""
-    transfer, key = work.flow.transfer, key_of(work, table)
-    schema = Identifier(transfer.schema)
-    gone = query(
-        "emptied_elsewhere", target=transfer.target_table(table.target), stage=names_of(table)[0],
-        key=compile.target_key([c.name for c in directions.owner(table, transfer.source_catalog, transfer.target_catalog)], "t"),
-        tenant=directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
-        mine=_mine(work, table), same=compile.same(key, key, "t", "s"),
-    )  # fmt: skip
-    for source_key, tenant in transfer.target.execute(gone).fetchall():
-        if tenant in work.left:
-            work.entries = {(table.source, tuple(source_key)): [entry]}
-            work.stray(table.source, source_key, tenant, "deleted")
-
-
 def _write(work: Work, table: Table) -> None:
     flow, transfer = work.flow, work.flow.transfer
     stage, _ = names_of(table)
-    if flow.direction == "forward":
-        # Before anything of the batch is taken out, or lets go of its unique values.
-        _remember(work, table, owned=True)
+    # Before anything of the batch is taken out, or lets go of its unique values.
+    looked_up = SQL("EXISTS (SELECT FROM {} AS k WHERE {})").format(names_of(table)[1], owned_by(work, table))
+    remember(work, table, SQL("{} AND {}").format(looked_up, writable(work, table)))
+    if work.homes_differ:
+        _leave_to_their_owner(work, table)
     if flow.settled:
         _orphans(work, table)
         for name, columns in transfer.info(table).uniques.items():
@@ -141,9 +110,24 @@ def _write(work: Work, table: Table) -> None:
     quarantined.release_orphans(work, table)
 
 
-def _respell(work: Work, table: Table) -> None:
+def _leave_to_their_owner(work: Work, table: Table) -> None:
+    """A source row of a tenant at home here may want the place of a row of one that is not: that one's owner keeps it."""
+    transfer, key = work.flow.transfer, key_of(work, table)
+    schema = Identifier(transfer.schema)
+    taken = query(
+        "owned_elsewhere", stage=names_of(table)[0], target=transfer.target_table(table.target),
+        tenant=directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
+        same=compile.same(key, key, "t", "s"), mine=at_home_in_target(work, table),
+    )  # fmt: skip
+    for source_key, tenant in transfer.target.execute(taken).fetchall():
+        work.protected.setdefault(table.source, set()).add(tuple(source_key))
+        if work.first(table):
+            work.stray(table.source, source_key, tenant, "written")
+
+
+def respell(work: Work, table: Table, *, keys: bool = True) -> None:
     """Write text ids as the target has them: rows' own, of the rows that are looked up, and of those they refer to."""
-    transfer, (stage, keys), info = work.flow.transfer, names_of(table), work.flow.transfer.info(table)
+    transfer, (stage, looked_up), info = work.flow.transfer, names_of(table), work.flow.transfer.info(table)
     own = [(name, table.target, name) for name in info.primary_key]
     others = [
         (column, key.parent, parent)
@@ -151,7 +135,10 @@ def _respell(work: Work, table: Table) -> None:
         for column, parent in zip(key.columns, key.parent_columns, strict=True)
     ]
     owner = {column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)}
-    for temporary, columns in ((stage, own + others), (keys, [place for place in own if place[0] in owner])):
+    for temporary, columns in (
+        (stage, own + others),
+        (looked_up, [place for place in own if place[0] in owner] if keys else []),
+    ):
         for column, parent, parent_column in columns:
             if info.columns[column].type in ("text", "character varying"):
                 respell = query(
@@ -161,17 +148,15 @@ def _respell(work: Work, table: Table) -> None:
                 transfer.target.execute(respell)
 
 
-def _remember(work: Work, table: Table, *, owned: bool) -> None:
-    """In a table that was in use, keep each row as it was before the run: what it will change, and what it will remove."""
-    transfer, (stage, keys), key = work.flow.transfer, names_of(table), key_of(work, table)
-    if ledger.modes(transfer.target, transfer.run).get(table.target) != "upsert":
+def remember(work: Work, table: Table, leaving: Composable) -> None:
+    """In a table that was in use, keep rows as they were before the run: those that change, and `leaving` ones, if not staged."""
+    transfer, stage, key = work.flow.transfer, names_of(table)[0], key_of(work, table)
+    if work.flow.direction != "forward" or ledger.modes(transfer.target, transfer.run).get(table.target) != "upsert":
         return
     transfer.target.execute(upserts.remember(transfer, table, stage))
     gone = SQL("{} AND NOT EXISTS (SELECT FROM {} AS s WHERE {})").format(
-        _mine(work, table), stage, compile.same(key, key, "t", "s")
+        leaving, stage, compile.same(key, key, "t", "s")
     )
-    if owned:
-        gone = SQL("EXISTS (SELECT FROM {} AS k WHERE {}) AND {}").format(keys, owned_by(work, table), gone)
     transfer.target.execute(upserts.remember_removed(transfer, table, gone))
 
 
@@ -215,7 +200,7 @@ def _remove(work: Work, table: Table) -> None:
     owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
     if table.target in work.complete and len(owner) == len(key):
         return
-    mine, owned = _mine(work, table), owned_by(work, table)
+    mine, owned = writable(work, table), owned_by(work, table)
     target = transfer.target_table(table.target)
     if work.homes_differ and work.first(table):
         _note_deleted_elsewhere(work, table, mine=mine, owned=owned)
@@ -249,14 +234,10 @@ def _note_deleted_elsewhere(work: Work, table: Table, *, mine: Composable, owned
         work.stray(table.source, key, tenant, "deleted")
 
 
-def _mine(work: Work, table: Table) -> Composable:
+def writable(work: Work, table: Table) -> Composable:
     """Target rows that the source may change: of tenants at home there; where only part of the key is known, rows we wrote."""
     flow, transfer = work.flow, work.flow.transfer
-    mine: Composable = SQL("true")
-    if not work.any_home:
-        schema = Identifier(transfer.schema)
-        tenant = directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t")
-        mine = directions.at_home(tenant, work.homes, by_default=flow.by_default)
+    mine = at_home_in_target(work, table)
     owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
     if len(owner) < len(key_of(work, table)) and flow.direction == "forward":
         written = query("written_by_us", target_name=Literal(table.target))

@@ -6,7 +6,16 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import capture_queue, source
 from migration_portal.engine.catchup.flow import Key
-from migration_portal.engine.catchup.work import Widen, Work, key_of, listed, names_of, owned_by, query
+from migration_portal.engine.catchup.work import (
+    Widen,
+    Work,
+    at_home_in_target,
+    key_of,
+    listed,
+    names_of,
+    owned_by,
+    query,
+)
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
@@ -49,7 +58,10 @@ def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
             raise Widen({table.source: new})
     parked = _parked(work, table, columns)
     if parked is not None:
-        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({}))").format(parts["owned"], work.protect(table))
+        # A row that its owner keeps on this side lets go of nothing.
+        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({})) AND {}").format(
+            parts["owned"], work.protect(table), at_home_in_target(work, table)
+        )
         transfer.target.execute(
             query("park", **(parts | {"column": parked[0], "parked": parked[1], "owned": owned}))
         )  # fmt: skip

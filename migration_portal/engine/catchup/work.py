@@ -109,3 +109,13 @@ def key_of(work: Work, table: Table) -> tuple[str, ...]:
 
 def listed(names: Iterable[str]) -> Composable:
     return SQL(", ").join(map(Identifier, names))
+
+
+def at_home_in_target(work: Work, table: Table) -> Composable:
+    """True for the target rows `t` whose tenant the source owns."""
+    if work.any_home:
+        return SQL("true")
+    transfer = work.flow.transfer
+    schema = Identifier(transfer.schema)
+    tenant = directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t")
+    return directions.at_home(tenant, work.homes, by_default=work.flow.by_default)

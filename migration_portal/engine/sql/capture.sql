@@ -69,11 +69,16 @@ CREATE TABLE IF NOT EXISTS portal_capture.portal (
     epoch bigint NOT NULL
 )
 
+-- name: leaves_table
+-- The partitions of each table when they were last looked at.
+CREATE TABLE IF NOT EXISTS portal_capture.leaves (table_name text PRIMARY KEY, states text[] NOT NULL)
+
 -- name: grants
 -- Whoever may write to a watched table must be able to leave its key here, and nothing more.
 GRANT USAGE ON SCHEMA portal_capture TO PUBLIC;
 GRANT INSERT ON portal_capture.queue TO PUBLIC;
 GRANT SELECT ON portal_capture.homes, portal_capture.brake TO PUBLIC;
+GRANT EXECUTE ON FUNCTION portal_capture.whole(text) TO PUBLIC;
 GRANT SELECT ON SEQUENCE portal_capture.queue_id_seq, portal_capture.last_flip TO PUBLIC
 
 -- name: function
@@ -134,4 +139,24 @@ FROM pg_trigger AS t
 JOIN pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_proc AS p ON p.oid = t.tgfoid
-WHERE n.nspname = %(schema)s AND t.tgname IN ('portal_capture', 'portal_capture_truncate', 'portal_guard', 'portal_guard_truncate')
+WHERE n.nspname = %(schema)s AND t.tgparentid = 0 AND t.tgname IN ('portal_capture', 'portal_capture_truncate', 'portal_guard', 'portal_guard_truncate')
+
+-- name: children
+SELECT i.inhrelid::regclass::text AS child FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = %(table)s::regclass AND NOT c.relispartition ORDER BY 1
+
+-- name: leaves
+-- A partition that was detached and attached again has another entry in pg_inherits.
+SELECT format('%%s %%s', i.inhrelid::oid, i.xmin) AS state, n.nspname AS schema_name, c.relname AS leaf
+FROM pg_partition_tree(%(table)s::regclass) AS p JOIN pg_class AS c ON c.oid = p.relid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_inherits AS i ON i.inhrelid = p.relid
+WHERE p.level > 0 ORDER BY 1
+
+-- name: first_leaves
+INSERT INTO portal_capture.leaves (table_name, states) VALUES (%(name)s, %(states)s::text[]) ON CONFLICT (table_name) DO NOTHING
+
+-- name: same_leaves
+SELECT 1 FROM portal_capture.leaves WHERE table_name = %(name)s AND states = %(states)s::text[]
+
+-- name: remember_leaves
+UPDATE portal_capture.leaves SET states = %(states)s::text[] WHERE table_name = %(name)s

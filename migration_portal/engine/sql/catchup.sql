@@ -79,8 +79,28 @@ WHERE NOT ({mine}) AND NOT (k.portal_source_key::text = ANY({present}))
 -- After a TRUNCATE: whatever the source has no row for goes.
 DELETE FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
 
+-- name: emptied_left
+SELECT {key} FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
+
+-- name: coming
+-- Written on this side, and on its way to the other.
+EXISTS (SELECT FROM portal_capture.queue AS q WHERE q.table_name = {table} AND (q.key IS NULL OR q.key = {key}))
+
 -- name: emptied_elsewhere
-SELECT {key}, {tenant} FROM {target} AS t WHERE NOT ({mine}) AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
+SELECT {key}, {tenant} FROM {target} AS t CROSS JOIN LATERAL (SELECT t.*) AS k
+WHERE NOT ({mine}) AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND NOT {coming}
+
+-- name: changed_elsewhere
+SELECT {key}, {tenant} FROM {target} AS t JOIN {stage} AS s ON {same} CROSS JOIN LATERAL (SELECT t.*) AS k
+WHERE NOT ({mine}) AND {differs} AND NOT {coming}
+
+-- name: added_elsewhere
+SELECT {key}, {own} FROM {stage} AS s CROSS JOIN LATERAL (SELECT s.*) AS k
+WHERE NOT ({at_home}) AND NOT EXISTS (SELECT FROM {target} AS t WHERE {same}) AND NOT {coming}
+
+-- name: owned_elsewhere
+-- Staged rows whose place in the target is another owner's.
+DELETE FROM {stage} AS s USING {target} AS t WHERE {same} AND NOT ({mine}) RETURNING s.portal_source_key, {tenant}
 
 -- name: came
 -- Quarantined rows that arrived after all.

@@ -1,18 +1,23 @@
--- name: guard
+-- name: guard_after
 -- Refuses writes for tenants that live on the other side. The shared lock is what a cut-over waits for, and what
 -- writers wait on while it holds the tenant; reading `homes` afterwards sees what was decided meanwhile. A transaction
 -- that reads an older snapshot does not see it: it is told to start again.
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{pinned} AS $body$
 DECLARE
     mine text;
+    tenants text[];
 BEGIN
-    FOREACH mine IN ARRAY CASE TG_OP
-        WHEN 'INSERT' THEN ARRAY[{new_tenant}]
-        WHEN 'DELETE' THEN ARRAY[{old_tenant}]
-        ELSE CASE WHEN {old_tenant} IS DISTINCT FROM {new_tenant}
-                  THEN ARRAY[{old_tenant}, {new_tenant}] ELSE ARRAY[{new_tenant}] END
-        END
-    LOOP
+    BEGIN
+        tenants := CASE TG_OP
+            WHEN 'INSERT' THEN ARRAY[{new_tenant}]
+            WHEN 'DELETE' THEN ARRAY[{old_tenant}]
+            ELSE CASE WHEN {old_tenant} IS DISTINCT FROM {new_tenant}
+                      THEN ARRAY[{old_tenant}, {new_tenant}] ELSE ARRAY[{new_tenant}] END
+            END;
+    EXCEPTION WHEN OTHERS THEN
+        RETURN NULL;  -- a renamed column must not fail the write; capture records the whole table
+    END;
+    FOREACH mine IN ARRAY tenants LOOP
         CONTINUE WHEN mine IS NULL;
         mine := lower(mine);  -- legacy writes an id in more ways than one
         PERFORM pg_advisory_xact_lock_shared({lock_class}, hashtext(mine) & {lock_mask});
@@ -27,7 +32,7 @@ BEGIN
                 USING ERRCODE = 'PT403', HINT = 'Sigma Transit moved this tenant; ask its operators.';
         END IF;
     END LOOP;
-    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+    RETURN NULL;
 END $body$
 
 -- name: guard_truncate
@@ -41,7 +46,8 @@ BEGIN
 END $body$
 
 -- name: guard_trigger
-CREATE TRIGGER portal_guard BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW
+-- After the row: what the application's own triggers make of it is what counts.
+CREATE TRIGGER portal_guard AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW
 WHEN (coalesce(current_setting('portal.applying', true), '') <> 'on') EXECUTE FUNCTION {function}()
 
 -- name: guard_truncate_trigger
@@ -62,7 +68,7 @@ SELECT l.virtualtransaction AS transaction, l.pid, coalesce(a.usename, '') AS ro
        coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8 AS seconds
 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+  AND l.mode = ANY(%(modes)s)
   AND l.pid IS DISTINCT FROM pg_backend_pid() AND NOT coalesce(l.pid = ANY(%(ours)s), false)
   AND l.relation IN (SELECT w.relid FROM unnest(%(tables)s::regclass[]) AS w(relid)
                      UNION SELECT p.relid FROM unnest(%(tables)s::regclass[]) AS t(relid), pg_partition_tree(t.relid) AS p)

@@ -1,0 +1,102 @@
+"""A whole table at once, where nobody knows which keys changed: what the source lost, and what was written astray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from migration_portal.engine import ledger, upserts
+from migration_portal.engine.catchup import lookup
+from migration_portal.engine.catchup.flow import Entry, Flow
+from migration_portal.engine.catchup.merging import departures, lock, remember, respell, writable
+from migration_portal.engine.catchup.work import Merged, Work, at_home_in_target, key_of, names_of, query
+from migration_portal.engine.errors import describe
+from migration_portal.engine.references import unreferenced
+from migration_portal.plan import compile, directions
+from migration_portal.plan.model import Table
+
+
+def empty(flow: Flow, name: str, entry: Entry) -> Merged:
+    """A whole table, as after a TRUNCATE: remove what the source has no row for, and list what was written astray."""
+    work = Work(flow, {name: []}, any_home=False, widen=False)
+    transfer = flow.transfer
+    with transfer.target.transaction():
+        lock(transfer.target, flow.direction)
+        flow.still_ours()
+        # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
+        work.homes, work.left = flow.homes(), departures(flow)
+        with transfer.source.transaction():
+            for table in work.tables:
+                lookup.stage_all(work, table)
+        for table in work.tables:
+            if flow.direction == "reverse":
+                respell(work, table, keys=False)
+            if work.homes_differ and work.first(table):
+                _note_whole(work, table, entry)
+        for table in reversed(work.tables):
+            _empty(work, table)
+            if flow.direction == "forward":
+                ledger.record_commit(transfer.target, transfer.run, table.target)
+    return work.merged
+
+
+def _empty(work: Work, table: Table) -> None:
+    transfer, key = work.flow.transfer, key_of(work, table)
+    may = writable(work, table)
+    if work.flow.direction == "forward" and ledger.modes(transfer.target, transfer.run).get(table.target) == "upsert":
+        # What was there before the run, and which nobody has named by its key, may never have been legacy's.
+        written = query("written_by_us", target_name=Literal(table.target))
+        may = SQL("{} AND ({} OR {})").format(may, written, upserts.was_there(transfer, table))
+    remember(work, table, may)
+    parts: dict[str, Composable] = {
+        "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": may,
+        "same": compile.same(key, key, "t", "s"),
+    }  # fmt: skip
+    try:
+        with transfer.target.transaction():
+            work.merged.removed += transfer.target.execute(query("emptied", **parts)).rowcount
+    except psycopg.errors.ForeignKeyViolation as error:
+        free = parts | {"mine": SQL("({}){}").format(may, unreferenced(transfer, table))}
+        work.merged.removed += transfer.target.execute(query("emptied", **free)).rowcount
+        owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
+        names = compile.target_key([column.name for column in owner], "t")
+        left = transfer.target.execute(query("emptied_left", key=names, **parts)).fetchall()
+        work.collide(table, [row[0] for row in left], "still_referenced", str(describe(error)))
+
+
+def _note_whole(work: Work, table: Table, entry: Entry) -> None:
+    """Rows of tenants that have left which the source lost, changed or added all the same, and which do not wait to be
+    brought there. Their key in the target stands in for the source's.
+    """
+    transfer, key = work.flow.transfer, key_of(work, table)
+    schema = Identifier(transfer.schema)
+    waits = transfer.target.execute("SELECT to_regclass('portal_capture.queue') IS NOT NULL").fetchone()
+    parts: dict[str, Composable] = {
+        "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": at_home_in_target(work, table),
+        "tenant": directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
+        "same": compile.same(key, key, "t", "s"), "differs": upserts.differs(transfer, table, "t", "s"),
+        "coming": query("coming", table=Literal(table.target), key=compile.target_key(key, "k")) if waits and waits[0]
+        else SQL("false"),
+    }  # fmt: skip
+    owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
+    for name, what, alias in (("emptied_elsewhere", "deleted", "t"), ("changed_elsewhere", "written", "t")):
+        gone = query(name, key=compile.target_key(owner, alias), **parts)
+        _list_whole(work, table, entry, what, transfer.target.execute(gone).fetchall())
+    if table.tenant:
+        at_home = directions.at_home(
+            SQL("lower(s.{}::text)").format(Identifier(table.tenant)), work.homes, by_default=work.flow.by_default
+        )
+        added = query(
+            "added_elsewhere", key=compile.target_key(owner, "s"), at_home=at_home,
+            own=SQL("lower(s.{}::text)").format(Identifier(table.tenant)), **parts,
+        )  # fmt: skip
+        _list_whole(work, table, entry, "written", transfer.target.execute(added).fetchall())
+
+
+def _list_whole(work: Work, table: Table, entry: Entry, what: str, rows: list[Any]) -> None:
+    for source_key, tenant in rows:
+        if tenant in work.left:
+            work.entries = {(table.source, tuple(source_key)): [entry]}
+            work.stray(table.source, source_key, tenant, what)

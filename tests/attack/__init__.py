@@ -1,0 +1,1 @@
+"""What strangers proved against the engine: each of these failed when it was written."""

@@ -1,0 +1,1 @@
+from tests.cutover.conftest import acme, home  # noqa: F401
