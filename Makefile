@@ -34,6 +34,7 @@ endure: $(VENV)/.dev
 	@PORTAL_TEST_SEEDS=$(SEEDS) PORTAL_TEST_USERS=$(USERS) LOG_LEVEL=ERROR \
 	  $(BIN)/python -m pytest -q -s tests/journeys/test_live_cutover.py $(ARGS)
 	@PORTAL_TEST_CASES=all LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_statement.py
+	@PORTAL_TEST_INTERLEAVINGS=100 LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_interleaving.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

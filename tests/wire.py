@@ -1,4 +1,7 @@
-"""A wire to a real server that can be cut at any statement: before it arrives, or after it was done and before its answer."""
+"""A wire to a real server that can be cut at any statement: before it arrives, or after it was done and before its answer.
+
+Or stopped: then something else happens first.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -21,7 +25,7 @@ _READY = b"Z\x00\x00\x00\x05"
 @dataclass
 class _Plan:
     at: int
-    cut: Cut
+    cut: Cut | Callable[[], None]
     seen: int = 0
     done: bool = False
 
@@ -43,8 +47,8 @@ class Wire:
         user = f"{self._server.username}:{self._server.password}"
         return self._server._replace(netloc=f"{user}@127.0.0.1:{self.port}").geturl()
 
-    def arm(self, at: int, cut: Cut) -> None:
-        """Cut whichever session says the `at`th statement from now on."""
+    def arm(self, at: int, cut: Cut | Callable[[], None]) -> None:
+        """Cut whichever session says the `at`th statement from now on; or call, and pass it on afterwards."""
         with self._lock:
             self._plan = _Plan(at, cut)
 
@@ -84,6 +88,8 @@ class Wire:
                 head = _read(client, 5)
                 message = head + _read(client, struct.unpack("!I", head[1:])[0] - 4)
                 cut = self._due(head[:1])
+                if callable(cut):
+                    cut()
                 if cut == "before":
                     break
                 if cut == "after":
@@ -94,7 +100,7 @@ class Wire:
         if not lost.is_set():
             _hang_up(client, server)
 
-    def _due(self, kind: bytes) -> Cut | None:
+    def _due(self, kind: bytes) -> Cut | Callable[[], None] | None:
         if kind not in _STATEMENTS:
             return None
         with self._lock:

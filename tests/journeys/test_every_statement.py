@@ -6,46 +6,24 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
 import random
-from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from flags.models import TenantHome
-from migration_portal.catchup.follow import follow
-from migration_portal.cutover import follow_up, guard, requests
+from migration_portal.cutover import guard, requests
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Stray
-from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from migration_portal.refusal import Refusal
 from tests import builders
+from tests.journeys.moving import ALL, SIDES, accepts, names, other, recover, write
 from tests.wire import Cut, Wire
 from tests.world import World, eventually
 
-ALL = os.environ.get("PORTAL_TEST_CASES") == "all"
-SIDES = ("portal", "legacy", "iam")
 _SHARE = 10
 _MOST = 400
-
-
-@pytest.fixture
-def wires(world: World, settings: Any) -> Iterator[dict[str, Wire]]:
-    """One to each of the three databases, in use by the product; the test itself goes past them."""
-    made = {side: Wire(world.url(side)) for side in SIDES}
-    settings.LEGACY_DATABASE_URL, settings.IAM_DATABASE_URL = made["legacy"].url, made["iam"].url
-    for alias, side in (("default", "portal"), ("iam", "iam")):
-        connections[alias].close()
-        connections[alias].settings_dict |= {"HOST": "127.0.0.1", "PORT": made[side].port}
-    yield made
-    for wire in made.values():
-        wire.close()
-    for alias in ("default", "iam"):
-        connections[alias].close()
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
@@ -88,48 +66,3 @@ def _case(world: World, wire: Wire, tenant: str, at: int, cut: Cut) -> bool:
     eventually(lambda: recover() or names(world) == {f"{at} after"}, 20)
     assert not Stray.objects.exists(), (at, "a false stray")
     return was_cut
-
-
-def recover() -> None:
-    """What the loops and ticks do once the databases are back."""
-    for alias in ("default", "iam"):
-        connections[alias].close()
-    for _ in range(2):
-        sync_tenants()
-        follow("forward", seconds=0.15)
-        follow("reverse", seconds=0.15)
-        work()
-        follow_up.resume()
-        guard.agree()
-    TenantHome.objects.update(held_until=None)
-
-
-def other(side: str) -> str:
-    return "iam" if side == "legacy" else "legacy"
-
-
-def connect(world: World, side: str) -> psycopg.Connection[Any]:
-    return world.legacy() if side == "legacy" else world.iam()
-
-
-def write(world: World, side: str, name: str) -> None:
-    with connect(world, side) as session:
-        session.execute("UPDATE users SET full_name = %s", [name])
-
-
-def accepts(world: World, side: str) -> bool:
-    with connect(world, side) as session:
-        try:
-            with session.transaction(force_rollback=True):
-                session.execute("UPDATE users SET full_name = 'x'")
-        except psycopg.Error:
-            return False
-        return True
-
-
-def names(world: World) -> set[str]:
-    """The row on both sides, by SQL of our own."""
-    read = "SELECT full_name FROM users"
-    return set(
-        itertools.chain.from_iterable(row for side in ("legacy", "iam") for row in connect(world, side).execute(read))
-    )

@@ -10,7 +10,7 @@ from tests.model.explore import explore
 from tests.model.protocol import Mends, Setup
 
 
-@pytest.mark.parametrize(("guard", "old_snapshots", "through_portal"), itertools.product([False, True], repeat=3))
+@pytest.mark.parametrize(("guard", "old_snapshots", "through_portal"), list(itertools.product([False, True], repeat=3)))
 @pytest.mark.parametrize("fault", ["", "answers_get_lost", "restores"])
 def test_no_interleaving_loses_a_write(guard: bool, old_snapshots: bool, through_portal: bool, fault: str) -> None:
     setup = Setup(
