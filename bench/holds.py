@@ -62,6 +62,8 @@ def holds(setup: Setup, stack: ExitStack) -> None:
         )  # fmt: skip
     traffic.stop()
     console.print(table)
+    for error in sorted(set(traffic.errors)):
+        console.print(error, style="yellow", markup=False)
     waits = sorted(wait for writer in traffic.writers for wait in writer.waits)
     slowest = waits[int(len(waits) * 0.999)] * 1000
     console.print(f"{traffic.acknowledged:,} writes acknowledged meanwhile; 99.9 % of them within {slowest:.0f} ms.")
@@ -83,9 +85,10 @@ def _tenants_by_size(setup: Setup) -> dict[int, list[str]]:
                 groups.setdefault(size, []).append(row[0])
                 legacy.execute(
                     "INSERT INTO users (id, tenant_id, email, username, hashed_password, is_superuser)"
-                    " SELECT gen_random_uuid()::text, %s, format('u%%s@example.org', n), format('u%%s', n), 'x', false"
-                    " FROM generate_series(1, %s) AS n",
-                    [row[0], size],
+                    " SELECT gen_random_uuid()::text, t.id, format('u%%s.%%s@example.org', n, t.id), format('u%%s.%%s', n, t.id),"
+                    # Names of their own, because the traffic moves users between tenants.
+                    " 'x', false FROM tenants AS t, generate_series(1, %s) AS n WHERE t.id = %s",
+                    [size, row[0]],
                 )
     return groups
 
