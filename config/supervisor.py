@@ -81,4 +81,7 @@ class Supervisor:
             self._write()
 
     def _write(self) -> None:
-        self._pids.write_text(json.dumps({name: process.pid for name, process in self._running.items()}))
+        # Whole or not at all: whoever reads it meanwhile must not find half a file.
+        fresh = self._pids.with_suffix(".new")
+        fresh.write_text(json.dumps({name: process.pid for name, process in self._running.items()}))
+        fresh.replace(self._pids)
