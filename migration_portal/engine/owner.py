@@ -23,8 +23,7 @@ class Owner:
 
 def read(connection: Connection[Any], schema: Schema) -> Owner | None:
     """None where there is nothing of a portal yet."""
-    row = connection.execute("SELECT to_regclass(%s)", [f"{schema}.portal"]).fetchone()
-    if row is None or row[0] is None:
+    if not _kept(connection, schema):
         return None
     statement = SQL("SELECT portal, epoch FROM {}").format(Identifier(schema, "portal"))
     with connection.cursor(row_factory=class_row(Owner)) as cursor:
@@ -33,8 +32,7 @@ def read(connection: Connection[Any], schema: Schema) -> Owner | None:
 
 def write(connection: Connection[Any], schema: Schema, owner: Owner) -> None:
     """Sign what is there; nothing where there is no such schema."""
-    row = connection.execute("SELECT to_regclass(%s)", [f"{schema}.portal"]).fetchone()
-    if row is None or row[0] is None:
+    if not _kept(connection, schema):
         return
     statement = SQL(
         "INSERT INTO {} (portal, epoch) VALUES (%s, %s)"
@@ -42,3 +40,9 @@ def write(connection: Connection[Any], schema: Schema, owner: Owner) -> None:
         " WHERE (portal.portal, portal.epoch) <> (excluded.portal, excluded.epoch)"
     ).format(Identifier(schema, "portal"))
     connection.execute(statement, [owner.portal, owner.epoch])
+
+
+def _kept(connection: Connection[Any], schema: Schema) -> bool:
+    """Whether there is a place to sign; an earlier version had none."""
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{schema}.portal"]).fetchone()
+    return bool(row and row[0])

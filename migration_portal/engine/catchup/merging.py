@@ -7,7 +7,8 @@ because one snapshot of the source cannot hold it twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -42,6 +43,19 @@ def lock(target: Connection[Any], direction: str) -> None:
     target.execute(query("lock", lock_class=Literal(int(Lock.APPLY)), number=number))
 
 
+@contextmanager
+def alone(work: Work) -> Iterator[None]:
+    """A transaction of the target in which nobody else applies rows of this direction. Raises Refusal once we were adopted away."""
+    flow = work.flow
+    with flow.transfer.target.transaction():
+        lock(flow.transfer.target, flow.direction)
+        flow.still_ours()
+        # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
+        work.homes = flow.homes()
+        work.left = {tenant: Departure(*left) for tenant, left in flow.left().items()}
+        yield
+
+
 def merge(
     flow: Flow,
     keys: dict[str, list[Key]],
@@ -58,11 +72,7 @@ def merge(
     """
     work = Work(flow, keys, any_home, widen, guarded, entries)
     transfer = flow.transfer
-    with transfer.target.transaction():
-        lock(transfer.target, flow.direction)
-        flow.still_ours()
-        # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
-        work.homes, work.left = flow.homes(), departures(flow)
+    with alone(work):
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_rows(work, table)
@@ -76,11 +86,6 @@ def merge(
             quarantined.close(work)
             _touch(work)
     return work.merged
-
-
-def departures(flow: Flow) -> dict[str, Departure]:
-    """When each tenant left the source, by tenant."""
-    return {tenant: Departure(*left) for tenant, left in flow.left().items()}
 
 
 def _write(work: Work, table: Table) -> None:

@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.engine import ledger, upserts
 from migration_portal.engine.catchup import lookup
 from migration_portal.engine.catchup.flow import Entry, Flow
-from migration_portal.engine.catchup.merging import departures, lock, remember, respell, writable
+from migration_portal.engine.catchup.merging import alone, remember, respell, writable
 from migration_portal.engine.catchup.work import Merged, Work, at_home_in_target, key_of, names_of, query
 from migration_portal.engine.errors import describe
 from migration_portal.engine.references import unreferenced
@@ -22,11 +22,7 @@ def empty(flow: Flow, name: str, entry: Entry) -> Merged:
     """A whole table, as after a TRUNCATE: remove what the source has no row for, and list what was written astray."""
     work = Work(flow, {name: []}, any_home=False, widen=False)
     transfer = flow.transfer
-    with transfer.target.transaction():
-        lock(transfer.target, flow.direction)
-        flow.still_ours()
-        # Asked under the lock: a tenant that was moved while we waited is no longer ours to write.
-        work.homes, work.left = flow.homes(), departures(flow)
+    with alone(work):
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_all(work, table)
