@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-from django.utils import timezone
+from django.db import connection, transaction
 from psycopg.sql import SQL, Identifier
 
 from flags.models import TenantHome
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
-from migration_portal.cutover.models import Stray
+from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.engine import capture, capture_queue
+from migration_portal.locks import Lock, only_one
 from migration_portal.plan import directions
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
@@ -27,26 +27,36 @@ def blockers() -> list[str]:
         return ["No run captures changes: there is nothing to finalize."]
     if staying := TenantHome.objects.exclude(home=TenantHome.Home.IAM).count():
         reasons.append(f"Tenants still at home in legacy: {staying}.")
+    if moving := Cutover.objects.under_way().count():
+        reasons.append(f"Tenants that are being moved: {moving}.")
     if not TenantHome.objects.exists():
         reasons.append("No tenant was cut over.")
     if strays := Stray.objects.filter(run=run.key, state="open").count():
         reasons.append(f"Undecided stray writes: {strays}.")
     with open_transfer(run, "finalize") as transfer:
-        for name, connection in (("legacy", transfer.queue), ("the IAM", transfer.target)):
-            assert connection is not None
-            if waiting := capture_queue.lag(connection).entries:
+        for name, queue in (("legacy", transfer.queue), ("the IAM", transfer.target)):
+            assert queue is not None
+            if waiting := capture_queue.lag(queue).entries:
                 reasons.append(f"Changes captured on {name} and not yet applied: {waiting}.")
     return reasons
 
 
 def finalize(*, by: str, reason: str) -> str:
     """Do it. Returns the name of the ledger's archive. Raises Refusal with all blockers, or psycopg.Error."""
-    if reasons := blockers():
-        raise Refusal(" ".join(reasons), subject="finalize", todo="Nothing has changed.")
     require_reason(reason, to="Finalizing", subject="finalize")
+    with only_one(connection, Lock.MOVES) as alone:
+        if not alone:
+            raise Refusal("Tenants are being moved.", subject="finalize", todo="Wait for the moves to end.")
+        if reasons := blockers():
+            raise Refusal(" ".join(reasons), subject="finalize", todo="Nothing has changed.")
+        return _finalize(by=by, reason=reason)
+
+
+def _finalize(*, by: str, reason: str) -> str:
     run = captured_run()
     assert run is not None
-    archive = f"portal_archive_{timezone.now():%Y%m%d_%H%M%S}"
+    # Named by the run: finalizing once more, after a fault in its middle, replaces what that had left.
+    archive = f"portal_archive_{run.started_at:%Y%m%d_%H%M%S}"
     with open_transfer(run, "finalize") as transfer, transaction.atomic():
         chain.record("finalize", of=run, run=run.pk, by=by, reason=reason, data={"count": TenantHome.objects.count()})
         TenantHome.objects.update(final=True)
@@ -55,6 +65,7 @@ def finalize(*, by: str, reason: str) -> str:
         FlowStatus.objects.all().delete()
         plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
         with transfer.target.transaction():
+            transfer.target.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(archive)))
             transfer.target.execute(SQL("CREATE SCHEMA {}").format(Identifier(archive)))
             for table in _WORKING_TABLES:
                 statement = SQL("CREATE TABLE {} AS TABLE {}")

@@ -33,6 +33,12 @@ class Transfer:
     in_iam: frozenset[str] = frozenset()
     """Tenants at home in the IAM: what only the IAM keeps of them cannot be compared."""
 
+    @property
+    def broken(self) -> bool:
+        """Whether a session was lost: then all are opened anew."""
+        sessions = (self.source, self.target, self.queue)
+        return any(session.broken for session in sessions if session is not None)
+
     def table(self, target: str) -> Table:
         return self.plan.table(target)
 

@@ -78,7 +78,7 @@ def _do(transfer: Transfer, chunk: Chunk) -> None:
 
 def _fail(transfer: Transfer, chunk: Chunk, refusal: Refusal) -> None:
     log.warning("chunk_failed", chunk=chunk.id, step=chunk.step, error=str(refusal))
-    if transfer.target.broken or transfer.source.broken:
+    if transfer.broken:
         with databases.iam("worker") as fresh:
             ledger.failed(fresh, chunk, str(refusal), passing=passing(refusal))
         raise refusal

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -18,6 +20,23 @@ from tests.world import World
 
 ALL = os.environ.get("PORTAL_TEST_CASES") == "all"
 SIDES = ("portal", "legacy", "iam")
+_MOST = 2000
+"""Statements of the longest operation, and then some."""
+
+
+def at_every_statement(case: Callable[[int], bool], seed: str, *, share: int = 10, least: int = 20) -> None:
+    """Try the case with the 1st, 2nd … statement, until it says that there are not so many; of a sample, one in `share`.
+
+    Fails where there are fewer than `least`: then the wire is not in use.
+    """
+    chosen = random.Random(seed)
+    for at in range(1, _MOST):
+        if not ALL and chosen.randrange(share):
+            continue
+        if not case(at):
+            assert at > least, f"{seed}: it says only {at} statements"
+            return
+    raise AssertionError(f"{seed}: more than {_MOST} statements")
 
 
 def recover() -> None:

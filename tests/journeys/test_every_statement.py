@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 
 import psycopg
 import pytest
@@ -18,12 +17,9 @@ from migration_portal.cutover.models import UNDER_WAY, Cutover, Stray
 from migration_portal.cutover.work import work
 from migration_portal.refusal import Refusal
 from tests import builders
-from tests.journeys.moving import ALL, SIDES, accepts, names, other, recover, write
+from tests.journeys.moving import SIDES, accepts, at_every_statement, names, other, recover, write
 from tests.wire import Cut, Wire
 from tests.world import World, eventually
-
-_SHARE = 10
-_MOST = 400
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
@@ -35,14 +31,7 @@ def test_a_move_cut_at_any_statement_loses_nothing(world: World, wires: dict[str
     builders.migrated(world, capture=True)
     guard.switch(on=True, by="tester")
     recover()
-    chosen = random.Random(f"{side} {cut}")
-    for at in range(1, _MOST):
-        if not ALL and chosen.randrange(_SHARE):
-            continue
-        if not _case(world, wires[side], tenant, at, cut):
-            assert at > 20, "the move says fewer statements than that: the wire is not in use"
-            return
-    raise AssertionError(f"more than {_MOST} statements")
+    at_every_statement(lambda at: _case(world, wires[side], tenant, at, cut), f"{side} {cut}")
 
 
 def _case(world: World, wire: Wire, tenant: str, at: int, cut: Cut) -> bool:

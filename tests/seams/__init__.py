@@ -1,0 +1,1 @@
+"""Seams that were cut on purpose: see faults.toml, and `make seams`."""
