@@ -5,7 +5,9 @@ from __future__ import annotations
 from migration_portal.catchup.follow import follow
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.locks import Lock, only_one
 from migration_portal.runs.drift import accept_drift
+from migration_portal.runs.start import start
 from tests import builders
 from tests.cutover.moves import moved
 from tests.engine.changes import change
@@ -54,3 +56,26 @@ def test_a_direction_with_nothing_to_follow_yet_is_well(world: World, home: str)
         FlowStatus.objects.update(beat_at="2026-01-01T00:00:00Z")
         follow("reverse", seconds=0.2)
     assert FlowStatus.objects.get(pk="reverse").trouble == ""
+
+
+def test_the_loop_waits_while_another_run_loads(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    start(by="tester")
+    change(world, "UPDATE tenants SET name = 'Changed'")
+    assert follow("forward", seconds=0.2) == 0
+    assert change_waits(world)
+
+
+def test_one_loop_follows_a_direction(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    change(world, "UPDATE tenants SET name = 'Changed'")
+    with world.portal() as other, only_one(other, Lock.FOLLOW, 1) as alone:
+        assert alone
+        assert follow("forward", seconds=0.2) == 0
+    assert change_waits(world)
+    assert follow("forward", seconds=0.2) == 1
+
+
+def change_waits(world: World) -> bool:
+    with world.legacy() as legacy:
+        return legacy.execute("SELECT count(*) FROM portal_capture.queue").fetchone() == (1,)

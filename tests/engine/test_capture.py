@@ -150,3 +150,26 @@ def test_compaction_keeps_every_entry_of_a_tenant_that_has_left(world: World, ho
         change(world, "UPDATE users SET full_name = %s WHERE id = %s", f"Name {n}", user)
     with open_transfer(run, "test") as transfer:
         assert capture_queue.compact(transfer.queue, left=[home]) == 0
+
+
+def test_compaction_tells_the_same_key_in_two_tables_apart(world: World, home: str) -> None:
+    run = builders.migrated(world, capture=True)
+    for table in ("tenants", "tenant_settings", "tenant_settings"):
+        change(
+            world, "INSERT INTO portal_capture.queue (table_name, key, tenant) VALUES (%s, %s, %s)", table, [home], home
+        )
+    with open_transfer(run, "test") as transfer:
+        assert capture_queue.compact(transfer.queue) == 1
+    assert recorded(world) == [("tenants", [home]), ("tenant_settings", [home])]
+
+
+def test_compaction_keeps_what_is_tried_again(world: World, home: str) -> None:
+    run = builders.migrated(world, capture=True)
+    for attempts in (1, 0, 0):
+        change(
+            world, "INSERT INTO portal_capture.queue (table_name, key, tenant, attempts) VALUES ('users', %s, %s, %s)",
+            ["a"], home, attempts,
+        )  # fmt: skip
+    with open_transfer(run, "test") as transfer:
+        assert capture_queue.compact(transfer.queue) == 1
+        assert capture_queue.lag(transfer.queue).retrying == 1

@@ -2,10 +2,17 @@
 
 import pytest
 
+from flags.models import TenantHome
+from migration_portal.engine import ledger
+from migration_portal.engine.copy import undo as undoing
+from migration_portal.engine.errors import LeaseLost
 from migration_portal.refusal import Refusal
+from migration_portal.runs.advance import advance
+from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.report import report
 from migration_portal.runs.states import State
 from migration_portal.runs.undo import undo
+from migration_portal.runs.work import work
 from tests import builders
 from tests.engine.changes import caught_up, change
 from tests.runs.constraints import constraints_of
@@ -90,3 +97,99 @@ def test_undo_puts_back_what_catch_up_removed_and_changed(world: World) -> None:
         assert iam.execute("SELECT id::text, username, email FROM users").fetchall() == [
             (user, "ann", "old@example.org")
         ]
+
+
+def in_use(world: World) -> tuple[str, str]:
+    """A tenant and a user that both sides have, alike but for the user's e-mail."""
+    builders.legacy_tables(world)
+    home = builders.tenant(world, name="Alike", slug="alike")
+    user = builders.user(world, home, email="new@example.org", username="ann")
+    with world.iam() as iam:
+        iam.execute("INSERT INTO tenants (id, name, slug) VALUES (%s, 'Alike', 'alike')", [home])
+        iam.execute(
+            "INSERT INTO users (id, tenant_id, username, email, hashed_password) VALUES (%s, %s, 'ann', 'old@example.org', 'x')",
+            [user, home],
+        )
+    return home, user
+
+
+def test_undo_leaves_what_was_overwritten_and_edited_since(world: World) -> None:
+    _, user = in_use(world)
+    run = builders.migrated(world)
+    with world.iam() as iam:
+        iam.execute("UPDATE users SET email = 'mine@example.org'")
+    undo(run, by="tester", reason="rehearsal")
+    builders.finish(run)
+    with world.iam() as iam:
+        assert iam.execute("SELECT email FROM users").fetchall() == [("mine@example.org",)]
+        left = iam.execute("SELECT key, reason FROM portal_ledger.left_in_place WHERE table_name = 'users'").fetchall()
+    assert left == [([user], "edited since")]
+
+
+def test_undo_restores_the_first_image_whatever_catch_up_wrote_later(world: World) -> None:
+    in_use(world)
+    run = builders.migrated(world, capture=True)
+    for email in ("later@example.org", "latest@example.org"):
+        change(world, "UPDATE users SET email = %s", email)
+        caught_up(run)
+    undo(run, by="tester", reason="rehearsal")
+    builders.finish(run)
+    with world.iam() as iam:
+        assert iam.execute("SELECT email FROM users").fetchall() == [("old@example.org",)]
+
+
+def test_undo_restores_a_row_that_only_catch_up_changed(world: World) -> None:
+    in_use(world)
+    change(world, "UPDATE users SET email = 'old@example.org', hashed_password = 'x', full_name = NULL")
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET email = 'later@example.org'")
+    caught_up(run)
+    undo(run, by="tester", reason="rehearsal")
+    builders.finish(run)
+    with world.iam() as iam:
+        assert iam.execute("SELECT email FROM users").fetchall() == [("old@example.org",)]
+
+
+def test_the_pieces_of_an_undo_may_be_done_in_any_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undoing, "PIECE_BLOCKS", 1)
+    home, _ = in_use(world)
+    users = [builders.user(world, home) for _ in range(60)]
+    with world.iam() as iam:
+        for user in users:
+            iam.execute(
+                "INSERT INTO users (id, tenant_id, username, bio, hashed_password) VALUES (%s, %s, %s, %s, 'x')",
+                [user, home, user, "b" * 500],
+            )
+    run = builders.migrated(world)
+    undo(run, by="tester", reason="rehearsal")
+    for _ in range(100):
+        with world.iam() as iam:
+            iam.execute("UPDATE portal_ledger.chunks SET ordinal = -ordinal WHERE kind = 'undo' AND ordinal > 0")
+        work(run.pk)
+        if advance(run) == 0 and builders.finish(run).state == State.UNDONE:
+            break
+    with world.iam() as iam:
+        assert iam.execute("SELECT max(abs(ordinal)) > 1 FROM portal_ledger.chunks WHERE kind = 'undo'").fetchone() == (
+            True,
+        )
+        assert iam.execute("SELECT count(*) FROM users WHERE hashed_password = 'x'").fetchone() == (61,)
+
+
+def test_a_worker_that_lost_its_piece_of_an_undo_may_not_commit(world: World) -> None:
+    in_use(world)
+    run = builders.migrated(world)
+    undo(run, by="tester", reason="rehearsal")
+    advance(run)
+    with open_transfer(run, "test") as transfer:
+        chunk = ledger.claim(transfer.target, run.key, "one")
+        ledger.failed(transfer.target, chunk, "away", passing=True)
+        with pytest.raises(LeaseLost):
+            undoing.undo_piece(transfer, chunk)
+
+
+def test_undo_waits_for_tenants_that_live_in_the_iam(world: World) -> None:
+    home, _ = in_use(world)
+    run = builders.migrated(world)
+    TenantHome.objects.create(tenant=home, legacy_tenant=home, home="iam")
+    with pytest.raises(Refusal, match="at home in the IAM"):
+        undo(run, by="tester", reason="rehearsal")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migration_portal.engine.catchup import batches
-from migration_portal.engine.catchup.flow import Departure, Entry, Flow, visible
+from migration_portal.engine.catchup.flow import Batch, Departure, Entry, Flow, visible
 from migration_portal.runs.connections import open_transfer
 from tests import builders
 from tests.engine.changes import iam
@@ -44,3 +44,11 @@ def test_a_write_that_was_open_when_its_tenant_left_is_a_stray_though_its_entry_
         flow = Flow("forward", transfer, transfer.queue, transfer.target, lambda: frozenset([home]), left=lambda: left)
         assert batches.drain(flow).strays == 1
     assert iam(world, "SELECT full_name FROM users") == [("Ann",)]
+
+
+def test_batches_add_up_with_all_they_touched() -> None:
+    one = Batch(entries=1, touched={"users": [("a",)]}, unsettled=[("users", ("a",))])
+    one.add(Batch(entries=2, strays=1, touched={"users": [("b",)], "tenants": [("t",)]}, unsettled=[("users", ("b",))]))
+    assert (one.entries, one.strays) == (3, 1)
+    assert one.touched == {"users": [("a",), ("b",)], "tenants": [("t",)]}
+    assert one.unsettled == [("users", ("a",)), ("users", ("b",))]

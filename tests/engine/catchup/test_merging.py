@@ -6,8 +6,10 @@ import uuid
 
 import pytest
 
-from migration_portal.engine.catchup import batches
+from migration_portal.engine.catchup import batches, merging
 from migration_portal.engine.catchup.flow import Flow
+from migration_portal.locks import Lock
+from migration_portal.refusal import Refusal
 from migration_portal.runs.connections import open_transfer
 from tests import builders
 from tests.engine.changes import caught_up, change, iam, same
@@ -72,3 +74,31 @@ def test_of_two_ids_that_are_one_the_right_row_stays(world: World, home: str, go
     caught_up(run)
     expected = {"lower": [("upper",)], "upper": [("lower",)], "both": []}[gone]
     assert iam(world, "SELECT full_name FROM users") == expected
+
+
+def test_nobody_merges_beside_somebody_else(world: World, home: str) -> None:
+    run = builders.migrated(world, capture=True)
+    builders.user(world, home)
+    with world.iam() as other, open_transfer(run, "test") as transfer:
+        transfer.target.execute("SET lock_timeout = '200ms'")
+        with other.transaction():
+            merging.lock(other, "forward")
+            with pytest.raises(Refusal, match="lock"):
+                batches.batch(Flow("forward", transfer, transfer.queue, transfer.target), most=10)
+        assert batches.batch(Flow("forward", transfer, transfer.queue, transfer.target), most=10).entries == 1
+
+
+def test_homes_are_asked_where_no_flip_can_pass_by(world: World, home: str) -> None:
+    run = builders.migrated(world, capture=True)
+    builders.user(world, home)
+    free = []
+
+    def homes() -> frozenset[str]:
+        with world.iam() as flip, flip.transaction():
+            row = flip.execute("SELECT pg_try_advisory_xact_lock(%s, 1)", [int(Lock.APPLY)]).fetchone()
+            free.append(row[0])
+        return frozenset()
+
+    with open_transfer(run, "test") as transfer:
+        batches.batch(Flow("forward", transfer, transfer.queue, transfer.target, homes), most=10)
+    assert free == [False]

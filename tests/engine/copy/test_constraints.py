@@ -27,3 +27,25 @@ def test_constraints_are_all_back_and_valid_after_a_load(world: World) -> None:
     builders.migrated(world)
     with world.iam() as iam:
         assert constraints_of(iam) == before
+
+
+def test_rows_without_a_value_are_no_duplicates_of_each_other(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    with world.legacy() as legacy:
+        legacy.execute("ALTER TABLE users DROP CONSTRAINT uq_users_tenant_email")
+    for email in (None, None, "same@example.org", "same@example.org"):
+        builders.user(world, home, email=email)
+    run = builders.migrated(world)
+    assert reasons(run)["users"] == {"duplicate_tenant_id_email": 1}
+
+
+def test_a_row_removed_as_a_duplicate_is_looked_up_again(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    with world.legacy() as legacy:
+        legacy.execute("ALTER TABLE users DROP CONSTRAINT uq_users_tenant_email")
+    keys = sorted(builders.user(world, home, email="same@example.org") for _ in range(2))
+    builders.migrated(world, capture=True)
+    with world.legacy() as legacy:
+        assert legacy.execute("SELECT key FROM portal_capture.queue").fetchall() == [([keys[1]],)]

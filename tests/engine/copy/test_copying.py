@@ -7,6 +7,7 @@ import pytest
 from migration_portal.engine import ledger
 from migration_portal.engine.copy.copying import copy_chunk
 from migration_portal.engine.errors import LeaseLost
+from migration_portal.refusal import Refusal
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.report import report
 from migration_portal.runs.start import start
@@ -58,3 +59,18 @@ def test_the_run_uses_no_memory_of_how_many_chunks_there_were(world: World) -> N
     assert left[-1][1] is None
     assert all(upper == lower for (_, upper), (lower, _) in itertools.pairwise(left))
     assert report(run).passed
+
+
+def test_a_row_that_the_iam_swallows_fails_its_chunk(world: World) -> None:
+    builders.legacy_tables(world)
+    builders.user(world, builders.tenant(world))
+    with world.iam() as iam:
+        iam.execute("CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
+        iam.execute("CREATE TRIGGER swallow BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION swallow()")
+    run = start(by="tester")
+    builders_until_copy(run)
+    with open_transfer(run, "one") as transfer:
+        while (chunk := ledger.claim(transfer.target, run.key, "one")).table_name != "users":
+            copy_chunk(transfer, chunk)
+        with pytest.raises(Refusal, match="Read 1 rows but wrote 0"):
+            copy_chunk(transfer, chunk)

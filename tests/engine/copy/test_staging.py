@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from django.conf import settings
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Literal
 
 from migration_portal.engine.copy.staging import copy_rows
 from migration_portal.runs.connections import open_transfer
@@ -103,3 +103,32 @@ def test_a_careful_copy_before_its_parents_arrive_sets_no_orphans_aside(world: W
         outcome = copy_rows(transfer, transfer.table("users"), SQL("true"))
     rejected = dirt.quarantined()["users"]
     assert outcome.quarantined == sum(rejected.values()) - rejected["missing_tenants"]
+
+
+def test_rows_without_a_value_do_not_collide_in_a_table_in_use(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    with world.iam() as iam:
+        iam.execute("INSERT INTO tenants (id, name, slug) VALUES (%s, 'x', 'x')", [home])
+        iam.execute("INSERT INTO users (tenant_id, username, hashed_password) VALUES (%s, 'native', 'h')", [home])
+    for _ in range(2):
+        builders.user(world, home, email=None)
+    run = builders.migrated(world)
+    assert reasons(run) == {}
+    with world.iam() as iam:
+        assert iam.execute("SELECT count(*) FROM users WHERE email IS NULL").fetchone() == (3,)
+
+
+def test_two_ids_that_are_one_uuid_in_two_chunks_keep_the_row_of_the_first(world: World, tmp_path: Path) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    key = builders.user(world, home, full_name="first")
+    builders.user(world, home, id=key.upper(), full_name="second")
+    run = start(by="tester", plan_path=plan_without(tmp_path, "duplicate_key"))
+    builders_until_copy(run)
+    with open_transfer(run, "test") as transfer:
+        for name, quarantined in (("first", 0), ("second", 1)):
+            with transfer.target.transaction():
+                where = SQL("full_name = {}").format(Literal(name))
+                assert copy_rows(transfer, transfer.table("users"), where).quarantined == quarantined
+        assert transfer.target.execute("SELECT full_name FROM users").fetchall() == [("first",)]
