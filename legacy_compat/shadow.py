@@ -72,6 +72,15 @@ def _moment(value: Any) -> Any:
         return value
 
 
+def redacted(value: Any, name: str = "") -> Any:
+    """The value as it may be kept: what stands under the name of a secret is not, however deep."""
+    if any(part in name for part in _SECRET):
+        return "(secret)"
+    if isinstance(value, dict):
+        return {key: redacted(inner, str(key)) for key, inner in value.items()}
+    return [redacted(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _compare(reads: Sequence[Seen]) -> None:
     for seen in reads:
         request = HttpRequest()
@@ -97,8 +106,7 @@ def _note(seen: Seen, differing: dict[str, tuple[Any, Any]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_SHADOWED, [now.date(), endpoint, int(not differing)])
         for field, (one, other) in sorted(differing.items())[:_MOST_FIELDS]:
-            secret = any(part in field for part in _SECRET)
-            values = ("(secret)", "(secret)") if secret else (str(one)[:200], str(other)[:200])
+            values = (str(redacted(value, field))[:200] for value in (one, other))
             cursor.execute(_MERGE_MISMATCH, [endpoint, field[:200], now, now, seen.tenant, *values])
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.runs.models import Run
+from migration_portal.runs.verify import verify
 from tests import builders
 from tests.cutover.moves import both_loops, moved
 from tests.engine.copy.test_staging import plan_without
@@ -51,3 +56,41 @@ def test_without_a_living_loop_nothing_is_cut_over(world: World) -> None:
     sync_tenants()
     refused = moved(home)
     assert refused.state == "blocked" and "has not started" in refused.error
+
+
+def test_an_undecided_stray_write_blocks_its_tenant(world: World, home: str) -> None:
+    run = Run.objects.get()
+    with world.iam() as connection:
+        connection.execute(
+            "INSERT INTO portal_ledger.strays (run, direction, table_name, key, tenant, what)"
+            " VALUES (%s, 'reverse', 'users', %s, %s, 'written')", [run.key, ["a"], home],
+        )  # fmt: skip
+    assert "undecided stray writes: 1" in moved(home).error
+    with world.iam() as connection:
+        connection.execute("UPDATE portal_ledger.strays SET state = 'accepted'")
+    assert moved(home).error == ""
+
+
+def test_a_run_that_is_being_verified_blocks_every_tenant(world: World, home: str) -> None:
+    verify(Run.objects.get(), by="tester")
+    assert "must be completed and verified" in moved(home).error
+
+
+def test_a_loop_in_trouble_blocks_every_tenant(world: World, home: str) -> None:
+    FlowStatus.objects.filter(pk="forward").update(error="Its triggers are gone.")
+    assert "Its triggers are gone." in moved(home).error
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("DELETE FROM user_roles; DELETE FROM users WHERE username = 'ann'", "users"),
+        ("INSERT INTO users (tenant_id, username, hashed_password) SELECT id, 'eve', 'x' FROM tenants", "users"),
+    ],
+    ids=["missing", "extra"],
+)
+def test_a_row_that_one_side_lacks_blocks_the_tenant(world: World, home: str, statement: str, kind: str) -> None:
+    with world.iam() as connection:
+        connection.execute("SET portal.applying = 'on'")
+        connection.execute(statement)
+    assert f"differ between the two systems ({kind} " in moved(home).error

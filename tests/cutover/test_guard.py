@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import psycopg
 import pytest
 
 from flags import homes
 from flags.models import TenantHome
-from migration_portal.cutover import guard
+from migration_portal.cutover import guard, move, requests
 from migration_portal.cutover.tenants import sync_tenants
-from migration_portal.engine.guard import hold, release
+from migration_portal.cutover.work import work
+from migration_portal.engine.guard import hold, release, set_home
+from migration_portal.locks import Lock, only_one
+from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
+from tests.journeys.moving import accepts
 from tests.world import World
 
 
@@ -83,3 +88,40 @@ def test_a_tenant_is_born_in_the_iam_with_the_guard_on(world: World, home: str) 
     assert legacy(world, "SELECT count(*) FROM tenants WHERE id = %s", new) == [(1,)]
     with pytest.raises(psycopg.Error, match="at home on the other system"):
         legacy(world, "UPDATE tenants SET name = 'x' WHERE id = %s", new)
+
+
+def test_the_guards_are_left_alone_while_tenants_are_moved(world: World, home: str) -> None:
+    guard.switch(on=True, by="tester")
+    TenantHome.objects.filter(pk=home).update(home="iam")
+    with world.portal() as other, only_one(other, Lock.MOVES):
+        assert guard.agree() == 0
+    assert guard.agree() == 2
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_worker_that_dies_between_the_two_guards_leaves_nobody_two_homes(
+    world: World, home: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.switch(on=True, by="tester")
+    calls = []
+
+    def dies(*arguments: Any, **named: Any) -> None:
+        calls.append(named)
+        set_home(*arguments, **named)
+        if len(calls) == at:
+            raise KeyboardInterrupt  # as a kill: nothing below is done
+
+    monkeypatch.setattr(move.guard, "set_home", dies)
+    requests.cut_over([TenantHome.objects.get()], by="tester")
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert not (accepts(world, "legacy") and accepts(world, "iam"))
+
+
+def test_a_row_is_not_taken_out_of_a_tenant_that_has_left(world: World, home: str) -> None:
+    other = builders.tenant(world)
+    both_loops()
+    guard.switch(on=True, by="tester")
+    assert moved(home).error == ""
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        legacy(world, "UPDATE users SET tenant_id = %s", other)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flags.models import TenantHome
-from migration_portal.cutover import follow_up, guard, requests
+from migration_portal.cutover import follow_up, guard, move, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
@@ -206,3 +206,66 @@ def test_what_reverse_has_not_brought_back_yet_is_no_finding(world: World, home:
     verify(Run.objects.get(), by="tester")
     run = builders.finish(Run.objects.get())
     assert report(run).passed
+
+
+def test_a_write_between_the_last_look_and_the_flip_is_applied_first(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    look = move._Move._apply_the_rest
+
+    def then_write(self: Any, *arguments: Any, **named: Any) -> None:
+        look(self, *arguments, **named)
+        if not looked:
+            looked.append(legacy(world, "UPDATE users SET full_name = 'Just in time' WHERE username = 'ann'"))
+
+    monkeypatch.setattr(move._Move, "_apply_the_rest", then_write)
+    assert moved(home).error == ""
+    assert iam(world, "SELECT full_name FROM users WHERE username = 'ann'") == [("Just in time",)]
+    assert not Stray.objects.exists()
+
+
+def test_what_was_written_under_the_hold_is_compared_before_the_flip(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iam(
+        world, "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.full_name := 'Spoilt'; RETURN NEW; END $$",
+    )  # fmt: skip
+    iam(world, "CREATE TRIGGER spoil BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION spoil()")
+    prepare = move._Move.prepare
+
+    def then_write(self: Any) -> bool:
+        suspicious = prepare(self)
+        legacy(world, "UPDATE users SET full_name = 'Right' WHERE username = 'ann'")
+        return suspicious
+
+    monkeypatch.setattr(move._Move, "prepare", then_write)
+    assert "1 of its rows differ" in moved(home).error
+    assert TenantHome.objects.get(pk=home).home == "legacy"
+
+
+def test_a_flip_that_fails_opens_the_side_that_was_left_again(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.switch(on=True, by="tester")
+
+    def refuse(*_: Any) -> None:
+        raise Refusal("The hold's deadline passed.")
+
+    monkeypatch.setattr(move._Move, "_record", refuse)
+    assert "deadline passed" in moved(home).error
+    assert legacy(world, "UPDATE users SET bio = 'still here'") == 2
+
+
+def test_new_rows_get_numbers_beyond_those_that_were_copied(world: World, home: str) -> None:
+    iam(world, "ALTER TABLE licenses ADD COLUMN number serial")
+    iam(world, "INSERT INTO licenses (tenant_id, license_key, number) SELECT id, 'x', 41 FROM tenants")
+    with world.iam() as connection:
+        connection.execute("SET portal.applying = 'on'")
+        connection.execute("DELETE FROM licenses")
+    builders.licence(world, home)
+    both_loops()
+    iam(world, "UPDATE licenses SET number = 41")
+    assert moved(home).error == ""
+    assert iam(world, "SELECT nextval(pg_get_serial_sequence('licenses', 'number')) > 41") == [(True,)]

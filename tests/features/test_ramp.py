@@ -90,3 +90,11 @@ def test_a_ramp_is_the_approvers_to_begin_and_the_operators_to_stop(world: World
     assert b"Stop the ramp" in otto.get("/admin/features/new_ui_enabled/").content
     otto.post("/admin/features/new_ui_enabled/ramp/stop/", {"reason": "no"})
     assert Ramp.objects.get().state == "stopped"
+
+
+def test_a_step_that_somebody_has_passed_by_hand_lowers_nothing(world: World) -> None:
+    made = begin(5, 50)
+    Flag.objects.filter(pk=flag().pk).update(percentage=20)
+    assert ramp.tick(well) == 1 and flag().percentage == 20
+    due(made)
+    assert ramp.tick(well) == 1 and flag().percentage == 50

@@ -86,3 +86,10 @@ def test_the_hash_becomes_argon2id_once_the_tenant_is_final(api: Api) -> None:
     api.login()
     assert User.objects.get(pk=api.admin.pk).hashed_password.startswith("$argon2id$")
     assert api.login().status_code == 200
+
+
+def test_a_success_forgets_the_failures_before_it(api: Api) -> None:
+    for _ in range(3):
+        for _ in range(sign_in.FAILURES - 1):
+            assert api.login(password="wrong").status_code == 401
+        assert api.login().status_code == 200

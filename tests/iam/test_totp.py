@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from typing import Any
 
 import pyotp
 import pytest
+import redis
 
 from iam import totp
 from tests.iam.conftest import Api
@@ -35,3 +37,15 @@ def test_without_the_legacy_key_codes_cannot_be_checked_and_nobody_slips_in(api:
     user = make_user(api.tenant, mfa_enabled=True, mfa_secret_encrypted="AAAA")
     answer = api.login(user, code="123456")
     assert answer.status_code == 503 and "operators" in answer.json()["detail"]
+
+
+def test_a_code_is_remembered_for_as_long_as_it_is_good(api: Api, settings: Any) -> None:
+    key, secret = os.urandom(32), pyotp.random_base32()
+    settings.MFA_SECRET_KEY = base64.b64encode(key).decode()
+    user = make_user(api.tenant, mfa_enabled=True, mfa_secret_encrypted=totp.sealed(secret, key, os.urandom(12)))
+    generator, now = pyotp.TOTP(secret), int(time.time())
+    ahead = generator.at(now + 30)  # of a client whose clock is fast: good until two steps from now have begun
+    assert totp.verify(user, ahead)
+    good_for = (now // 30 + 3) * 30 - now
+    assert redis.Redis.from_url(settings.REDIS_URL).ttl(f"totp:{user.pk}:{ahead}") >= good_for - 1
+    assert not totp.verify(user, ahead)

@@ -70,6 +70,7 @@ def accepts(world: World, side: str) -> bool:
     with connect(world, side) as session:
         try:
             with session.transaction(force_rollback=True):
+                session.execute("SET LOCAL lock_timeout = '300ms'")  # whoever has to wait is not accepted
                 session.execute("UPDATE users SET full_name = 'x'")
         except psycopg.Error:
             return False

@@ -45,6 +45,7 @@ def _case(world: World, wire: Wire, tenant: str, at: int, cut: Cut) -> bool:
     with contextlib.suppress(DatabaseError, psycopg.Error, Refusal):
         work()
     was_cut = wire.disarm()
+    assert not (accepts(world, "legacy") and accepts(world, "iam")), (at, "both sides accept writes")
     recover()
     after = TenantHome.objects.get(pk=tenant).home
     assert not Cutover.objects.filter(state__in=UNDER_WAY).exists(), (at, "the move stands still")

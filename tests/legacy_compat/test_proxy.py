@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from legacy_compat import proxy
 from tests.legacy_compat.conftest import PASSWORD, Old, make_tenant, make_user
 from tests.legacy_compat.upstream import Upstream
 
@@ -45,3 +47,25 @@ def test_long_bodies_are_passed_on_both_ways_as_they_come(old: Old, upstream: Up
     answer = old.client.post("/api/import", b"y" * 4_000_000, content_type="application/octet-stream")
     assert answer.streaming and b"".join(answer.streaming_content) == upstream.body
     assert upstream.seen[0][3] == b"y" * 4_000_000
+
+
+def test_failures_count_only_in_a_row(old: Old, upstream: Upstream) -> None:
+    user = make_user(make_tenant("legacy"))
+    for behave in (["nonsense"] * 4 + [""]) * 2:
+        upstream.behave = behave
+        assert old.login(username=user.username).status_code == (502 if behave else 207)
+    assert len(upstream.seen) == 10
+
+
+def test_a_dead_upstream_is_asked_again_after_a_moment(
+    old: Old, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "_REST_SECONDS", 0.3)
+    user = make_user(make_tenant("legacy"))
+    upstream.behave = "nonsense"
+    for _ in range(6):
+        old.login(username=user.username)
+    upstream.behave = ""
+    assert old.login(username=user.username).status_code == 502
+    time.sleep(0.35)
+    assert old.login(username=user.username).status_code == 207

@@ -49,3 +49,22 @@ def test_a_shadow_read_asks_for_the_same_page(old: Old, upstream: Upstream, sett
     old.get(page, token)
     shadow.background.join()
     assert (Shadowed.objects.get().compared, Shadowed.objects.get().alike) == (1, 1)
+
+
+def test_no_secret_is_kept_however_deep_it_stands(old: Old, upstream: Upstream, settings: Any) -> None:
+    token = old.login().json()["access_token"]
+    truth = old.get("/api/auth/me", token).json()
+    settings.SHADOW_SHARE, settings.LEGACY_SERVED_BY = 1.0, "legacy"
+    hidden = {"refresh_token": "s3cret", "password_hash": "s3cret"}
+    upstream.say(200, truth | {"session": hidden, "keys": [{"license_key": "s3cret"}], "access_token": "s3cret"})
+    old.get("/api/auth/me", token)
+    shadow.background.join()
+    kept = {found.field: found.legacy for found in Mismatch.objects.all()}
+    assert kept["access_token"] == "(secret)" and "(secret)" in kept["session"]
+    assert not any("s3cret" in value for value in kept.values())
+
+
+def test_fields_that_differ_are_named_by_their_path() -> None:
+    assert list(shadow.differences({"a": {"b": 1}}, {"a": {"b": 2}})) == [("a.b", 1, 2)]
+    assert list(shadow.differences({"a": [1, 2]}, {"a": [1]})) == [("a[] (how many)", 2, 1)]
+    assert list(shadow.differences({"a": None}, {})) == []

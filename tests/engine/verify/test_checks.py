@@ -1,5 +1,7 @@
 """The named checks of a verification."""
 
+import pytest
+
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
 from tests.engine.verify.findings import found_after
@@ -14,3 +16,13 @@ def test_an_orphan_smuggled_past_the_constraints_fails_the_integrity_check(world
     checks = {check["name"]: check["severity"] for check in report(run).checks}
     assert checks["referential_integrity"] == "error"
     assert checks["users_without_tenant"] == "error"
+
+
+@pytest.mark.parametrize("how", ["DROP CONSTRAINT {}", "DROP CONSTRAINT {0}, ADD CONSTRAINT {0} FOREIGN KEY (tenant_id)"
+                                 " REFERENCES tenants (id) NOT VALID"], ids=["absent", "not valid"])  # fmt: skip
+def test_a_foreign_key_that_is_not_in_force_fails_the_integrity_check(world: World, run: Run, how: str) -> None:
+    with world.iam() as iam:
+        iam.execute("ALTER TABLE users " + how.format("users_tenant_id_fkey"))
+    found_after(world, run)
+    check = next(check for check in report(run).checks if check["name"] == "referential_integrity")
+    assert check["severity"] == "error" and "users_tenant_id_fkey" in check["summary"]

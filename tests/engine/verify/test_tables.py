@@ -77,3 +77,17 @@ def test_rows_the_iam_had_before_are_no_findings(world: World) -> None:
     assert home
     assert report(run).passed
     assert not Finding.objects.filter(run=run.key).exists()
+
+
+def test_an_empty_text_is_not_the_same_as_none(world: World, run: Run) -> None:
+    with world.iam() as iam:
+        iam.execute("UPDATE users SET bio = '' WHERE id = (SELECT id FROM users WHERE bio IS NULL LIMIT 1)")
+    assert found_after(world, run) == [("users", "differs", "bio")]
+
+
+def test_a_secret_that_differs_is_named_and_not_shown(world: World, run: Run) -> None:
+    with world.iam() as iam:
+        iam.execute("UPDATE users SET hashed_password = 'theirs' WHERE id = (SELECT id FROM users LIMIT 1)")
+    assert found_after(world, run) == [("users", "differs", "hashed_password")]
+    finding = Finding.objects.get(run=run.key)
+    assert (finding.legacy_value, finding.iam_value) == ("(secret)", "(secret)")

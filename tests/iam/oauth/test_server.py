@@ -8,9 +8,11 @@ import pytest
 import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from django.utils import timezone
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from iam.oauth.models import AccessToken, AuthorizationCode, RefreshToken
 from tests.iam.oauth.conftest import CALLBACK, Site, make_client
 from tests.iam.oauth.flows import VERIFIER, session, tokens_of
 from tests.legacy_compat.conftest import make_tenant
@@ -104,3 +106,22 @@ def test_a_public_client_needs_no_secret_and_a_confidential_one_does(oauth: Site
     assert "access_token" in token
     with pytest.raises(OAuthError, match="invalid_client"):
         tokens_of(oauth, session(oauth, secret="wrong"))
+
+
+def test_what_has_expired_is_refused(oauth: Site) -> None:
+    client = session(oauth)
+    token = tokens_of(oauth, client)
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    assert requests.get(f"{oauth.url}/api/v1/users", headers=headers).status_code == 200
+    for kind in (AccessToken, RefreshToken):
+        kind.objects.update(expires_at=timezone.now())
+    assert requests.get(f"{oauth.url}/api/v1/users", headers=headers).status_code == 401
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        client.refresh_token(f"{oauth.url}/oauth/token", refresh_token=token["refresh_token"])
+    url, _ = client.create_authorization_url(f"{oauth.url}/oauth/authorize", code_verifier=VERIFIER)
+    code = parse_qs(urlsplit(oauth.allow(oauth.browser(), url)).query)["code"][0]
+    AuthorizationCode.objects.update(expires_at=timezone.now())
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        client.fetch_token(
+            f"{oauth.url}/oauth/token", code=code, code_verifier=VERIFIER, grant_type="authorization_code"
+        )
