@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +12,9 @@ import pytest
 from migration_portal import databases
 from migration_portal.engine.errors import PoolerInBetween, WrongEncoding, WrongVersion
 from migration_portal.runs.start import start
+from tests.pooler import installed, pooler
 from tests.servers import drop, on_server, url_of
-from tests.world import World, eventually
+from tests.world import World
 
 
 def test_a_server_that_is_too_old_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,50 +56,13 @@ def test_a_database_without_an_encoding_is_refused(world: World, settings: Any) 
         drop(name)
 
 
-@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="pgbouncer is not installed")
+@installed
 @pytest.mark.parametrize("ignored", ["", "options,extra_float_digits"])
 def test_a_pooler_that_drops_our_settings_is_refused(world: World, settings: Any, tmp_path: Path, ignored: str) -> None:
-    with _pooler(world, tmp_path, ignored) as url:
+    with pooler(world.url("legacy"), tmp_path, ignored=ignored) as url:
         settings.LEGACY_DATABASE_URL = url
         with pytest.raises(PoolerInBetween, match="Point the URL at the PostgreSQL server itself"):
             databases.legacy("test")
-
-
-@contextlib.contextmanager
-def _pooler(world: World, home: Path, ignored: str) -> Iterator[str]:
-    """PgBouncer in transaction mode before the legacy database. Yields its URL."""
-    server = urlsplit(world.url("legacy"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (home / "users").write_text(f'"{server.username}" "{server.password}"\n')
-    (home / "pgbouncer.ini").write_text(
-        f"[databases]\n{server.path[1:]} = host={server.hostname} port={server.port}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\npool_mode = transaction\n"
-        f"auth_type = plain\nauth_file = {home}/users\nignore_startup_parameters = {ignored}\n"
-        f"logfile = {home}/log\npidfile =\n"
-    )
-    for path in (home, *home.iterdir()):
-        path.chmod(0o777)
-    as_user = ["-u", "nobody"] if Path("/proc/self").owner() == "root" else []
-    for parent in home.parents:
-        if parent.owner() == Path("/proc/self").owner() and str(parent).startswith("/tmp/"):
-            parent.chmod(parent.stat().st_mode | 0o111)
-    process = subprocess.Popen(["pgbouncer", *as_user, "-q", str(home / "pgbouncer.ini")])
-    url = server._replace(netloc=f"{server.username}:{server.password}@127.0.0.1:{port}").geturl()
-
-    def up() -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-        return process.poll() is not None
-
-    try:
-        eventually(up)
-        assert process.poll() is None
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_a_password_is_not_shown() -> None:

@@ -129,11 +129,12 @@ def _order(plan: Plan, info: TableInfo, seen: set[str]) -> Iterator[Finding]:
 
 
 def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
-    """Per source table, the columns that reversing does not restore. Empty lists are left out."""
+    """Per source table, the columns that reversing does not restore and legacy does not fill itself. Empty lists are left out."""
     lost: dict[str, list[str]] = {}
     for name in plan.sources:
         restored = {column.name for table in plan.tables if table.source == name for column in table.reverse}
         ignored = {column for table in plan.tables if table.source == name for column in table.ignored}
-        if missing := [column for column in source[name].columns if column not in restored | ignored]:
+        columns = source[name].columns.values()
+        if missing := [c.name for c in columns if not c.computed and c.name not in restored | ignored]:
             lost[name] = missing
     return lost

@@ -84,6 +84,8 @@ class ColumnInfo:
     not_null: bool
     has_default: bool
     full_type: str = ""
+    computed: bool = False
+    """Only the server itself may fill it: generated, or an identity that is always its own."""
 
 
 @dataclass(frozen=True)

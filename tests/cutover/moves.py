@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import F
+
 from flags.models import TenantHome
 from migration_portal.catchup.follow import follow
+from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import requests
 from migration_portal.cutover.models import Cutover
 from migration_portal.cutover.work import work
@@ -13,9 +16,12 @@ from tests.world import World
 
 
 def both_loops() -> None:
-    for _ in range(3):
-        follow("forward", seconds=0.3)
-        follow("reverse", seconds=0.3)
+    """Follow both ways until nothing waits any more, or waits to be tried again."""
+    for turn in range(10):
+        follow("forward", seconds=0.2)
+        follow("reverse", seconds=0.2)
+        if turn and not FlowStatus.objects.filter(entries__gt=F("retrying")).exists():
+            return
 
 
 def moved(tenant: str, home: str = "iam") -> Cutover:

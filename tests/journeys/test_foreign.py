@@ -102,6 +102,20 @@ def test_the_grants_of_the_docs_are_enough_for_everything(world: World) -> None:
     assert legacy(world, "SELECT full_name FROM users") == [("Zoë",)]
 
 
+@pytest.mark.usefixtures("roles")
+def test_rows_that_only_a_privilege_shows_are_brought_there_and_back(world: World) -> None:
+    apply.apply(by="tester")
+    on_server(SQL("ALTER ROLE {} BYPASSRLS").format(Identifier(f"role_legacy_{world.name}")))
+    home = builders.tenant(world)
+    builders.user(world, home)
+    for statement in ("ENABLE ROW LEVEL SECURITY", "FORCE ROW LEVEL SECURITY"):
+        legacy(world, f"ALTER TABLE users {statement}")
+    legacy(world, "CREATE POLICY nobody ON users USING (false)")
+    assert report(builders.migrated(world, capture=True)).passed
+    there_and_back(world, home)
+    assert legacy(world, "SELECT full_name FROM users") == [("Zoë",)]
+
+
 def test_ids_in_another_case_come_back_as_they_were(world: World) -> None:
     builders.legacy_tables(world)
     home = builders.tenant(world, id=str(uuid.uuid4()).upper())
