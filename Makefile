@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format endure bench bench-live bench-growth bench-api clean
+.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -33,8 +33,16 @@ USERS ?= 200000
 endure: $(VENV)/.dev
 	@PORTAL_TEST_SEEDS=$(SEEDS) PORTAL_TEST_USERS=$(USERS) LOG_LEVEL=ERROR \
 	  $(BIN)/python -m pytest -q -s tests/journeys/test_live_cutover.py $(ARGS)
-	@PORTAL_TEST_CASES=all LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_statement.py
+	@PORTAL_TEST_CASES=all LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_statement.py \
+	  tests/journeys/test_every_statement_of_a_run.py tests/journeys/test_environments.py
 	@PORTAL_TEST_INTERLEAVINGS=100 LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_interleaving.py
+
+# Do the tests notice a fault? Chosen ones, and random ones by room.
+seams: $(VENV)/.dev
+	$(BIN)/python -m tests.seams $(ARGS)
+
+mutate: $(VENV)/.dev
+	$(BIN)/python -m tests.seams.mutate $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -35,7 +35,9 @@ def _boot() -> None:
     with psycopg.connect(os.environ["PORTAL_TESTS_SERVER"], autocommit=True) as server:
         for setting in ("fsync", "full_page_writes"):
             server.execute(SQL("ALTER SYSTEM SET {} = off").format(Identifier(setting)))
-        server.execute("SELECT pg_reload_conf()")
+        server.execute("ALTER SYSTEM SET max_prepared_transactions = 20")
+    servers.stop()  # prepared transactions are allowed from the start or not at all
+    servers = embedded.start()
 
     def stop() -> None:
         servers.stop()

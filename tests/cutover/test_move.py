@@ -7,7 +7,10 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.models.functions import Now
 
+from flags import homes
 from flags.models import TenantHome
 from migration_portal.cutover import follow_up, guard, move, requests
 from migration_portal.cutover.models import Cutover, Stray
@@ -269,3 +272,39 @@ def test_new_rows_get_numbers_beyond_those_that_were_copied(world: World, home: 
     iam(world, "UPDATE licenses SET number = 41")
     assert moved(home).error == ""
     assert iam(world, "SELECT nextval(pg_get_serial_sequence('licenses', 'number')) > 41") == [(True,)]
+
+
+def test_a_request_that_had_begun_to_write_is_waited_for(world: World, home: str) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def request() -> None:
+        homes.serving(home, write=True)
+        begun.set()
+        may_end.wait(10)
+        legacy(world, "UPDATE users SET full_name = 'Just in time' WHERE username = 'ann'")
+        homes.finish()
+        connection.close()
+
+    writer = threading.Thread(target=request)
+    writer.start()
+    begun.wait(10)
+    threading.Timer(0.5, may_end.set).start()
+    assert moved(home).error == ""
+    writer.join()
+    both_loops()
+    assert iam(world, "SELECT full_name FROM users WHERE username = 'ann'") == [("Just in time",)]
+    assert not Stray.objects.exists()
+
+
+def test_a_hold_that_has_passed_by_the_databases_clock_flips_nothing(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = move._Move._apply_the_rest
+
+    def then_expire(self: Any, *arguments: Any, **named: Any) -> None:
+        look(self, *arguments, **named)
+        TenantHome.objects.update(held_until=Now())
+
+    monkeypatch.setattr(move._Move, "_apply_the_rest", then_expire)
+    assert "deadline passed" in moved(home).error
+    assert TenantHome.objects.get(pk=home).home == "legacy"

@@ -74,3 +74,9 @@ def test_tokens_of_the_legacy_form_work_at_the_new_api(api: Api) -> None:
 def test_tokens_live_as_long_as_the_tenants_settings_say(api: Api) -> None:
     TenantSettings.objects.create(tenant=api.tenant, access_token_ttl_minutes=5, refresh_token_ttl_days=2)
     assert api.login().json()["expires_in"] == 300
+
+
+def test_a_session_that_was_ended_is_not_refreshed(api: Api) -> None:
+    mine = api.login().json()
+    assert api.call("POST", "/auth/logout", mine["access_token"]).status_code == 204
+    assert api.call("POST", "/auth/refresh", "", refresh_token=mine["refresh_token"]).status_code == 401

@@ -1,7 +1,12 @@
 """Verification finds every row and field that differs, and nothing else."""
 
+import uuid
+from typing import Any
+
 import pytest
 
+from migration_portal.engine import ledger
+from migration_portal.engine.queries import queries
 from migration_portal.runs.models import Finding, Run
 from migration_portal.runs.report import report
 from tests import builders
@@ -91,3 +96,19 @@ def test_a_secret_that_differs_is_named_and_not_shown(world: World, run: Run) ->
     assert found_after(world, run) == [("users", "differs", "hashed_password")]
     finding = Finding.objects.get(run=run.key)
     assert (finding.legacy_value, finding.iam_value) == ("(secret)", "(secret)")
+
+
+@pytest.mark.parametrize(
+    ("legacy", "iam", "differ"),
+    [(([1], [2], [7]), ([1], [2], [7]), []), (([1], [2], [7]), ([1], [2], [8]), [1]), (([1], [2], [7]), ([1], [3], [7]), [1]),
+     (([1, 2], [2, 1], [7, 5]), ([1], [2], [7]), [2]), (([1], [2], [7]), ([1, 2], [2, 1], [7, 5]), [2])],
+    ids=["alike", "another hash", "another count", "only in legacy", "only in the IAM"],
+)  # fmt: skip
+def test_buckets_differ_by_count_or_by_content(world: World, legacy: Any, iam: Any, differ: list[int]) -> None:
+    about = {"run": uuid.uuid4(), "verification": 1, "table": "users"}
+    with world.iam() as connection:
+        ledger.install(connection)
+        for side, (buckets, counts, hashes) in (("legacy", legacy), ("iam", iam)):
+            sums = {"side": side, "piece": 0, "buckets": buckets, "counts": counts, "hashes": hashes}
+            connection.execute(queries("verification")["sums"], about | sums)
+        assert [row[0] for row in connection.execute(queries("verification")["differing"], about)] == differ

@@ -1,0 +1,156 @@
+"""Plant random slips, and print by room how many its own tests notice.
+
+`python -m tests.seams.mutate [--mutants 40] [--seed 1] [room …]`. The operators are cosmic-ray's. A mutant that nobody
+can notice is explained in explained.toml, and not counted. Exits with 1 when a room's score is under 90 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import random
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmic_ray.ast import ast_nodes, get_ast_from_path
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+from tests.seams.faults import ROOT
+from tests.seams.planting import Verdict, in_copies, noticed
+
+WANTED = 0.9
+_OPERATORS = (
+    "AddNot", "ExceptionReplacer", "NumberReplacer", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ZeroIterationForLoop",
+    "ReplaceUnaryOperator_Delete_Not", "ReplaceBinaryOperator_Add_Sub", "ReplaceBinaryOperator_Sub_Add",
+    "ReplaceBinaryOperator_Mul_Div", "ReplaceBinaryOperator_Div_Mul", "ReplaceComparisonOperator_Eq_NotEq",
+    "ReplaceComparisonOperator_NotEq_Eq", "ReplaceComparisonOperator_Lt_LtE", "ReplaceComparisonOperator_LtE_Lt",
+    "ReplaceComparisonOperator_Gt_GtE", "ReplaceComparisonOperator_GtE_Gt", "ReplaceComparisonOperator_Lt_Gt",
+    "ReplaceComparisonOperator_Gt_Lt", "ReplaceComparisonOperator_Is_IsNot", "ReplaceComparisonOperator_IsNot_Is",
+)  # fmt: skip
+"""Those whose mutants run: many others only make a module that cannot be imported, which any test notices."""
+_TUNING = re.compile(r"_?[A-Z][A-Z_, ]+(: \w+)? = [^(]*$|.*models\.\w+Field\(|assert |.*\[:\d+\]")
+"""Lines that are no behaviour: numbers that were measured, lengths of columns, what mypy is told, how much is shown."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Its modules, without those under `but`, and its own tests."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    but: str = "nothing"
+
+    def files(self) -> list[Path]:
+        found = sorted(path for each in self.modules for path in (ROOT / each).rglob("*.py"))
+        return [path for path in found if self.but not in str(path) and "/migrations/" not in str(path)]
+
+
+ROOMS = {
+    "engine": Room(("migration_portal/engine",), ("tests/engine", "tests/runs/test_undo.py"), but="engine/catchup"),
+    "catchup": Room(
+        ("migration_portal/engine/catchup", "migration_portal/catchup"),
+        ("tests/engine/catchup", "tests/catchup", "tests/attack", "tests/cutover/test_resolve.py"),
+    ),
+    "cutover": Room(("migration_portal/cutover",), ("tests/cutover", "tests/attack")),
+    "flags": Room(("flags", "migration_portal/features"), ("tests/flags", "tests/features")),
+    "iam": Room(("iam",), ("tests/iam", "tests/legacy_compat/test_routing.py", "tests/legacy_compat/test_serve.py")),
+    "legacy_compat": Room(("legacy_compat",), ("tests/legacy_compat",)),
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One slip: `planted` is the whole file's text, `was` and `now` the line that differs."""
+
+    room: str
+    file: str
+    operator: str
+    planted: str
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.was} → {self.now}"
+
+
+def mutants(name: str, count: int, seed: int) -> list[Mutant]:
+    """A sample of the room's mutants: the same for the same seed and code."""
+    places = [place for path in ROOMS[name].files() for place in _places(path)]
+    made: list[Mutant] = []
+    for path, operator, occurrence in random.Random(seed).sample(places, len(places)):
+        text = path.read_text(encoding="utf-8")
+        planted = mutate_code(text, get_operator(operator)(), occurrence)
+        changed = [line for line in difflib.ndiff(text.splitlines(), (planted or "").splitlines()) if line[0] in "-+"]
+        was, now = (line[2:].strip() for line in changed) if len(changed) == 2 else ("", "")
+        if planted and was and not _TUNING.match(was) and _runs(planted):
+            made.append(Mutant(name, str(path.relative_to(ROOT)), operator, planted, was, now))
+        if len(made) == count:
+            break
+    return made
+
+
+def _places(path: Path) -> Iterator[tuple[Path, str, int]]:
+    tree = get_ast_from_path(path)
+    for name in operator_names():
+        if name.removeprefix("core/") in _OPERATORS:
+            operator = get_operator(name)()
+            count = sum(1 for node in ast_nodes(tree) for _ in operator.mutation_positions(node))
+            yield from ((path, name, occurrence) for occurrence in range(count))
+
+
+def _runs(text: str) -> bool:
+    try:
+        compile(text, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def judge(mutant: Mutant, copy: Path) -> Verdict:
+    """Its own module's tests first, then the room's."""
+    stem, tests = Path(mutant.file).stem, ROOMS[mutant.room].tests
+    own = [str(path.relative_to(copy)) for each in tests for path in (copy / each).rglob(f"test_{stem}.py")]
+    for chosen in (own, tests):
+        verdict = noticed(copy, mutant.file, mutant.planted, chosen) if chosen else Verdict("", 0)
+        if verdict.by:
+            break
+    return verdict
+
+
+def explained() -> dict[tuple[str, str], str]:
+    """(File, line as mutated) → why nobody can notice it."""
+    described = tomllib.loads((Path(__file__).parent / "explained.toml").read_text(encoding="utf-8"))
+    return {(each["file"], each["now"]): each["why"] for each in described.get("mutant", [])}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rooms", nargs="*", choices=[[], *ROOMS])
+    parser.add_argument("--mutants", type=int, default=40, help="how many a room")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    reasons, low = explained(), False
+    for room in asked.rooms or ROOMS:
+        chosen = mutants(room, asked.mutants, asked.seed)
+        counted = [mutant for mutant in chosen if (mutant.file, mutant.now) not in reasons]
+        killed = 0
+        for mutant, verdict in in_copies(judge, counted):
+            killed += bool(verdict.by)
+            print(f"{verdict.seconds:5.0f} s  {verdict.by or 'SURVIVED'}: {mutant}", flush=True)
+        score = killed / max(len(counted), 1)
+        low |= score < WANTED
+        print(
+            f"{room}: {killed} of {len(counted)} noticed, {score:.0%} ({len(chosen) - len(counted)} explained)",
+            flush=True,
+        )
+    return 1 if low else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
