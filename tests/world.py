@@ -75,15 +75,14 @@ class World:
         self.processes.append(process)
         return process
 
-    def worker(self) -> subprocess.Popen[bytes]:
-        return self.spawn(
-            "-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", "-l", "INFO"
-        )
+    def worker(self, **environment: str) -> subprocess.Popen[bytes]:
+        celery = ("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", "-l", "INFO")
+        return self.spawn(*celery, **environment)
 
-    def follower(self) -> subprocess.Popen[bytes]:
+    def follower(self, **environment: str) -> subprocess.Popen[bytes]:
         """A worker of the loops: catch-up both ways, and cut-over."""
-        queue = ("-Q", "follow", "--concurrency", "3")
-        return self.spawn("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip", *queue)
+        celery = ("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip")
+        return self.spawn(*celery, "-Q", "follow", "--concurrency", "3", **environment)
 
     def site(self, **environment: str) -> str:
         """Gunicorn on these databases. Returns its URL, which is also its OAuth issuer."""
@@ -103,9 +102,9 @@ class World:
         eventually(up)
         return url
 
-    def beat(self) -> subprocess.Popen[bytes]:
-        schedule = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-beat"
-        return self.spawn("-m", "celery", "-A", "config", "beat", "--pidfile=", "-s", str(schedule))
+    def beat(self, **environment: str) -> subprocess.Popen[bytes]:
+        schedule = Path(os.environ["PORTAL_HOME"]) / f"{self.name}-beat-{len(self.processes)}"
+        return self.spawn("-m", "celery", "-A", "config", "beat", "--pidfile=", "-s", str(schedule), **environment)
 
     def stop(self) -> None:
         for process in self.processes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery import current_app
 from django.db import transaction
 
 from flags.models import TenantHome
+from migration_portal import messages
 from migration_portal.audit import chain
 from migration_portal.cutover.models import Cutover
 from migration_portal.refusal import Refusal, require_reason
@@ -39,5 +39,5 @@ def _request(tenants: Sequence[TenantHome], home: TenantHome.Home, *, by: str, r
         "request_move", object_type="tenants", object_id=wave, by=by, reason=reason,
         data={"home": home, "count": len(requested), "wave": wave},
     )  # fmt: skip
-    transaction.on_commit(lambda: current_app.send_task("cutover.work", expires=10))
+    transaction.on_commit(lambda: messages.send("cutover.work", queue="follow"))
     return requested

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from celery import current_app
 from django.db import models, transaction
 from django.utils import timezone
 
+from migration_portal import messages
 from migration_portal.audit import chain
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.models import Inventory, Preflight, Snapshot
@@ -41,7 +41,7 @@ def request(kind: str, *, by: str) -> Snapshot:
     """Record the request and tell the workers; `kind` is a key of KINDS."""
     with transaction.atomic():
         record = _create(kind, by)
-        transaction.on_commit(lambda: current_app.send_task("inventory.take", args=[kind, record.pk], expires=30))
+        transaction.on_commit(lambda: messages.send("inventory.take", kind, record.pk))
     return record
 
 

@@ -1,7 +1,8 @@
 """Celery's shells. The tick asks again for what a lost message left undone."""
 
-from celery import current_app, shared_task
+from celery import shared_task
 
+from migration_portal import messages
 from migration_portal.inventory import requests
 
 
@@ -19,4 +20,4 @@ def look(kind: str, pk: int) -> None:
 @shared_task(name="inventory.tick")
 def tick() -> None:
     for kind, pk in requests.unfinished():
-        current_app.send_task("inventory.take", args=[kind, pk], expires=30)
+        messages.send("inventory.take", kind, pk)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
+from migration_portal import messages
 from migration_portal.runs.advance import advance
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import WORKING
@@ -20,10 +20,10 @@ def dispatch(run: Run) -> None:
 
 
 def call_workers(run: Run) -> None:
-    """Ask for workers once the current transaction is committed. A message nobody takes soon is worth nothing."""
+    """Ask for workers once the current transaction is committed."""
 
     def send() -> None:
         for _ in range(settings.RUN_WORKERS):
-            current_app.send_task("runs.work", args=[run.pk], expires=5)
+            messages.send("runs.work", run.pk)
 
     transaction.on_commit(send)
