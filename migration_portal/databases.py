@@ -36,9 +36,11 @@ _PINNED = {
     # A hidden row must be an error: read through, it would look deleted.
     "row_security": "off",
     # What a role or a database sets for its applications is not meant for hours of copying.
-    "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0", "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off", "default_transaction_deferrable": "off", "search_path": "public",
+    # Who waits for somebody's lock says so in time, and tries again: a TRUNCATE left open keeps even readers out.
+    "lock_timeout": "20s",
     # A chunk (about 25 MB) is sorted in memory.
     "jit": "off", "work_mem": "64MB",
 }  # fmt: skip

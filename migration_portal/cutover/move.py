@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 _SHOWN = 5
 _COMPARISONS = 3
 _POLL_SECONDS = 0.02
+_LOCK_TIMEOUT = "8s"
+"""With all attempts, an operator is told within half a minute who waits for whom."""
 _ATTEMPTS = 3
 """For what passes by itself: a server that restarts, a deadlock."""
 
@@ -126,8 +128,17 @@ class _Move:
         ids = (self.tenant.legacy_tenant, self.tenant.tenant)
         return ids if self.flow.direction == "forward" else (ids[1], ids[0])
 
+    @property
+    def _sessions(self) -> list[psycopg.Connection[Any]]:
+        """Those that read and apply, each once."""
+        transfer, ahead = self.flow.transfer, self.ahead
+        of_flow = (transfer.source, transfer.target, self.flow.queue, self.flow.ledger, ahead.source, ahead.target)
+        return list({id(session): session for session in of_flow}.values())
+
     def prepare(self) -> bool:
         """Before the hold: drain, and compare the whole tenant. Returns whether rows still differed, perhaps in flight."""
+        for session in self._sessions:
+            session.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
         for _ in range(_COMPARISONS):
             until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
             with self._in_time(until):
@@ -177,16 +188,13 @@ class _Move:
     @contextmanager
     def _in_time(self, until: float) -> Iterator[None]:
         """Bound every statement of the flow, too: what blocks it must not hold the tenant for longer."""
-        transfer, ahead = self.flow.transfer, self.ahead
-        of_flow = (transfer.source, transfer.target, self.flow.queue, self.flow.ledger, ahead.source, ahead.target)
-        sessions = {id(session): session for session in of_flow}.values()
         left = f"{max(int((until - time.monotonic()) * 1000), 1)}ms"
-        for session in sessions:
+        for session in self._sessions:
             session.execute("SELECT set_config('statement_timeout', %s, false)", [left])
         try:
             yield
         finally:
-            for session in sessions:
+            for session in self._sessions:
                 with suppress(psycopg.Error):
                     session.execute("SET statement_timeout = 0")
 

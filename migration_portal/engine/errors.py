@@ -80,7 +80,12 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
         )  # fmt: skip
     if state == "42501" or state == "28000":
         return MissingPrivilege(f"{message}.", subject=subject, todo="Grant it to the role in the database URL.")
-    if state == "55P03" or state in ("40001", "40P01", "57014"):
+    if state == "55P03":
+        return LockTimeout(
+            f"Somebody keeps it locked ({message}).", subject=subject,
+            todo="It is tried again by itself. If it lasts, find the session in pg_locks and end its transaction.",
+        )  # fmt: skip
+    if state in ("40001", "40P01", "57014"):
         return LockTimeout(f"Gave up waiting ({message}).", subject=subject, todo="It is tried again by itself.")
     if state.startswith(("08", "57P", "53")) or (isinstance(error, psycopg.OperationalError) and not state):
         return DatabaseUnreachable(

@@ -308,3 +308,14 @@ def test_a_hold_that_has_passed_by_the_databases_clock_flips_nothing(
     monkeypatch.setattr(move._Move, "_apply_the_rest", then_expire)
     assert "deadline passed" in moved(home).error
     assert TenantHome.objects.get(pk=home).home == "legacy"
+
+
+def test_a_table_that_somebody_keeps_locked_blocks_the_move_in_time(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "_LOCK_TIMEOUT", "300ms")
+    with world.legacy() as other, other.transaction():
+        other.execute("TRUNCATE licenses")
+        refused = moved(home)
+    assert refused.state == "blocked" and "Somebody keeps it locked" in refused.error
+    assert moved(home).error == ""

@@ -59,7 +59,7 @@ def test_a_lock_that_cannot_be_had_is_a_named_error(world: World) -> None:
     blocked = replace(EXTRA, up="ALTER TABLE users ADD COLUMN x int;", promises=(("column", "users.x"),))
     with world.iam() as iam, world.iam() as other, other.transaction():
         other.execute("LOCK TABLE users IN ACCESS SHARE MODE")
-        with pytest.raises(ScriptFailed, match="Gave up waiting"):
+        with pytest.raises(ScriptFailed, match="Somebody keeps it locked"):
             scripts.apply(iam, [blocked], by="tester")
 
 
