@@ -31,7 +31,7 @@ SEEDS ?= 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20
 USERS ?= 200000
 
 endure: $(VENV)/.dev
-	@PORTAL_TEST_SEEDS=$(SEEDS) PORTAL_TEST_USERS=$(USERS) LOG_LEVEL=ERROR \
+	@PORTAL_TEST_SEEDS=$(SEEDS) PORTAL_TEST_USERS=$(USERS) PORTAL_TEST_DISK=8g LOG_LEVEL=ERROR \
 	  $(BIN)/python -m pytest -q -s tests/journeys/test_live_cutover.py $(ARGS)
 	@PORTAL_TEST_CASES=all LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_statement.py \
 	  tests/journeys/test_every_statement_of_a_run.py tests/journeys/test_environments.py

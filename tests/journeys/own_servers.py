@@ -6,7 +6,10 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
+from pathlib import Path
 from typing import Any, Self
 
 import psycopg
@@ -16,11 +19,19 @@ from config import embedded
 _URLS = ("DATABASE_URL", "LEGACY_DATABASE_URL", "IAM_DATABASE_URL", "REDIS_URL", "PORTAL_HOME")
 
 
+def _mounted(directory: str) -> bool:
+    """Whether the directory is a file system of its own now, of the size that PORTAL_TEST_DISK asks for; only root can."""
+    size = os.environ.get("PORTAL_TEST_DISK", "")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory]
+    return bool(size) and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+
 class OwnServers:
     """Embedded PostgreSQL and Redis in a directory of their own, and processes of the portal on them."""
 
     def __enter__(self) -> Self:
         self.home = tempfile.mkdtemp(prefix="portal-own-")
+        self.small_disk = _mounted(self.home)
         os.chmod(self.home, 0o755)
         self.environment = {k: v for k, v in os.environ.items() if k not in _URLS} | {"PORTAL_HOME": self.home}
         self.start_servers()
@@ -28,6 +39,8 @@ class OwnServers:
 
     def __exit__(self, *_: object) -> None:
         self.servers.stop()
+        if self.small_disk:
+            subprocess.run(["umount", "-l", self.home], check=True)
         if not os.environ.get("KEEP"):
             shutil.rmtree(self.home, ignore_errors=True)
 
@@ -64,6 +77,18 @@ class OwnServers:
         self.kill_postgres()
         with self._at_home():
             self.servers.postgres = embedded.start(redis=False).postgres
+
+    def fill_the_disk(self, seconds: float) -> None:
+        """No room for a while, neither for rows nor for the log: PostgreSQL may not survive that."""
+        filler = Path(self.home) / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 1_000_000)
+        time.sleep(seconds)
+        filler.unlink()
+        assert self.servers.postgres is not None
+        if self.servers.postgres.poll() is not None:
+            self.restart_postgres()
 
     def url(self, database: str) -> str:
         with self._at_home():

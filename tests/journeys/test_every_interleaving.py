@@ -25,10 +25,11 @@ from flags.models import TenantHome
 from migration_portal.cutover import guard, requests, resolve
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Stray
 from migration_portal.cutover.work import work
-from migration_portal.runs.models import Run
+from migration_portal.runs.models import Finding, Run
 from migration_portal.runs.report import report
 from migration_portal.runs.verify import verify
 from tests import builders
+from tests.journeys.independent import differences
 from tests.journeys.moving import accepts, connect, other, recover
 from tests.wire import Wire
 from tests.world import World
@@ -70,8 +71,9 @@ def test_a_write_at_any_statement_of_a_move_is_kept_or_listed(
     cases = list(itertools.product(WRITES, LEVELS, DOORS, COMMITS, range(1, _MOST)))
     for case in random.Random(f"{to} {guarded} {CASES}").sample(cases, CASES):
         _case(world, wires, tenant, stays, to, guarded, *case)
+        assert differences(world) == [], (case, _waiting(world))
     verify(Run.objects.get(), by="tester")
-    assert report(builders.finish(Run.objects.get())).passed
+    assert report(builders.finish(Run.objects.get())).passed, list(Finding.objects.values())
 
 
 class Writer:
@@ -155,7 +157,7 @@ def _case(
     recover()
     assert not any(both), (case, "both sides accept writes")
     assert not Cutover.objects.filter(state__in=UNDER_WAY).exists(), case
-    assert not writer.acknowledged or _kept_in_time(world, tenant, kind, about), (case, "lost")
+    assert not writer.acknowledged or _kept_in_time(world, tenant, kind, about), (case, "lost", _waiting(world))
     others_rows = kind in ("move to another tenant", "truncate")  # no request of one tenant writes those
     strays = Stray.objects.filter(state="open")
     assert door == "direct" or others_rows or not strays.exists(), (case, "a stray of a request that waited")
@@ -169,6 +171,16 @@ def _kept_in_time(world: World, tenant: str, kind: str, about: dict[str, str]) -
             return False
         recover()
     return True
+
+
+def _waiting(world: World) -> dict[str, Any]:
+    """What each side has captured and not yet applied, for whoever reads the failure."""
+    asked = "SELECT table_name, key, tenant, attempts, error FROM portal_capture.queue ORDER BY id"
+    waiting: dict[str, Any] = {}
+    for side in ("legacy", "iam"):
+        with connect(world, side) as session:
+            waiting[side] = session.execute(asked).fetchall()
+    return waiting
 
 
 def _kept(world: World, tenant: str, kind: str, about: dict[str, str]) -> bool:

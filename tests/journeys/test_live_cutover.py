@@ -32,6 +32,7 @@ from migration_portal.runs.retry import discard_rows
 from migration_portal.runs.start import start
 from migration_portal.runs.verify import verify
 from tests.journeys.conftest import OwnWorld
+from tests.skew import skewed
 
 SEEDS = [int(seed) for seed in os.environ.get("PORTAL_TEST_SEEDS", "7").split(",")]
 USERS = int(os.environ.get("PORTAL_TEST_USERS", "3000"))
@@ -39,7 +40,9 @@ PATIENCE = 120 + USERS / 400
 
 
 class Mishaps:
-    """Every few seconds a worker dies by SIGKILL with its pool, or PostgreSQL with all its backends."""
+    """Every few seconds a worker dies by SIGKILL with its pool, and the next one's clock is wrong; or PostgreSQL dies with
+    all its backends; or its disk is full for a while, where it has one of its own (PORTAL_TEST_DISK).
+    """
 
     def __init__(self, world: OwnWorld, chance: random.Random) -> None:
         self.world, self.chance = world, chance
@@ -55,7 +58,11 @@ class Mishaps:
         while not condition():
             assert time.monotonic() < deadline, list(Cutover.objects.values("tenant", "state", "error"))
             if time.monotonic() > self.due:
-                self.chance.choice([self.kill_a_worker, self.kill_a_worker, self.restart_postgres])()
+                kinds = [self.kill_a_worker, self.kill_a_worker, self.restart_postgres]
+                assert self.world.servers
+                if self.world.servers.small_disk:
+                    kinds.append(self.fill_the_disk)
+                self.chance.choice(kinds)()
                 self._look_ahead()
             time.sleep(0.2)
 
@@ -65,7 +72,8 @@ class Mishaps:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(processes[number].pid, signal.SIGKILL)
         processes[number].wait()
-        processes[number] = self.world.worker() if number == 0 else self.world.follower()
+        clock = skewed(self.chance.uniform(-120, 120))
+        processes[number] = self.world.worker(**clock) if number == 0 else self.world.follower(**clock)
         processes.pop()
         self.count["workers killed"] += 1
 
@@ -74,6 +82,12 @@ class Mishaps:
         self.world.servers.restart_postgres()
         connections.close_all()  # this process's own are dead as well
         self.count["restarts"] += 1
+
+    def fill_the_disk(self) -> None:
+        assert self.world.servers
+        self.world.servers.fill_the_disk(10)
+        connections.close_all()
+        self.count["full disks"] += 1
 
 
 def caught_up() -> bool:
@@ -144,6 +158,6 @@ def test_no_acknowledged_write_is_lost_while_tenants_move_under_load(own_world: 
     assert traffic.lost("iam") == []
     assert follow("forward", seconds=0.1) == 0
     print(
-        f"seed {seed}: {traffic.acknowledged} writes acknowledged, {moved.count()} moves, {mishaps.count['workers killed']} workers"
-        f" and {mishaps.count['restarts']} servers killed, {time.monotonic() - begun:.0f} s, nothing lost"
+        f"seed {seed}: {traffic.acknowledged} writes acknowledged, {moved.count()} moves, {dict(mishaps.count)},"
+        f" {time.monotonic() - begun:.0f} s, nothing lost"
     )
