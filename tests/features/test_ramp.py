@@ -98,3 +98,10 @@ def test_a_step_that_somebody_has_passed_by_hand_lowers_nothing(world: World) ->
     assert ramp.tick(well) == 1 and flag().percentage == 20
     due(made)
     assert ramp.tick(well) == 1 and flag().percentage == 50
+
+
+def test_steps_rise_to_a_hundred_at_most() -> None:
+    assert ramp.parse({"steps": "0.5, 99 100", "hours": "1440"}) == ([Decimal("0.5"), Decimal(99), Decimal(100)], 1440)
+    for steps, hours in (("0 5", "1"), ("5 100.1", "1"), ("5 5", "1"), ("5", "1441"), ("5", "-1")):
+        with pytest.raises(Refusal):
+            ramp.parse({"steps": steps, "hours": hours})

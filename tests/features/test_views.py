@@ -65,3 +65,10 @@ def test_a_tenants_wave_turns_a_feature_on_and_the_page_says_why(world: World) -
     changing.change(flag(), by="t", reason="t", waves=["pilot"])
     page = browser("viewer").get("/admin/features/new_ui_enabled/?tenant=t1").content.decode()
     assert "<b>On.</b> The tenant is in wave pilot." in page
+
+
+def test_a_change_shows_at_once_to_whoever_made_it(world: World) -> None:
+    page = browser("approver")
+    for targets, said in ((["tenant:t1"], "<b>On.</b>"), ([], "<b>Off.</b>")):
+        changing.change(flag(), by="t", reason="t", targets=targets)
+        assert said in page.get("/admin/features/new_ui_enabled/?tenant=t1").content.decode()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Literal
 
+from flags.buckets import bucket
 from flags.decide import Definition, Subject, decide
 from flags.sql import condition
 from tests import builders
@@ -50,3 +51,18 @@ def test_sql_and_python_cover_the_same_users_and_tenants(world: World) -> None:
             )
             by_python = {t for t in tenants if decide(flags, "child", Subject("", t, wave(t))).on}
             assert {row[0] for row in rows} == by_python
+
+
+def test_sql_and_python_agree_at_the_very_edge_of_a_percentage(world: World) -> None:
+    user = "0b5f0c9e-8c46-4d0e-9a52-6f1d0a3c7d11"
+    place = bucket("f", "salt", "user", user)
+    with world.iam() as iam:
+        for percentage, covered in ((Decimal(place) / 1000, False), (Decimal(place + 1) / 1000, True)):
+            flags = {"f": Definition("f", percentage=percentage, salt="salt")}
+            asked = condition(flags, "f", {}, user="id", tenant="tenant_id")
+            statement = SQL("SELECT count(*) FROM (VALUES ({}, 't')) AS u (id, tenant_id) WHERE {}")
+            assert iam.execute(statement.format(Literal(user), asked)).fetchone() == (int(covered),)
+            decision = decide(flags, "f", Subject(user, "t"))
+            assert decision.on is covered
+            under = "under" if covered else "not under"
+            assert decision.why == f"Its user is in bucket {place / 1000:.3f}, {under} {percentage.normalize():f} %."
