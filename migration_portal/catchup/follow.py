@@ -59,7 +59,7 @@ def follow(direction: str, *, seconds: float = _TURN_SECONDS) -> int:
 
 
 def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
-    until, total, since, sampled = time.monotonic() + seconds, 0, 0, 0.0
+    total, since, sampled = 0, 0, 0.0
     with FLOWS[status.direction](run, "catch-up") as flow:
         if not capture.installed(flow.queue):
             FlowStatus.objects.filter(pk=status.pk).update(beat_at=Now(), error="")
@@ -67,6 +67,7 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
         _keep_watching(flow)
         note = drift(run, flow.transfer) if status.direction == FlowStatus.Direction.FORWARD else ""
         _look_for_restarts(status, run, flow)
+        until = time.monotonic() + seconds  # however long it took to get here: a turn that applies nothing helps nobody
         while time.monotonic() < until:
             done = batches.batch(flow, most=status.batch_size)
             total, since = total + done.entries, since + done.entries

@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from migration_portal.catchup.models import FlowStatus
+from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
 from migration_portal.cutover.tenants import sync_tenants
 from tests import builders
@@ -131,3 +132,20 @@ def test_default_privileges_without_execute_do_not_fail_legacys_write_past_the_c
     finally:
         legacy(world, f"DROP OWNED BY {role}")
         legacy(world, f"DROP ROLE {role}")
+
+
+def test_what_the_iam_empties_of_a_tenant_that_never_left_legacy_is_listed(world):
+    builders.legacy_tables(world)
+    moves, stays = builders.tenant(world), builders.tenant(world)
+    kept = builders.licence(world, stays)
+    builders.licence(world, stays, id="no uuid, never in the IAM")
+    builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    assert moved(moves).error == ""
+    iam(world, "TRUNCATE licenses")
+    both_loops()
+    stray = Stray.objects.get()
+    assert (stray.key, stray.what, stray.direction, stray.tenant) == ([kept], "deleted", "reverse", stays)
+    resolve.restore(stray, by="tester", reason="test")
+    assert iam(world, "SELECT id::text FROM licenses") == [(kept,)]

@@ -22,6 +22,7 @@ from django.db import connections
 
 from flags import homes
 from flags.models import TenantHome
+from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import guard, requests, resolve
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Stray
 from migration_portal.cutover.work import work
@@ -82,6 +83,7 @@ class Writer:
     def __init__(self, world: World, side: str, tenant: str, level: str, door: str, commits: str) -> None:
         self._world, self._tenant, self._level, self._door, self._commits = world, tenant, level, door, commits
         self._session = connect(world, side)
+        self._name = uuid.uuid4().hex  # of a prepared transaction: the whole server's
         self.thread: threading.Thread | None = None
         self.acknowledged = False
 
@@ -95,7 +97,9 @@ class Writer:
         self.thread.join()
         if self.acknowledged and self._commits != "at once":
             try:
-                self._session.execute("COMMIT" if self._commits == "after the move" else "COMMIT PREPARED 'writer'")
+                self._session.execute(
+                    "COMMIT" if self._commits == "after the move" else f"COMMIT PREPARED '{self._name}'"
+                )
             except psycopg.Error:
                 self.acknowledged = False
         self._session.close()
@@ -110,7 +114,7 @@ class Writer:
             session.execute(f"BEGIN ISOLATION LEVEL {self._level}")
             session.execute(statement, about)
             if self._commits != "after the move":
-                session.execute("COMMIT" if self._commits == "at once" else "PREPARE TRANSACTION 'writer'")
+                session.execute("COMMIT" if self._commits == "at once" else f"PREPARE TRANSACTION '{self._name}'")
             self.acknowledged = True
         if self._door == "served":
             homes.finish()
@@ -174,9 +178,9 @@ def _kept_in_time(world: World, tenant: str, kind: str, about: dict[str, str]) -
 
 
 def _waiting(world: World) -> dict[str, Any]:
-    """What each side has captured and not yet applied, for whoever reads the failure."""
+    """What each side has captured and not yet applied, and what the loops say of it."""
     asked = "SELECT table_name, key, tenant, attempts, error FROM portal_capture.queue ORDER BY id"
-    waiting: dict[str, Any] = {}
+    waiting: dict[str, Any] = {"loops": list(FlowStatus.objects.values("direction", "entries", "error"))}
     for side in ("legacy", "iam"):
         with connect(world, side) as session:
             waiting[side] = session.execute(asked).fetchall()

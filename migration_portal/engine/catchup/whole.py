@@ -9,10 +9,11 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import ledger, upserts
 from migration_portal.engine.catchup import lookup
-from migration_portal.engine.catchup.flow import Entry, Flow
+from migration_portal.engine.catchup.flow import Entry, Flow, Key
 from migration_portal.engine.catchup.merging import alone, remember, respell, writable
 from migration_portal.engine.catchup.work import Merged, Work, at_home_in_target, key_of, names_of, query
 from migration_portal.engine.errors import describe
+from migration_portal.engine.queries import queries
 from migration_portal.engine.references import unreferenced
 from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Table
@@ -63,8 +64,9 @@ def _empty(work: Work, table: Table) -> None:
 
 
 def _note_whole(work: Work, table: Table, entry: Entry) -> None:
-    """Rows of tenants that have left which the source lost, changed or added all the same, and which do not wait to be
-    brought there. Their key in the target stands in for the source's.
+    """Rows of tenants that have left which the source changed or added all the same, and rows of whoever lives on the other
+    side that it lost; not what waits to be brought there, or never was there. Their key in the target stands in for the
+    source's.
     """
     transfer, key = work.flow.transfer, key_of(work, table)
     schema = Identifier(transfer.schema)
@@ -77,9 +79,12 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
         else SQL("false"),
     }  # fmt: skip
     owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
-    for name, what, alias in (("emptied_elsewhere", "deleted", "t"), ("changed_elsewhere", "written", "t")):
-        gone = query(name, key=compile.target_key(owner, alias), **parts)
-        _list_whole(work, table, entry, what, transfer.target.execute(gone).fetchall())
+    names = compile.target_key(owner, "t")
+    gone = transfer.target.execute(query("emptied_elsewhere", key=names, **parts)).fetchall()
+    never = _never_mirrored(work, table)
+    _list_whole(work, table, entry, "deleted", [row for row in gone if tuple(row[0]) not in never], whoever=True)
+    changed = transfer.target.execute(query("changed_elsewhere", key=names, **parts)).fetchall()
+    _list_whole(work, table, entry, "written", changed)
     if table.tenant:
         at_home = directions.at_home(
             SQL("lower(s.{}::text)").format(Identifier(table.tenant)), work.homes, by_default=work.flow.by_default
@@ -91,8 +96,17 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
         _list_whole(work, table, entry, "written", transfer.target.execute(added).fetchall())
 
 
-def _list_whole(work: Work, table: Table, entry: Entry, what: str, rows: list[Any]) -> None:
+def _never_mirrored(work: Work, table: Table) -> set[Key]:
+    """Of a table of legacy's, the rows in quarantine: the IAM cannot have lost them."""
+    flow = work.flow
+    if flow.direction == "forward":
+        return set()
+    about = {"run": flow.transfer.run, "source": table.target}
+    return {tuple(row[0]) for row in flow.ledger.execute(queries("catchup")["quarantined"], about)}
+
+
+def _list_whole(work: Work, table: Table, entry: Entry, what: str, rows: list[Any], *, whoever: bool = False) -> None:
     for source_key, tenant in rows:
-        if tenant in work.left:
+        if whoever or tenant in work.left:
             work.entries = {(table.source, tuple(source_key)): [entry]}
             work.stray(table.source, source_key, tenant, what)

@@ -108,6 +108,9 @@ UPDATE portal_ledger.quarantine SET state = 'copied', decided_at = now(), decide
 WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
   AND source_key IN (SELECT portal_source_key FROM {stage})
 
+-- name: quarantined
+SELECT source_key FROM portal_ledger.quarantine WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied'
+
 -- name: went
 -- Quarantined rows that the source has no more: there is nothing left to decide.
 DELETE FROM portal_ledger.quarantine
