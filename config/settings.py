@@ -193,16 +193,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # The loops have workers of their own: they never wait behind a run's chunks, nor the chunks behind them.
 CELERY_TASK_ROUTES = {"catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}}
-# Expiry is judged by the worker's clock: it is much longer than the clocks of two hosts may differ.
+# Expiry is judged by the worker's clock: it is longer than the clocks of two hosts may differ.
 CELERY_BEAT_SCHEDULE = {
-    "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 600}},
-    "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": 600, "queue": "follow"}},
-    "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": 600, "queue": "follow"}},
-    "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": 600}},
-    "ramps": {"task": "features.ramp", "schedule": 30.0, "options": {"expires": 600}},
+    "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 120}},
+    "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": 120, "queue": "follow"}},
+    "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": 120, "queue": "follow"}},
+    "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": 120}},
+    "ramps": {"task": "features.ramp", "schedule": 30.0, "options": {"expires": 120}},
     "keys": {"task": "iam.rotate_keys", "schedule": 3600.0, "options": {"expires": 3600}},
     "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
-    "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 600}},
+    "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 120}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
 

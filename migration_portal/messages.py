@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import redis
 import structlog
 from celery import current_app
+from django.conf import settings
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
-EXPIRES_SECONDS = 600
-"""By the clocks of two hosts: much longer than these may differ, or workers whose clock is fast would take nothing."""
+EXPIRES_SECONDS = 120
+"""By the clocks of two hosts: longer than these may differ, or workers whose clock is fast would take nothing."""
 MOST_WAITING = 8
 """In a queue whose workers are all busy, or away: more would only keep others waiting behind them."""
 
 
-def send(task: str, *arguments: Any, queue: str = "celery") -> None:
-    """Ask a worker of the queue to do the task, unless enough messages wait there. A broker that is away is only logged."""
+def send(task: str, *arguments: Any, queue: str = "celery", times: int = 1) -> None:
+    """Ask workers of the queue to do the task. If the broker does not answer, log it and go on."""
     try:
-        with current_app.connection_for_write() as connection:
-            waiting = connection.default_channel.client.llen(queue)
-        if waiting < MOST_WAITING:
-            current_app.send_task(task, args=arguments, queue=queue, expires=EXPIRES_SECONDS)
+        for _ in range(times):
+            current_app.send_task(task, args=arguments, queue=queue, expires=EXPIRES_SECONDS, retry=False)
     except (OperationalError, redis.RedisError) as error:
         log.warning("message_not_sent", task=task, error=str(error))
+
+
+def send_unless_many_wait(task: str, *arguments: Any, queue: str = "celery", times: int = 1) -> None:
+    """The same for what is asked again and again: not while workers have more to do than they can."""
+    try:
+        waiting = _broker(settings.REDIS_URL).llen(queue)
+    except redis.RedisError as error:
+        log.warning("message_not_sent", task=task, error=str(error))
+        return
+    send(task, *arguments, queue=queue, times=min(times, MOST_WAITING - int(waiting)))  # type: ignore[arg-type]
+
+
+@cache
+def _broker(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,15 @@ class Wire:
         """Cut whichever session says the `at`th statement from now on; or call, and pass it on afterwards."""
         with self._lock:
             self._plan = _Plan(at, cut)
+
+    def count(self, do: Callable[[], object]) -> int:
+        """How many statements are said while it is done."""
+        self.arm(sys.maxsize, "before")
+        do()
+        with self._lock:
+            assert self._plan is not None
+            plan, self._plan = self._plan, None
+        return plan.seen
 
     def disarm(self) -> bool:
         """Returns whether it was cut: if not, there were fewer statements than that."""

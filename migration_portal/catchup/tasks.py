@@ -9,10 +9,10 @@ from migration_portal.catchup import follow as following
 @shared_task(name="catchup.follow")
 def follow(direction: str) -> None:
     if following.follow(direction):
-        messages.send("catchup.follow", direction, queue="follow")
+        messages.send_unless_many_wait("catchup.follow", direction, queue="follow")
 
 
 @shared_task(name="catchup.tick")
 def tick() -> None:
     for direction in ("forward", "reverse"):
-        messages.send("catchup.follow", direction, queue="follow")
+        messages.send_unless_many_wait("catchup.follow", direction, queue="follow")

@@ -47,7 +47,6 @@ _SHOWN = 5
 _COMPARISONS = 3
 _POLL_SECONDS = 0.02
 _LOCK_TIMEOUT = "8s"
-"""With all attempts, an operator is told within half a minute who waits for whom."""
 _ATTEMPTS = 3
 """For what passes by itself: a server that restarts, a deadlock."""
 
@@ -99,6 +98,7 @@ def _move(cutover: Cutover) -> None:
         return  # an attempt before this one was made after all
     with ExitStack() as stack:
         ahead = stack.enter_context(open_transfer(run, "cut over"))
+        _wait_briefly(ahead.source, ahead.target, ahead.queue)
         if reasons := blockers(tenant, cutover.home, ahead, run):
             raise Refusal(" ".join(reasons), subject=str(tenant), todo="Nothing has changed.")
         if to_iam:
@@ -107,8 +107,15 @@ def _move(cutover: Cutover) -> None:
         old = databases.legacy_writable("hold") if to_iam else databases.iam("hold")
         new = databases.iam("hold") if to_iam else databases.legacy_writable("hold")
         step = _Move(cutover, tenant, flow, ahead, stack.enter_context(old), stack.enter_context(new))
+        _wait_briefly(*step.sessions)
         suspicious = step.prepare()
         step.hold_and_flip(suspicious)
+
+
+def _wait_briefly(*sessions: psycopg.Connection[Any] | None) -> None:
+    """Give up on locks soon: with all attempts, an operator is told within half a minute that something is locked."""
+    for session in filter(None, sessions):
+        session.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
 
 
 @dataclass
@@ -129,16 +136,14 @@ class _Move:
         return ids if self.flow.direction == "forward" else (ids[1], ids[0])
 
     @property
-    def _sessions(self) -> list[psycopg.Connection[Any]]:
-        """Those that read and apply, each once."""
+    def sessions(self) -> list[psycopg.Connection[Any]]:
+        """All that it works with, each once."""
         transfer, ahead = self.flow.transfer, self.ahead
         of_flow = (transfer.source, transfer.target, self.flow.queue, self.flow.ledger, ahead.source, ahead.target)
-        return list({id(session): session for session in of_flow}.values())
+        return list({id(session): session for session in (*of_flow, self.old, self.new)}.values())
 
     def prepare(self) -> bool:
         """Before the hold: drain, and compare the whole tenant. Returns whether rows still differed, perhaps in flight."""
-        for session in self._sessions:
-            session.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
         for _ in range(_COMPARISONS):
             until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
             with self._in_time(until):
@@ -187,14 +192,14 @@ class _Move:
 
     @contextmanager
     def _in_time(self, until: float) -> Iterator[None]:
-        """Bound every statement of the flow, too: what blocks it must not hold the tenant for longer."""
+        """Bound every statement: whatever blocks it must not hold the tenant for longer."""
         left = f"{max(int((until - time.monotonic()) * 1000), 1)}ms"
-        for session in self._sessions:
+        for session in self.sessions:
             session.execute("SELECT set_config('statement_timeout', %s, false)", [left])
         try:
             yield
         finally:
-            for session in self._sessions:
+            for session in self.sessions:
                 with suppress(psycopg.Error):
                     session.execute("SET statement_timeout = 0")
 

@@ -83,7 +83,7 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
     if state == "55P03":
         return LockTimeout(
             f"Somebody keeps it locked ({message}).", subject=subject,
-            todo="It is tried again by itself. If it lasts, find the session in pg_locks and end its transaction.",
+            todo="pg_locks tells which session does. What the portal does by itself it tries again; else ask for it again.",
         )  # fmt: skip
     if state in ("40001", "40P01", "57014"):
         return LockTimeout(f"Gave up waiting ({message}).", subject=subject, todo="It is tried again by itself.")

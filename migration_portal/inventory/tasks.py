@@ -20,4 +20,4 @@ def look(kind: str, pk: int) -> None:
 @shared_task(name="inventory.tick")
 def tick() -> None:
     for kind, pk in requests.unfinished():
-        messages.send("inventory.take", kind, pk)
+        messages.send_unless_many_wait("inventory.take", kind, pk)

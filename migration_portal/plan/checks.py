@@ -129,7 +129,7 @@ def _order(plan: Plan, info: TableInfo, seen: set[str]) -> Iterator[Finding]:
 
 
 def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
-    """Per source table, the columns that reversing does not restore and legacy does not fill itself. Empty lists are left out."""
+    """Per source table, the columns that reversing does not restore, nor legacy compute. Empty lists are left out."""
     lost: dict[str, list[str]] = {}
     for name in plan.sources:
         restored = {column.name for table in plan.tables if table.source == name for column in table.reverse}

@@ -85,7 +85,7 @@ class ColumnInfo:
     has_default: bool
     full_type: str = ""
     computed: bool = False
-    """Only the server itself may fill it: generated, or an identity that is always its own."""
+    """The server makes it out of the row's other columns."""
 
 
 @dataclass(frozen=True)

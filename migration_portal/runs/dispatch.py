@@ -23,7 +23,6 @@ def call_workers(run: Run) -> None:
     """Ask for workers once the current transaction is committed."""
 
     def send() -> None:
-        for _ in range(settings.RUN_WORKERS):
-            messages.send("runs.work", run.pk)
+        messages.send_unless_many_wait("runs.work", run.pk, times=settings.RUN_WORKERS)
 
     transaction.on_commit(send)

@@ -15,9 +15,9 @@ def test_constant_overlapping_writers_do_not_starve_a_whole_table(world, home):
     one, two = world.legacy(), world.legacy()
     one.execute("BEGIN")
     one.execute("UPDATE users SET bio = '0' WHERE username = 'ann'")
-    for n in range(8):
+    for _ in range(8):
         two.execute("BEGIN")
-        two.execute("UPDATE tenants SET name = %s", [str(n)]) if False else two.execute(
+        two.execute(
             "INSERT INTO users (id, tenant_id, hashed_password) VALUES (gen_random_uuid()::text, %s, 'x')", [home]
         )
         one.execute("COMMIT")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -319,3 +320,33 @@ def test_a_table_that_somebody_keeps_locked_blocks_the_move_in_time(
         refused = moved(home)
     assert refused.state == "blocked" and "Somebody keeps it locked" in refused.error
     assert moved(home).error == ""
+
+
+def test_a_lock_met_under_the_hold_holds_writers_no_longer_than_the_hold(
+    world: World, home: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CUTOVER_HOLD_SECONDS = 0.5
+    iam(world, "ALTER TABLE licenses ADD COLUMN number serial")
+    guard.switch(on=True, by="tester")
+    locked, waited = world.iam(), []
+    hold = move.guard.hold
+
+    def then_lock(*arguments: Any, **named: Any) -> None:
+        hold(*arguments, **named)
+        locked.execute("BEGIN")
+        locked.execute("LOCK TABLE licenses")
+        writer.start()
+
+    def write() -> None:
+        begun = time.monotonic()
+        legacy(world, "UPDATE users SET bio = 'waits'")
+        waited.append(time.monotonic() - begun)
+        locked.execute("ROLLBACK")
+
+    writer = threading.Thread(target=write)
+    monkeypatch.setattr(move.guard, "hold", then_lock)
+    monkeypatch.setattr(move, "_ATTEMPTS", 1)
+    assert moved(home).state == "blocked"
+    writer.join()
+    locked.close()
+    assert waited[0] < 5  # 0.5 where nothing else runs; it was twenty

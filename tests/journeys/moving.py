@@ -24,19 +24,20 @@ _MOST = 2000
 """Statements of the longest operation, and then some."""
 
 
-def at_every_statement(case: Callable[[int], bool], seed: str, *, share: int = 10, least: int = 20) -> None:
-    """Try the case with the 1st, 2nd … statement, until it says that there are not so many; of a sample, one in `share`.
+def at_every_statement(case: Callable[[int], bool], said: int, seed: str, *, share: int = 10) -> None:
+    """Try the case with the 1st, 2nd … statement; of a sample, with one in `share` of the `said` ones that there are about.
 
-    Fails where there are fewer than `least`: then the wire is not in use.
+    The case says whether there were so many. Fails where none was cut: then the wire is not in use.
     """
-    chosen = random.Random(seed)
-    for at in range(1, _MOST):
-        if not ALL and chosen.randrange(share):
-            continue
-        if not case(at):
-            assert at > least, f"{seed}: it says only {at} statements"
-            return
-    raise AssertionError(f"{seed}: more than {_MOST} statements")
+    few = random.Random(seed).sample(range(1, said + 1), min(said, max(said // share, 3)))
+    cut = 0
+    for at in range(1, _MOST) if ALL else sorted(few):
+        if case(at):
+            cut += 1
+        elif ALL:
+            break
+    print(f"{seed}: {said} statements, cut at {cut} of them")
+    assert cut, f"{seed}: never cut"
 
 
 def recover() -> None:

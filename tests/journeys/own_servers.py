@@ -69,7 +69,8 @@ class OwnServers:
 
     def kill_postgres(self) -> None:
         assert self.servers.postgres is not None
-        os.killpg(self.servers.postgres.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have given up by itself
+            os.killpg(self.servers.postgres.pid, signal.SIGKILL)
         self.servers.postgres.wait()
 
     def restart_postgres(self) -> None:

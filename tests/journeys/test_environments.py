@@ -71,6 +71,8 @@ class Environment:
     create: str = ""
     settings: tuple[str, ...] = ()
     tables: str = ""
+    ignored: str = ""
+    """A column of legacy's licences that the plan leaves out on purpose."""
 
 
 ENVIRONMENTS = {
@@ -87,7 +89,7 @@ ENVIRONMENTS = {
     "row-level security": Environment(tables=_ROW_SECURITY),
     "triggers of its own": Environment(tables=_STAMP),
     "partitions": Environment(tables=_PARTITIONS),
-    "identities and generated columns": Environment(tables=_IDENTITY),
+    "identities and generated columns": Environment(tables=_IDENTITY, ignored="number"),
 }  # fmt: skip
 
 
@@ -106,8 +108,12 @@ class Elsewhere(World):
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 @pytest.mark.parametrize("guarded", [False, True] if ALL else [True], ids=lambda on: "guarded" if on else "unguarded")
-def test_a_tenant_goes_there_and_back(world: World, name: str, guarded: bool) -> None:
+def test_a_tenant_goes_there_and_back(world: World, settings: Any, tmp_path: Path, name: str, guarded: bool) -> None:
     environment = ENVIRONMENTS[name]
+    if environment.ignored:
+        plan, licences = Path(settings.MIGRATION_PLAN).read_text(encoding="utf-8"), 'secret = ["license_secret"]\n'
+        settings.MIGRATION_PLAN = tmp_path / "plan.toml"
+        settings.MIGRATION_PLAN.write_text(plan.replace(licences, f'{licences}ignored = ["{environment.ignored}"]\n'))
     world = Elsewhere(world.name, world.server)
     legacy = Identifier(f"{world.name}_legacy")
     if environment.create:

@@ -17,6 +17,7 @@ from migration_portal.cutover.models import UNDER_WAY, Cutover, Stray
 from migration_portal.cutover.work import work
 from migration_portal.refusal import Refusal
 from tests import builders
+from tests.cutover.moves import moved
 from tests.journeys.moving import SIDES, accepts, at_every_statement, names, other, recover, write
 from tests.wire import Cut, Wire
 from tests.world import World, eventually
@@ -31,7 +32,13 @@ def test_a_move_cut_at_any_statement_loses_nothing(world: World, wires: dict[str
     builders.migrated(world, capture=True)
     guard.switch(on=True, by="tester")
     recover()
-    at_every_statement(lambda at: _case(world, wires[side], tenant, at, cut), f"{side} {cut}")
+    said = wires[side].count(lambda: _to_and_fro(world, tenant)) // 2
+    at_every_statement(lambda at: _case(world, wires[side], tenant, at, cut), said, f"{side} {cut}")
+
+
+def _to_and_fro(world: World, tenant: str) -> None:
+    for home in ("iam", "legacy"):
+        assert moved(tenant, home).error == ""
 
 
 def _case(world: World, wire: Wire, tenant: str, at: int, cut: Cut) -> bool:

@@ -114,7 +114,13 @@ def test_a_run_and_its_undo_cut_at_any_statement_end_as_if_they_were_not(
             assert not capture.installed(connection), at
         return was_cut
 
-    at_every_statement(case, f"run {side} {cut}", share=60)
+    def there_and_back() -> None:
+        run = to_its_end(start(by="tester", capture=True))
+        undo(run, by="tester", reason="test")
+        to_its_end(run)
+
+    said = wires[side].count(there_and_back) // 2
+    at_every_statement(case, said, f"run {side} {cut}", share=60)
 
 
 @_CUTS
@@ -136,7 +142,9 @@ def test_catch_up_cut_at_any_statement_brings_every_change(
         legacy(world, "DELETE FROM users WHERE username = %s", word)
         return was_cut
 
-    at_every_statement(case, f"catch-up {side} {cut}", share=15, least=5)
+    legacy(world, "UPDATE users SET bio = 'counted'")
+    said = wires[side].count(lambda: follow("forward", seconds=0.2))
+    at_every_statement(case, said, f"catch-up {side} {cut}", share=15)
 
 
 @_CUTS
@@ -159,7 +167,10 @@ def test_finalize_cut_at_any_statement_is_made_or_can_be_made_again(
         _open_again(run)
         return was_cut
 
-    at_every_statement(case, f"finalize {side} {cut}", share=15, least=5)
+    recover()
+    said = wires[side].count(lambda: finalize.finalize(by="tester", reason="test"))
+    _open_again(run)
+    at_every_statement(case, said, f"finalize {side} {cut}", share=15)
 
 
 def _open_again(run: Run) -> None:

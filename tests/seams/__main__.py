@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.seams.faults import Fault, faults
-from tests.seams.planting import Verdict, in_copies, noticed
+from tests.seams.planting import Verdict, in_copies, must_pass, noticed
 
 
 def plant(fault: Fault, copy: Path) -> Verdict:
@@ -20,6 +20,8 @@ def plant(fault: Fault, copy: Path) -> Verdict:
 def main(wanted: list[str]) -> int:
     chosen = [fault for fault in faults() if not wanted or any(part in fault.name for part in wanted)]
     unnoticed = 0
+    for _ in in_copies(must_pass, sorted({tuple(fault.tests) for fault in chosen})):
+        pass
     for fault, verdict in in_copies(plant, chosen):
         unnoticed += not verdict.by
         print(f"{verdict.seconds:5.0f} s  {fault.name}: {verdict.by or 'UNNOTICED'}", flush=True)

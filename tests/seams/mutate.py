@@ -21,7 +21,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
 from tests.seams.faults import ROOT
-from tests.seams.planting import Verdict, in_copies, noticed
+from tests.seams.planting import Broken, Verdict, in_copies, must_pass, noticed
 
 WANTED = 0.9
 _OPERATORS = (
@@ -116,8 +116,12 @@ def judge(mutant: Mutant, copy: Path) -> Verdict:
     """Its own module's tests first, then the room's."""
     stem, tests = Path(mutant.file).stem, ROOMS[mutant.room].tests
     own = [str(path.relative_to(copy)) for each in tests for path in (copy / each).rglob(f"test_{stem}.py")]
-    for chosen in (own, tests):
-        verdict = noticed(copy, mutant.file, mutant.planted, chosen) if chosen else Verdict("", 0)
+    verdict = Verdict("", 0)
+    for chosen in filter(None, (own, tests)):
+        try:
+            verdict = noticed(copy, mutant.file, mutant.planted, chosen)
+        except Broken:  # not even the settings can be read with it
+            return Verdict("nothing runs", verdict.seconds)
         if verdict.by:
             break
     return verdict
@@ -136,7 +140,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     reasons, low = explained(), False
-    for room in asked.rooms or ROOMS:
+    rooms = asked.rooms or list(ROOMS)
+    for _ in in_copies(must_pass, [ROOMS[room].tests for room in rooms]):
+        pass
+    for room in rooms:
         chosen = mutants(room, asked.mutants, asked.seed)
         counted = [mutant for mutant in chosen if (mutant.file, mutant.now) not in reasons]
         killed = 0

@@ -26,32 +26,47 @@ _FAILED = 1
 """pytest's exit code when tests ran and some failed."""
 
 
+class Broken(Exception):
+    """The tests did not run, or fail without a fault: they say nothing."""
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """`by` is the first test that failed, or why none could run; empty when none noticed."""
+    """`by` is the first test that failed; empty when none noticed."""
 
     by: str
     seconds: float
 
 
 def noticed(copy: Path, file: str, planted: str, tests: Iterable[str]) -> Verdict:
-    """Let `planted` stand in `file` for as long as the tests take."""
-    place, began = copy / file, time.monotonic()
+    """Let `planted` stand in `file` for as long as the tests take. Raises Broken."""
+    place = copy / file
     text = place.read_text(encoding="utf-8")
     place.write_text(planted, encoding="utf-8")
+    try:
+        return _run(copy, tests)
+    finally:
+        place.write_text(text, encoding="utf-8")
+
+
+def must_pass(tests: Iterable[str], copy: Path) -> None:
+    """Raises Broken unless the tests pass as they are."""
+    if (verdict := _run(copy, tests)).by:
+        raise Broken(f"Without any fault, {verdict.by} fails.")
+
+
+def _run(copy: Path, tests: Iterable[str]) -> Verdict:
+    began = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
     try:
         said = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return Verdict("(they never end)", time.monotonic() - began)
-    finally:
-        place.write_text(text, encoding="utf-8")
-    if said.returncode == 0:
-        return Verdict("", time.monotonic() - began)
-    if said.returncode != _FAILED:
-        return Verdict(f"(nothing runs: {said.returncode})", time.monotonic() - began)
+        return Verdict(f"nothing ends within {_MOST_SECONDS} s", time.monotonic() - began)
+    if said.returncode not in (0, _FAILED):
+        raise Broken(f"pytest {' '.join(tests)} ends with {said.returncode}: {said.stdout[-500:]}{said.stderr[-500:]}")
     failed = [line.split()[1] for line in said.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return Verdict(failed[0].split("::", 1)[-1] if failed else "(pytest failed)", time.monotonic() - began)
+    by = failed[0].split("::", 1)[-1] if failed else "pytest" if said.returncode else ""
+    return Verdict(by, time.monotonic() - began)
 
 
 def in_copies(work: Callable[[T, Path], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

@@ -4,7 +4,7 @@ SELECT c.relname AS table_name, a.attname AS name, format_type(a.atttypid, NULL)
        a.attnotnull AS not_null,
        (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '') AS has_default,
        format_type(a.atttypid, a.atttypmod) AS full_type,
-       (a.attgenerated <> '' OR a.attidentity = 'a') AS computed
+       a.attgenerated <> '' AS computed
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
