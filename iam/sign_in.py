@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from functools import cache
 
 from django.conf import settings
@@ -28,10 +29,19 @@ class CodeNeeded(Exception):
     """The password is right, and the user has enrolled for one-time codes."""
 
 
-def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = None, codes: bool = False) -> User:
+def sign_in(
+    name: str,
+    password: str,
+    tenant: str = "",
+    *,
+    code: str | None = None,
+    codes: bool = False,
+    admit: Callable[[User], object] = bool,
+) -> User:
     """The user behind a name (user name or e-mail, exactly as written) and password, in the tenant if one is named.
 
-    With `codes`, users who enrolled must show a one-time code as well. Raises WrongCredentials, CodeNeeded.
+    With `codes`, users who enrolled must show a one-time code as well. Raises WrongCredentials, CodeNeeded, and whatever
+    `admit` raises for a user who has shown who they are: before anything is written.
     """
     users = candidates(name, tenant)
     locked = not _limiter().test(_LIMIT, "sign-in", name, tenant)
@@ -47,6 +57,7 @@ def sign_in(name: str, password: str, tenant: str = "", *, code: str | None = No
             raise CodeNeeded
         if not totp.verify(user, code):
             return _failed(name, tenant)
+    admit(user)
     _limiter().clear(_LIMIT, "sign-in", name, tenant)
     _signed_in(user, password)
     return user

@@ -84,14 +84,16 @@ def login(request: HttpRequest, asked: LoginIn) -> dict[str, Any]:
     _not_too_often(request)
     try:
         tenant = str(asked.tenant_id or "")
-        user = sign_in(asked.username, asked.password, tenant, code=asked.code, codes=True)
+        user = sign_in(
+            asked.username, asked.password, tenant, code=asked.code, codes=True,
+            admit=lambda user: at_home(str(user.tenant_id), request),
+        )  # fmt: skip
     except WrongCredentials:
         raise Problem(401, "wrong-credentials", "The user name, password or code is wrong.") from None
     except CodeNeeded:
         raise Problem(401, "code-needed", "Sign in again with the one-time code in `code`.") from None
     except totp.Unreadable:
         raise Problem(503, "codes-unavailable", "One-time codes cannot be checked: tell the operators.") from None
-    at_home(str(user.tenant_id), request)
     pair = tokens.issue(user, ip=_ip(request), agent=request.headers.get("User-Agent", ""), own=True)
     return _tokens(pair) | {"user": user, "roles": roles(user), "permissions": sorted(allowed(user))}
 

@@ -19,13 +19,22 @@ from flags import homes
 from flags.evaluate import is_on
 from flags.models import TenantHome
 from iam import totp
-from iam.models import Session
+from iam.models import Session, User
 from iam.oauth import server as oauth
 from iam.oauth import social
 from iam.oauth.browser import forget, remember, signed_in
 from iam.oauth.models import SCOPES, AccessToken, Grant, OAuthClient, RefreshToken, SocialConnection, spend
 from iam.permissions import roles, subject
 from iam.sign_in import CodeNeeded, WrongCredentials, sign_in, too_often
+
+
+class _NotHere(Exception):
+    """The user's tenant lives in the legacy system."""
+
+
+def _at_home(user: User) -> None:
+    if homes.serving(str(user.tenant_id), write=True) != TenantHome.Home.IAM:
+        raise _NotHere
 
 
 @never_cache
@@ -39,8 +48,10 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
         try:
             user = sign_in(
                 request.POST.get("username", ""), request.POST.get("password", ""), request.POST.get("tenant", ""),
-                code=request.POST.get("code"), codes=True,
+                code=request.POST.get("code"), codes=True, admit=_at_home,
             )  # fmt: skip
+        except _NotHere:
+            return _page(request, "sign_in", context | {"error": "Your organization has not moved here yet."}, 409)
         except WrongCredentials:
             return _page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
         except CodeNeeded:
@@ -49,8 +60,6 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
             return _page(
                 request, "sign_in", context | {"error": "Codes cannot be checked now: tell your operators."}, 503
             )
-        if homes.serving(str(user.tenant_id), write=True) != TenantHome.Home.IAM:
-            return _page(request, "sign_in", context | {"error": "Your organization has not moved here yet."}, 409)
         remember(request, user)
         social.link_waiting(request, user)
         return redirect(after)

@@ -40,12 +40,7 @@ def accept(stray: Stray, *, by: str, reason: str) -> None:
     """The stray write is right: bring the row to the owner as it stands on the other side. Raises Refusal, psycopg.Error."""
     require_reason(reason, to="Accepting a stray write", subject=str(stray))
     with FLOWS[stray.direction](_run(stray), "stray") as flow:
-        done = batches.apply(flow, [Entry(0, stray.table_name, stray.key)], any_home=True)
-        if done.collided or done.quarantined:
-            raise Refusal(
-                "The row collides on the owner's side.", subject=str(stray),
-                todo="Restore the owner's row, or correct it first.",
-            )  # fmt: skip
+        _bring(flow, stray, stray.table_name, stray.key)
     _record(stray, Stray.State.ACCEPTED, "accept_stray", by=by, reason=reason)
 
 
@@ -55,8 +50,18 @@ def restore(stray: Stray, *, by: str, reason: str) -> None:
     back = "reverse" if stray.direction == "forward" else "forward"
     with FLOWS[stray.direction](_run(stray), "stray") as astray, FLOWS[back](_run(stray), "stray") as owners:
         table, key = _on_the_other_side(astray, stray)
-        batches.apply(owners, [Entry(0, table, list(key))], any_home=True)
+        _bring(owners, stray, table, key)
     _record(stray, Stray.State.RESTORED, "restore_stray", by=by, reason=reason)
+
+
+def _bring(flow: Flow, stray: Stray, table: str, key: Sequence[str]) -> None:
+    """Bring one row over, whoever owns it. Raises Refusal where another row is in its way; then nothing has changed."""
+    done = batches.apply(flow, [Entry(0, table, list(key))], any_home=True)
+    if done.unsettled or done.quarantined:
+        raise Refusal(
+            "Another row is in its way on the other side: it has the same key or unique value, or refers to it.",
+            subject=str(stray), todo="Decide that row's stray write first, or correct the row; then decide this one again.",
+        )  # fmt: skip
 
 
 def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:

@@ -125,3 +125,21 @@ def test_a_row_is_not_taken_out_of_a_tenant_that_has_left(world: World, home: st
     assert moved(home).error == ""
     with pytest.raises(psycopg.Error, match="at home on the other system"):
         legacy(world, "UPDATE users SET tenant_id = %s", other)
+
+
+def test_a_tenant_is_guarded_and_held_however_legacy_spells_it(world: World) -> None:
+    builders.legacy_tables(world)
+    spelt = builders.tenant(world, id=str(uuid.uuid4()).upper())
+    builders.user(world, spelt)
+    builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    guard.switch(on=True, by="tester")
+    with world.legacy() as holder, world.legacy() as writer:
+        hold(holder, spelt, seconds=2)
+        writer.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            writer.execute("UPDATE users SET bio = 'waits'")
+    assert moved(spelt.lower()).error == ""
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        legacy(world, "UPDATE users SET bio = 'no'")

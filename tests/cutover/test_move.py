@@ -350,3 +350,36 @@ def test_a_lock_met_under_the_hold_holds_writers_no_longer_than_the_hold(
     writer.join()
     locked.close()
     assert waited[0] < 5  # 0.5 where nothing else runs; it was twenty
+
+
+def test_a_trigger_that_goes_while_a_move_prepares_stops_it(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = move._Move.prepare
+
+    def then_disable(self: Any) -> bool:
+        suspicious = prepare(self)
+        legacy(world, "ALTER TABLE users DISABLE TRIGGER portal_capture")
+        return suspicious
+
+    monkeypatch.setattr(move._Move, "prepare", then_disable)
+    assert "Changes of users are not recorded" in moved(home).error
+    assert TenantHome.objects.get(pk=home).home == "legacy"
+
+
+def test_whole_tables_that_wait_keep_a_tenant_from_being_flipped(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    look = move._Move._apply_the_rest
+
+    def then_truncate(self: Any, *arguments: Any, **named: Any) -> None:
+        look(self, *arguments, **named)
+        if not looked:
+            looked.append(legacy(world, "TRUNCATE licenses"))
+
+    builders.licence(world, home)
+    both_loops()
+    monkeypatch.setattr(move._Move, "_apply_the_rest", then_truncate)
+    assert moved(home).error == ""
+    assert iam(world, "SELECT count(*) FROM licenses") == [(0,)] and not Stray.objects.exists()

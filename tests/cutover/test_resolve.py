@@ -6,6 +6,8 @@ import pytest
 
 from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
+from migration_portal.refusal import Refusal
+from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.world import World
 
@@ -39,3 +41,27 @@ def test_a_stray_deletion_is_undone_by_restoring_the_row(world: World, home: str
     assert stray.what == "deleted"
     resolve.restore(stray, by="tester", reason="test")
     assert legacy(world, "SELECT count(*) FROM users") == [(2,)]
+
+
+def test_what_another_row_is_in_the_way_of_is_not_called_decided(world: World, home: str) -> None:
+    moved(home)
+    legacy(world, "UPDATE users SET username = 'zed' WHERE username = 'ann'")
+    both_loops()
+    builders.user(world, home, username="ann")
+    both_loops()
+    stray = Stray.objects.order_by("id")[0]
+    with pytest.raises(Refusal, match="Another row is in its way"):
+        resolve.restore(stray, by="tester", reason="test")
+    iam(world, "UPDATE users SET username = 'zed' WHERE username = 'bob'")
+    with pytest.raises(Refusal, match="Another row is in its way"):
+        resolve.accept(stray, by="tester", reason="test")
+    assert Stray.objects.get(pk=stray.pk).state == "open"
+
+
+def test_a_second_stray_write_to_a_row_is_open_again(world: World, home: str) -> None:
+    moved(home)
+    for name in ("First", "Second"):
+        legacy(world, "UPDATE users SET full_name = %s WHERE username = 'ann'", name)
+        both_loops()
+        resolve.restore(Stray.objects.get(state="open"), by="tester", reason="test")
+    assert Stray.objects.count() == 1

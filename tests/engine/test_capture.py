@@ -173,3 +173,13 @@ def test_compaction_keeps_what_is_tried_again(world: World, home: str) -> None:
     with open_transfer(run, "test") as transfer:
         assert capture_queue.compact(transfer.queue) == 1
         assert capture_queue.lag(transfer.queue).retrying == 1
+
+
+def test_who_writes_legacy_may_leave_keys_and_nothing_else(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    with world.legacy() as legacy:
+        may = legacy.execute(
+            "SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege"
+            " WHERE has_table_privilege('pg_monitor', 'portal_capture.queue', privilege)"
+        ).fetchall()
+    assert may == [("INSERT",)]

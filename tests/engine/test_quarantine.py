@@ -1,8 +1,12 @@
 """Rows kept back: each kind of dirt at its count, and no secret among them."""
 
 import json
+import uuid
 
 from migration_portal.audit.models import Event
+from migration_portal.engine import quarantine
+from migration_portal.engine.quarantine import Rejected
+from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import QuarantinedRow
 from migration_portal.runs.report import report
 from tests import builders
@@ -27,3 +31,16 @@ def test_no_secret_reaches_quarantine_findings_or_audit(world: World) -> None:
     assert "$2b$" not in kept
     assert '"hashed_password": "(secret)"' in json.dumps(QuarantinedRow.objects.filter(table_name="users").first().data)
     assert "$2b$" not in json.dumps(list(Event.objects.values_list("data", flat=True)))
+
+
+def test_a_row_is_decided_once_and_opens_again_for_another_reason(world: World) -> None:
+    builders.legacy_tables(world)
+    key = builders.user(world, str(uuid.uuid4()))
+    run = builders.migrated(world)
+    row = QuarantinedRow.objects.get(table_name="users")
+    with open_transfer(run, "test") as transfer:
+        assert quarantine.close(transfer, row.pk, state="discarded", by="tester")
+        assert not quarantine.close(transfer, row.pk, state="copied", by="tester")
+        for reason, state in (("missing_tenants", "discarded"), ("duplicate_key", "open")):
+            quarantine.add(transfer, transfer.table("users"), [Rejected([key], reason, None)])
+            assert QuarantinedRow.objects.get(table_name="users").state == state

@@ -35,3 +35,8 @@ def test_two_flags_at_ten_per_cent_cover_different_people() -> None:
     ten = Decimal(10)
     one, other = ({p for p in people if covered(bucket(name, "", "user", p), ten)} for name in ("one", "other"))
     assert 0.08 < len(one & other) / len(one) < 0.12
+
+
+def test_a_percentage_covers_the_buckets_below_it() -> None:
+    assert not covered(0, Decimal(0)) and covered(0, Decimal("0.001"))
+    assert covered(9_999, Decimal(10)) and not covered(10_000, Decimal(10))

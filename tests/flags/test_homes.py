@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -54,3 +55,23 @@ def test_a_tenant_is_not_moved_while_a_write_to_it_is_under_way(old: Old, upstre
     assert not homes.wait_for_writers(str(old.tenant.pk), seconds=0.2)
     assert homes.wait_for_writers(str(old.tenant.pk), seconds=5)
     thread.join()
+
+
+def test_a_request_that_asked_twice_has_ended_when_it_says_so_once(old: Old) -> None:
+    tenant = str(old.tenant.pk)
+    for _ in range(2):
+        homes.serving(tenant, write=True)
+    homes.finish()
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(
+            lambda: (homes.wait_for_writers(tenant, seconds=0.3), connections.close_all())
+        ).result()[0]
+
+
+def test_a_deletion_waits_for_its_tenant_as_any_write(old: Old) -> None:
+    token, tenant = old.login().json()["access_token"], str(old.tenant.pk)
+    TenantHome.objects.filter(pk=tenant).update(held_until=timezone.now() + timedelta(seconds=1.5))
+    began = time.monotonic()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert old.client.delete(f"/api/auth/users/{old.user.pk}", headers=headers).status_code == 400
+    assert time.monotonic() - began > 1

@@ -119,3 +119,8 @@ def test_licences_are_listed_in_pages(old: Old) -> None:
     found = old.get("/api/licenses", token).json()
     assert (found["total"], found["page"], found["pages"]) == (1, 1, 1)
     assert old.get("/api/licenses", token, size="500").json()["detail"][0]["type"] == "less_than_equal"
+
+
+def test_licences_of_other_tenants_are_not_listed(old: Old) -> None:
+    make_licence(make_tenant())
+    assert old.get("/api/licenses", old.login().json()["access_token"]).json()["total"] == 0

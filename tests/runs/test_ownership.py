@@ -59,3 +59,15 @@ def test_a_second_portal_is_refused_until_it_adopts(world: World, home: str) -> 
     adopt(by="tester", reason="the first one is gone")
     with open_transfer(Run.objects.get(), "test"):
         pass
+
+
+def test_adopting_believes_legacys_guard_where_the_iams_knows_nothing(world: World, home: str) -> None:
+    legacy(world, "UPDATE users SET bio = 'captured'")
+    both_loops()
+    assert moved(home).error == ""
+    iam(world, "DELETE FROM portal_capture.homes")
+    TenantHome.objects.update(home="legacy", left_legacy_at=0, left_legacy_snapshot="")
+    adopt(by="tester", reason="restored")
+    known = TenantHome.objects.get(pk=home)
+    last = legacy(world, "SELECT last_value FROM portal_capture.queue_id_seq")[0][0]
+    assert (known.home, known.left_legacy_at, known.left_iam_at) == ("iam", last, 0)

@@ -58,3 +58,13 @@ def test_capture_stays_while_a_tenant_lives_in_the_iam(world: World) -> None:
     assert moved(home, "legacy").state == "done"
     uncapture(run, by="tester", reason="enough")
     assert not captures(world)
+
+
+def test_capture_stays_for_another_run_that_needs_it(world: World) -> None:
+    builders.legacy_tables(world)
+    builders.tenant(world)
+    first, second = (builders.migrated(world, capture=True) for _ in range(2))
+    uncapture(first, by="tester", reason="the second goes on")
+    assert captures(world)
+    uncapture(second, by="tester", reason="enough")
+    assert not captures(world)

@@ -1,5 +1,7 @@
 """Undo removes exactly what a run wrote."""
 
+import uuid
+
 import pytest
 
 from flags.models import TenantHome
@@ -195,3 +197,17 @@ def test_undo_waits_for_tenants_that_live_in_the_iam(world: World) -> None:
     TenantHome.objects.create(tenant=home, legacy_tenant=home, home="iam")
     with pytest.raises(Refusal, match="at home in the IAM"):
         undo(run, by="tester", reason="rehearsal")
+
+
+def test_undo_leaves_what_another_run_kept_alone(world: World) -> None:
+    in_use(world)
+    builders.user(world, str(uuid.uuid4()), username="orphan")
+    first = builders.migrated(world)
+    change(world, "UPDATE users SET email = 'second@example.org' WHERE username = 'ann'")
+    second = builders.migrated(world)
+    undo(second, by="tester", reason="rehearsal")
+    assert builders.finish(second).state == State.UNDONE
+    with world.iam() as iam:
+        assert iam.execute("SELECT email FROM users").fetchall() == [("new@example.org",)]
+        states = iam.execute("SELECT run, state FROM portal_ledger.quarantine WHERE table_name = 'users'").fetchall()
+    assert dict(states) == {first.key: "open", second.key: "discarded"}

@@ -108,11 +108,14 @@ def apply(flow: Flow, entries: Sequence[Entry], *, any_home: bool = False) -> Ba
 def _merge(
     flow: Flow, keys: dict[str, list[Key]], of_key: Mapping[tuple[str, Key], Sequence[Entry]], *, any_home: bool
 ) -> Merged:
-    """Most batches hold no row that cannot be cast: ask for those only when one fails."""
+    """Most batches hold no row that cannot be cast: ask for those only when one fails.
+
+    What may be brought over whoever owns it is the row that was named, and no other.
+    """
     try:
-        return merging.merge(flow, keys, of_key, any_home=any_home, guarded=False)
+        return merging.merge(flow, keys, of_key, any_home=any_home, widen=not any_home, guarded=False)
     except psycopg.errors.DataError:
-        return merging.merge(flow, keys, of_key, any_home=any_home)
+        return merging.merge(flow, keys, of_key, any_home=any_home, widen=not any_home)
 
 
 def _by_table(entries: Iterable[Entry]) -> dict[str, list[Key]]:

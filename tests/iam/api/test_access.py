@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from iam.models import Role, Session
+from iam.models import Role, Session, User
 from tests.iam.conftest import Api
-from tests.legacy_compat.conftest import make_licence, make_tenant, make_user
+from tests.legacy_compat.conftest import PASSWORD, make_licence, make_tenant, make_user
 
 
 def test_a_tenant_that_lives_in_legacy_is_sent_to_the_legacy_endpoints(api: Api, settings: Any) -> None:
@@ -39,3 +39,12 @@ def test_without_a_token_nothing_is_answered_but_sign_in_and_licence_checks(api:
     for path in ("/me", "/users", "/tenants", "/roles", "/licenses"):
         answer = api.call("GET", path, "")
         assert answer.status_code == 401 and answer["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_signing_in_writes_nothing_for_a_tenant_that_lives_in_legacy(api: Api, settings: Any) -> None:
+    settings.LEGACY_UPSTREAM_URL = "http://127.0.0.1:1"
+    user = make_user(make_tenant(home="legacy"))
+    assert api.login(user).status_code == 409
+    page = api.client.post("/oauth/sign-in", {"username": user.username, "password": PASSWORD})
+    assert page.status_code == 409 and b"has not moved here yet" in page.content
+    assert User.objects.get(pk=user.pk).last_login is None
