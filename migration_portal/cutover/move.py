@@ -251,6 +251,8 @@ class _Move:
                 self._record(committed, begun, seconds)
             except BaseException as error:
                 self._reopen_unless_flipped(error)
+            # Before anybody may write there: a copy of this portal would take that for a stray write.
+            ownership.check(self.ahead.target, "portal_ledger", "IAM database")
             guard.set_home(self.new, self._ids[1], here=True)
         return 0
 

@@ -105,3 +105,11 @@ def test_steps_rise_to_a_hundred_at_most() -> None:
     for steps, hours in (("0 5", "1"), ("5 100.1", "1"), ("5 5", "1"), ("5", "1441"), ("5", "-1")):
         with pytest.raises(Refusal):
             ramp.parse({"steps": steps, "hours": hours})
+
+
+def test_a_ramp_begins_above_what_is_reached(world: World) -> None:
+    assert ramp.parse({"steps": "5", "hours": "0.5"}) == ([Decimal(5)], 0.5)
+    Flag.objects.filter(pk=flag().pk).update(percentage=5)
+    with pytest.raises(Refusal, match="nothing to raise"):
+        begin(5)
+    assert begin(5, 50).steps == [Decimal(50)]

@@ -72,3 +72,8 @@ def test_a_change_shows_at_once_to_whoever_made_it(world: World) -> None:
     for targets, said in ((["tenant:t1"], "<b>On.</b>"), ([], "<b>Off.</b>")):
         changing.change(flag(), by="t", reason="t", targets=targets)
         assert said in page.get("/admin/features/new_ui_enabled/?tenant=t1").content.decode()
+
+
+def test_a_preview_of_what_is_no_percentage_says_so_on_the_page(world: World) -> None:
+    answer = browser("approver").get("/admin/features/new_ui_enabled/?percentage=much")
+    assert answer.status_code == 200 and "much is not a percentage" in answer.content.decode()

@@ -46,8 +46,8 @@ def recover() -> None:
         connections[alias].close()
     for _ in range(2):
         sync_tenants()
-        follow("forward", seconds=0.15)
-        follow("reverse", seconds=0.15)
+        follow("forward", seconds=0.05)
+        follow("reverse", seconds=0.05)
         work()
         follow_up.resume()
         guard.agree()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 
 from flags.models import TenantHome
 from migration_portal.catchup.follow import follow
 from migration_portal.catchup.models import FlowStatus
+from migration_portal.cutover import move
 from migration_portal.cutover.adopt import adopt
 from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.engine import owner
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Portal, Run
 from migration_portal.runs.ownership import AnotherPortal, PortalOutdated
@@ -71,3 +74,20 @@ def test_adopting_believes_legacys_guard_where_the_iams_knows_nothing(world: Wor
     known = TenantHome.objects.get(pk=home)
     last = legacy(world, "SELECT last_value FROM portal_capture.queue_id_seq")[0][0]
     assert (known.home, known.left_legacy_at, known.left_iam_at) == ("iam", last, 0)
+
+
+def test_a_flip_is_signed_before_the_new_side_is_opened(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = []
+    set_home = move.guard.set_home
+
+    def then_look(connection: Any, tenant: str, *, here: bool) -> None:
+        set_home(connection, tenant, here=here)
+        if here:
+            known = owner.read(connection, "portal_ledger")
+            signed.append(known is not None and known.epoch == Portal.objects.get().epoch)
+
+    monkeypatch.setattr(move.guard, "set_home", then_look)
+    assert moved(home).error == ""
+    assert signed == [True]
