@@ -193,16 +193,18 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # The loops have workers of their own: they never wait behind a run's chunks, nor the chunks behind them.
 CELERY_TASK_ROUTES = {"catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}}
-# Expiry is judged by the worker's clock: it is longer than the clocks of two hosts may differ.
+# A message expires by the clock of the worker that takes it: later than the clocks of two hosts may differ, or a worker whose
+# clock is fast would take none.
+MESSAGE_SECONDS = 120
 CELERY_BEAT_SCHEDULE = {
-    "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": 120}},
-    "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": 120, "queue": "follow"}},
-    "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": 120, "queue": "follow"}},
-    "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": 120}},
-    "ramps": {"task": "features.ramp", "schedule": 30.0, "options": {"expires": 120}},
+    "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": MESSAGE_SECONDS}},
+    "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": MESSAGE_SECONDS, "queue": "follow"}},
+    "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": MESSAGE_SECONDS, "queue": "follow"}},
+    "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": MESSAGE_SECONDS}},
+    "ramps": {"task": "features.ramp", "schedule": 30.0, "options": {"expires": MESSAGE_SECONDS}},
     "keys": {"task": "iam.rotate_keys", "schedule": 3600.0, "options": {"expires": 3600}},
     "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
-    "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": 120}},
+    "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
 

@@ -12,8 +12,6 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
-EXPIRES_SECONDS = 120
-"""By the clocks of two hosts: longer than these may differ, or workers whose clock is fast would take nothing."""
 MOST_WAITING = 8
 """In a queue whose workers are all busy, or away: more would only keep others waiting behind them."""
 
@@ -22,7 +20,7 @@ def send(task: str, *arguments: Any, queue: str = "celery", times: int = 1) -> N
     """Ask workers of the queue to do the task. If the broker does not answer, log it and go on."""
     try:
         for _ in range(times):
-            current_app.send_task(task, args=arguments, queue=queue, expires=EXPIRES_SECONDS, retry=False)
+            current_app.send_task(task, args=arguments, queue=queue, expires=settings.MESSAGE_SECONDS, retry=False)
     except (OperationalError, redis.RedisError) as error:
         log.warning("message_not_sent", task=task, error=str(error))
 

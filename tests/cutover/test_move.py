@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,6 +29,19 @@ from migration_portal.runs.verify import verify
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.world import World
+
+
+def after(monkeypatch: pytest.MonkeyPatch, step: str, do: Callable[[], object]) -> None:
+    """Let something happen right after this step of a move, the first time it is made."""
+    made, waiting = getattr(move._Move, step), [do]
+
+    def then(*arguments: Any, **named: Any) -> Any:
+        answer = made(*arguments, **named)
+        if waiting:
+            waiting.pop()()
+        return answer
+
+    monkeypatch.setattr(move._Move, step, then)
 
 
 def test_a_tenant_moves_with_the_changes_that_were_still_waiting(world: World, home: str) -> None:
@@ -215,15 +229,10 @@ def test_what_reverse_has_not_brought_back_yet_is_no_finding(world: World, home:
 def test_a_write_between_the_last_look_and_the_flip_is_applied_first(
     world: World, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked = []
-    look = move._Move._apply_the_rest
-
-    def then_write(self: Any, *arguments: Any, **named: Any) -> None:
-        look(self, *arguments, **named)
-        if not looked:
-            looked.append(legacy(world, "UPDATE users SET full_name = 'Just in time' WHERE username = 'ann'"))
-
-    monkeypatch.setattr(move._Move, "_apply_the_rest", then_write)
+    after(
+        monkeypatch, "_apply_the_rest",
+        lambda: legacy(world, "UPDATE users SET full_name = 'Just in time' WHERE username = 'ann'"),
+    )  # fmt: skip
     assert moved(home).error == ""
     assert iam(world, "SELECT full_name FROM users WHERE username = 'ann'") == [("Just in time",)]
     assert not Stray.objects.exists()
@@ -237,14 +246,7 @@ def test_what_was_written_under_the_hold_is_compared_before_the_flip(
         " $$ BEGIN NEW.full_name := 'Spoilt'; RETURN NEW; END $$",
     )  # fmt: skip
     iam(world, "CREATE TRIGGER spoil BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION spoil()")
-    prepare = move._Move.prepare
-
-    def then_write(self: Any) -> bool:
-        suspicious = prepare(self)
-        legacy(world, "UPDATE users SET full_name = 'Right' WHERE username = 'ann'")
-        return suspicious
-
-    monkeypatch.setattr(move._Move, "prepare", then_write)
+    after(monkeypatch, "prepare", lambda: legacy(world, "UPDATE users SET full_name = 'Right' WHERE username = 'ann'"))
     assert "1 of its rows differ" in moved(home).error
     assert TenantHome.objects.get(pk=home).home == "legacy"
 
@@ -300,13 +302,7 @@ def test_a_request_that_had_begun_to_write_is_waited_for(world: World, home: str
 def test_a_hold_that_has_passed_by_the_databases_clock_flips_nothing(
     world: World, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = move._Move._apply_the_rest
-
-    def then_expire(self: Any, *arguments: Any, **named: Any) -> None:
-        look(self, *arguments, **named)
-        TenantHome.objects.update(held_until=Now())
-
-    monkeypatch.setattr(move._Move, "_apply_the_rest", then_expire)
+    after(monkeypatch, "_apply_the_rest", lambda: TenantHome.objects.update(held_until=Now()))
     assert "deadline passed" in moved(home).error
     assert TenantHome.objects.get(pk=home).home == "legacy"
 
@@ -355,14 +351,7 @@ def test_a_lock_met_under_the_hold_holds_writers_no_longer_than_the_hold(
 def test_a_trigger_that_goes_while_a_move_prepares_stops_it(
     world: World, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare = move._Move.prepare
-
-    def then_disable(self: Any) -> bool:
-        suspicious = prepare(self)
-        legacy(world, "ALTER TABLE users DISABLE TRIGGER portal_capture")
-        return suspicious
-
-    monkeypatch.setattr(move._Move, "prepare", then_disable)
+    after(monkeypatch, "prepare", lambda: legacy(world, "ALTER TABLE users DISABLE TRIGGER portal_capture"))
     assert "Changes of users are not recorded" in moved(home).error
     assert TenantHome.objects.get(pk=home).home == "legacy"
 
@@ -370,16 +359,8 @@ def test_a_trigger_that_goes_while_a_move_prepares_stops_it(
 def test_whole_tables_that_wait_keep_a_tenant_from_being_flipped(
     world: World, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked = []
-    look = move._Move._apply_the_rest
-
-    def then_truncate(self: Any, *arguments: Any, **named: Any) -> None:
-        look(self, *arguments, **named)
-        if not looked:
-            looked.append(legacy(world, "TRUNCATE licenses"))
-
     builders.licence(world, home)
     both_loops()
-    monkeypatch.setattr(move._Move, "_apply_the_rest", then_truncate)
+    after(monkeypatch, "_apply_the_rest", lambda: legacy(world, "TRUNCATE licenses"))
     assert moved(home).error == ""
     assert iam(world, "SELECT count(*) FROM licenses") == [(0,)] and not Stray.objects.exists()

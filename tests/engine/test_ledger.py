@@ -150,9 +150,7 @@ def test_a_worker_that_lost_its_lease_takes_no_neighbours_away(world: World) -> 
     builders_until_copy(run)
     with open_transfer(run, "one") as one, open_transfer(run, "two") as two:
         mine = ledger.claim(one.target, run.key, "one")
-        one.target.execute(
-            "UPDATE portal_ledger.chunks SET lease_until = now() - interval '1 s' WHERE id = %s", [mine.id]
-        )
+        over(one.target, mine)
         assert ledger.claim(two.target, run.key, "two").id == mine.id
         mine.upper = mine.upper or ["8"]  # the last chunk has no neighbours
         with pytest.raises(LeaseLost):
