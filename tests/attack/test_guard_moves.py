@@ -105,6 +105,7 @@ def test_a_late_follow_up_waits_for_moves_and_they_for_it(world, home):
     with world.portal() as other:
         other.execute("SELECT pg_advisory_lock(%s)", [int(Lock.MOVES)])
         assert follow_up.resume() == 0
+        other.execute("SELECT pg_advisory_unlock(%s)", [int(Lock.MOVES)])
     assert follow_up.resume() == 1
     moved(home, "legacy")
     assert legacy(world, "UPDATE users SET bio = 'at home'") == 2
