@@ -69,6 +69,18 @@ LEGACY_UPSTREAM_SECONDS = env.float("LEGACY_UPSTREAM_SECONDS", default=10.0)
 LEGACY_SERVED_BY = env("LEGACY_SERVED_BY", default="")
 # Under its name of version 0.1, too: an installation keeps its limit.
 AUTH_CALLS_A_MINUTE = env.int("AUTH_CALLS_A_MINUTE", default=env.int("LEGACY_CALLS_A_MINUTE", default=5))
+# Without Redis nothing is counted: "reads" lets reads through and refuses sign-ins and writes, "allow" lets all through,
+# "refuse" none.
+THROTTLES_WITHOUT_REDIS = env.str("THROTTLES_WITHOUT_REDIS", default="reads")
+if THROTTLES_WITHOUT_REDIS not in ("reads", "allow", "refuse"):
+    raise ImproperlyConfigured(
+        f"THROTTLES_WITHOUT_REDIS is {THROTTLES_WITHOUT_REDIS}; it must be reads, allow or refuse."
+    )
+# What a tenant's policy forbids (a password alone, an expired one, a tenant that is off) at the legacy endpoints, which can ask
+# for nothing more: "refuse" says why, "documented" answers as to a wrong password, "contract" lets in as the legacy system does.
+LEGACY_POLICY = env.str("LEGACY_POLICY", default="refuse")
+if LEGACY_POLICY not in ("refuse", "documented", "contract"):
+    raise ImproperlyConfigured(f"LEGACY_POLICY is {LEGACY_POLICY}; it must be refuse, documented or contract.")
 # Tells clients apart in the usage record; without it the first word of User-Agent does.
 LEGACY_CLIENT_HEADER = env("LEGACY_CLIENT_HEADER", default="X-Client-Id")
 LEGACY_SUNSET = env("LEGACY_SUNSET", default="")
@@ -125,6 +137,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "migration_portal.audit.middleware.actor_middleware",
+    "config.bad_input.BadInput",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models
@@ -51,8 +52,12 @@ class Tenant(IamModel):
 
 
 class User(IamModel):
-    PASSWORD_FIELDS = ("hashed_password", "last_password_change", "updated_at")
+    PASSWORD_FIELDS = (
+        "hashed_password", "last_password_change", "updated_at", "require_password_change", "password_expires_at",
+    )  # fmt: skip
 
+    tenant_is_active: bool | None
+    """Of a user that a token speaks for: read along."""
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     tenant = models.ForeignKey(Tenant, on_delete=models.DO_NOTHING)
     email = models.CharField(max_length=255, null=True)
@@ -67,6 +72,8 @@ class User(IamModel):
     phone_number = models.CharField(max_length=50, null=True)
     mfa_enabled = models.BooleanField(null=True, default=False)
     mfa_secret_encrypted = models.TextField(null=True)
+    require_password_change = models.BooleanField(null=True, default=False)
+    password_expires_at = models.DateTimeField(null=True)
     account_locked_until = models.DateTimeField(null=True)
     email_verified = models.BooleanField(null=True, default=False)
     created_at = models.DateTimeField(null=True, default=timezone.now)
@@ -112,12 +119,20 @@ class License(IamModel):
 
 
 class TenantSettings(IamModel):
-    """How long a tenant's tokens live, and what its passwords must be like."""
+    """What a tenant asks: how long its tokens live, what its passwords must be like, whether a password is enough."""
 
     tenant = models.OneToOneField(Tenant, primary_key=True, on_delete=models.DO_NOTHING)
     access_token_ttl_minutes = models.IntegerField(null=True, default=15)
     refresh_token_ttl_days = models.IntegerField(null=True, default=30)
     min_password_length = models.IntegerField(null=True, default=12)
+    require_uppercase = models.BooleanField(null=True, default=False)
+    require_lowercase = models.BooleanField(null=True, default=False)
+    require_numbers = models.BooleanField(null=True, default=False)
+    require_special_chars = models.BooleanField(null=True, default=False)
+    password_expiry_days = models.IntegerField(null=True)
+    mfa_required = models.BooleanField(null=True, default=False)
+    rate_limit_requests = models.IntegerField(null=True)
+    rate_limit_window_seconds = models.IntegerField(null=True)
 
     class Meta(IamModel.Meta):
         db_table = "tenant_settings"
@@ -206,7 +221,11 @@ class SigningKey(IamModel):
 
 
 class Session(IamModel):
-    """A signed-in user: `session_id` names the family of its refresh tokens, `device_info.jti` the one that is good now."""
+    """A signed-in user, by tokens or in a browser. `session_id` names the family of its refresh tokens.
+
+    `device_info` holds `jti`, the refresh token that is good now; `amr`, how the user showed who they are (RFC 8176: pwd,
+    otp, or fed for another provider), and `auth_time`, when.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     user = models.ForeignKey(User, on_delete=models.DO_NOTHING)
@@ -225,3 +244,18 @@ class Session(IamModel):
 
     def __str__(self) -> str:
         return self.session_id
+
+    @property
+    def amr(self) -> list[str]:
+        return list((self.device_info or {}).get("amr", ()))
+
+    @property
+    def auth_time(self) -> datetime:
+        at = (self.device_info or {}).get("auth_time")
+        return datetime.fromtimestamp(at, UTC) if at else self.created_at
+
+    def strengthen(self, method: str) -> None:
+        """The user has now shown more; the refresh token before this is not good any more."""
+        won = {"jti": uuid.uuid4().hex, "amr": [*self.amr, method], "auth_time": timezone.now().timestamp()}
+        self.device_info = (self.device_info or {}) | won
+        self.save(update_fields=["device_info"])

@@ -9,6 +9,8 @@ from flags.decide import Subject
 from flags.evaluate import is_on
 from iam.models import Permission, Role, User
 
+SUPERUSER = "superuser"
+"""What the legacy endpoints ask for, and no role gives."""
 _OWN = frozenset({"profile:read", "profile:write"})
 
 
@@ -27,6 +29,11 @@ def allowed(user: User) -> frozenset[str]:
     if is_on("rbac_enabled", subject(user)):
         return frozenset(Permission.objects.filter(role__in=_current(user)).values_list("name", flat=True))
     return frozenset(Permission.objects.values_list("name", flat=True)) if user.is_superuser else _OWN
+
+
+def powers(user: User) -> frozenset[str]:
+    """All that somebody could do as this user, at any door: nobody may touch a user whose powers exceed their own."""
+    return allowed(user) | ({SUPERUSER} if user.is_superuser else frozenset())
 
 
 def _current(user: User) -> QuerySet[Role]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
 
-from django.conf import settings
+from django.db import connections, transaction
 from django.db.models import Q
 from django.utils import timezone
-from limits import RateLimitItemPerMinute, storage, strategies
 
 from flags import homes
-from iam import passwords, totp
+from iam import passwords, policy, throttles, totp
 from iam.models import User
 
-FAILURES, MINUTES = 10, 15
-"""So many wrong passwords for one name in so long; then it is locked for everybody until they are forgotten."""
 _CANDIDATES = 5
 """Users of one name in different tenants that a login without a tenant tries; beyond that it must name its tenant."""
 
@@ -25,42 +22,82 @@ class WrongCredentials(Exception):
     """Unknown, wrong, inactive or locked: nobody is told which."""
 
 
-class CodeNeeded(Exception):
-    """The password is right, and the user has enrolled for one-time codes."""
+class Refused(Exception):
+    """The password is right; what else the user or the tenant asks for is missing."""
+
+
+class TenantOff(Refused):
+    """The tenant has been switched off."""
+
+
+class CodeNeeded(Refused):
+    """The user has enrolled for one-time codes, or the tenant wants them from everybody and this door takes none."""
+
+
+class PasswordDue(Refused):
+    """The password has expired, or was given for one use only: a new one must come with it."""
+
+
+class WeakPassword(Refused):
+    """The new password is not good enough; the message says why."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came to the door. `ip` is the client's; `code` and `new_password` None where the door takes none or none was sent."""
+
+    name: str
+    password: str
+    tenant: str = ""
+    ip: str = ""
+    code: str | None = None
+    new_password: str | None = None
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """The user, and how they showed who they are (RFC 8176)."""
+
+    user: User
+    amr: tuple[str, ...]
 
 
 def sign_in(
-    name: str,
-    password: str,
-    tenant: str = "",
-    *,
-    code: str | None = None,
-    codes: bool = False,
-    admit: Callable[[User], object] = bool,
-) -> User:
+    asked: Asked, *, codes: bool = False, strict: bool = True, admit: Callable[[User], object] = bool
+) -> SignedIn:
     """The user behind a name (user name or e-mail, exactly as written) and password, in the tenant if one is named.
 
-    With `codes`, users who enrolled must show a one-time code as well. Raises WrongCredentials, CodeNeeded, and whatever
-    `admit` raises for a user who has shown who they are: before anything is written.
+    A door that takes `codes` asks users who enrolled for one; a `strict` door obeys the tenant's policy. Raises WrongCredentials,
+    Refused, and whatever `admit` raises for a user who has shown who they are: before anything is written.
     """
-    users = candidates(name, tenant)
-    locked = not _limiter().test(_LIMIT, "sign-in", name, tenant)
-    fitting = [user for user in users if user.has_password(password)]
+    users = candidates(asked.name, asked.tenant)
+    fitting = [user for user in users if user.has_password(asked.password)]
     if not users:
-        passwords.verify_as_legacy(password, None)
+        passwords.verify_as_legacy(asked.password, None)
     # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.
     user = fitting[0] if len(fitting) == 1 else None
-    if user is None or locked or not user.is_active or (user.account_locked_until or timezone.now()) > timezone.now():
-        return _failed(name, tenant)
+    if user is None or not _may_try(user, asked.ip):
+        for right in fitting:
+            passwords.as_if_wrong(asked.password, right.hashed_password)
+        return _failed(users, asked)
+    amr: tuple[str, ...] = ("pwd",)
+    rules = policy.of(user.tenant_id)
     if codes and totp.enrolled(user):
-        if not code:
+        if not asked.code:
             raise CodeNeeded
-        if not totp.verify(user, code):
-            return _failed(name, tenant)
+        if not totp.verify(user, asked.code):
+            return _failed([user], asked)
+        amr = ("pwd", "otp")
+    elif strict and not codes and rules.settings.mfa_required:
+        raise CodeNeeded
+    if strict and not rules.active:
+        raise TenantOff
     admit(user)
-    _limiter().clear(_LIMIT, "sign-in", name, tenant)
-    _signed_in(user, password)
-    return user
+    if strict and policy.password_due(user):
+        _renew(user, asked, rules)
+    throttles.succeeded(str(user.pk), asked.ip)
+    _signed_in(user, asked)
+    return SignedIn(user, amr)
 
 
 def candidates(name: str, tenant: str) -> list[User]:
@@ -69,54 +106,74 @@ def candidates(name: str, tenant: str) -> list[User]:
         return []
     users = User.objects.filter(Q(username=name) | Q(email=name))
     if tenant:
-        try:
-            users = users.filter(tenant_id=uuid.UUID(tenant))
-        except ValueError:
+        named = canonical(tenant)
+        if not named:
             return []
+        users = users.filter(tenant_id=named)
     return list(users[:_CANDIDATES])
 
 
-def identify(name: str, tenant: str) -> tuple[str, str]:
-    """(tenant, user) that a login is about, for routing: ids, empty where several fit. Read again by `sign_in`, once
-    routing has waited for a tenant that is being moved: its users may have changed meanwhile."""
-    tenant = tenant.lower()
+def canonical(tenant: str) -> str:
+    """The one way to write a tenant's id, out of the many that mean it (case, braces, urn:uuid:); empty if it is none."""
+    try:
+        return str(uuid.UUID(tenant.strip()))
+    except ValueError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Meant:
+    """Whom a login is about, for routing: ids, empty where several fit; `apart` when their tenants live in both systems."""
+
+    tenant: str = ""
+    user: str = ""
+    apart: bool = False
+
+
+def identify(name: str, tenant: str) -> Meant:
+    """Read again by `sign_in`, once routing has waited for a tenant that is being moved: its users may have changed meanwhile."""
     users = candidates(name, tenant)
     user = str(users[0].pk) if len(users) == 1 else ""
-    tenants = {str(one.tenant_id) for one in users}
-    if not tenant and tenants and len({homes.of(id).home for id in tenants}) == 1:
-        tenant = str(users[0].tenant_id)
-    return tenant, user
+    if tenant:
+        return Meant(canonical(tenant), user)
+    lives_in = {id: homes.of(id).home for id in sorted({str(one.tenant_id) for one in users})}
+    if len(set(lives_in.values())) == 1:
+        return Meant(next(iter(lives_in)), user)
+    return Meant(apart=bool(users))
 
 
-def too_often(ip: str) -> bool:
-    """Whether one client has called more than AUTH_CALLS_A_MINUTE times, through any door."""
-    if not settings.AUTH_CALLS_A_MINUTE:
-        return False
-    # The name is kept from when only legacy endpoints counted: counters go on through an upgrade.
-    return not _limiter().hit(RateLimitItemPerMinute(settings.AUTH_CALLS_A_MINUTE), "legacy-auth", ip)
+def _may_try(user: User, ip: str) -> bool:
+    locked = user.account_locked_until is not None and user.account_locked_until > timezone.now()
+    return bool(user.is_active) and not locked and not throttles.locked(str(user.pk), ip)
 
 
-def _failed(name: str, tenant: str) -> User:
-    _limiter().hit(_LIMIT, "sign-in", name, tenant)
+def _renew(user: User, asked: Asked, rules: policy.Policy) -> None:
+    """Raises Refused unless a new password came along that is good enough."""
+    if not asked.new_password:
+        raise PasswordDue
+    if weakness := rules.weakness(asked.new_password, user):
+        raise WeakPassword(weakness)
+    if asked.new_password == asked.password:
+        raise WeakPassword("The new password is the old one.")
+    policy.set_password(user, asked.new_password)
+    user.save(update_fields=User.PASSWORD_FIELDS)
+
+
+def _failed(users: list[User], asked: Asked) -> SignedIn:
+    throttles.failed([str(user.pk) for user in users], asked.ip)
     raise WrongCredentials
 
 
-def _signed_in(user: User, password: str) -> None:
+def _signed_in(user: User, asked: Asked) -> None:
     now = timezone.now()
     changed = {"last_login": now, "last_login_at": now}
     if homes.of(str(user.tenant_id)).final and passwords.outdated(user.hashed_password):
-        changed["hashed_password"] = passwords.hashed(password, final=True)  # type: ignore[assignment]
-    User.objects.filter(pk=user.pk).update(**changed)
+        changed["hashed_password"] = passwords.hashed(asked.password, final=True)  # type: ignore[assignment]
+    with transaction.atomic(using="iam"), connections["iam"].cursor() as cursor:
+        # The trigger that ends sessions (iam/schema/007) heeds it: the password is the same.
+        cursor.execute(_SAME_PASSWORD, ["yes"])
+        User.objects.filter(pk=user.pk).update(**changed)
+        cursor.execute(_SAME_PASSWORD, [""])
 
 
-_LIMIT = RateLimitItemPerMinute(FAILURES, MINUTES)
-
-
-def _limiter() -> strategies.FixedWindowRateLimiter:
-    return _counting(settings.REDIS_URL)
-
-
-@cache
-def _counting(url: str) -> strategies.FixedWindowRateLimiter:
-    """Every process counts in Redis."""
-    return strategies.FixedWindowRateLimiter(storage.storage_from_string(url))
+_SAME_PASSWORD = "SELECT set_config('iam.same_password', %s, true)"  # noqa: S105 - no password

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -26,13 +26,14 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from iam import keys
-from iam.models import Session, TenantSettings, User
+from iam import keys, policy
+from iam.models import Session, User
 
 LEGACY_ACCESS = timedelta(minutes=30)
 LEGACY_REFRESH = timedelta(days=7)
-LONGEST_ACCESS = timedelta(minutes=15)
-"""The system's capability max_token_ttl."""
+WEAK, STRONG = "aal1", "aal2"
+PASSWORD_ONLY = ("pwd",)
+"""How tokens of the legacy form were won: its doors ask for nothing more."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Bearer:
         scope = self.claims.get("scope")
         return None if scope is None else frozenset(str(scope).split())
 
+    @property
+    def strong(self) -> bool:
+        """Whether more than a password was shown."""
+        return "otp" in self.claims.get("amr", PASSWORD_ONLY)
+
 
 @dataclass(frozen=True)
 class About:
@@ -70,40 +76,58 @@ class BadToken(Exception):
     """The token is not ours, was changed, has expired, was revoked, or is of the wrong kind."""
 
 
-def issue(user: User, *, ip: str | None, agent: str, own: bool = False) -> Pair:
+def issue(user: User, *, ip: str | None, agent: str, own: bool = False, amr: Sequence[str] = PASSWORD_ONLY) -> Pair:
     """Begin a session, with tokens of our own form or of the legacy system's."""
-    life = lifetimes(user)[1] if own else LEGACY_REFRESH
-    session = Session.objects.create(
-        user=user, session_id=uuid.uuid4().hex, device_info={"jti": uuid.uuid4().hex}, ip_address=ip or None,
-        user_agent=agent[:500], expires_at=timezone.now() + life,
+    life = policy.of(user.tenant_id).refresh if own else LEGACY_REFRESH
+    return _pair(user, begin(user, ip=ip, agent=agent, life=life, amr=amr), own=own)
+
+
+def begin(user: User, *, ip: str | None, agent: str, life: timedelta, amr: Sequence[str], id: str = "") -> Session:
+    """A new session of the user, who has just shown who they are. Raises IntegrityError for an `id` that there is."""
+    now = timezone.now()
+    won = {"jti": uuid.uuid4().hex, "amr": list(amr), "auth_time": now.timestamp()}
+    return Session.objects.create(
+        user=user, session_id=id or uuid.uuid4().hex, device_info=won, ip_address=ip or None, user_agent=agent[:500],
+        expires_at=now + life,
     )  # fmt: skip
-    return _pair(user, session, own=own)
 
 
-def lifetimes(user: User) -> tuple[timedelta, timedelta]:
-    """Of our own access and refresh tokens, by the tenant's settings."""
-    settings_ = TenantSettings.objects.filter(pk=user.tenant_id).first() or TenantSettings()
-    access = timedelta(minutes=settings_.access_token_ttl_minutes or 15)
-    return min(access, LONGEST_ACCESS), timedelta(days=settings_.refresh_token_ttl_days or 30)
+def strengthen(bearer: Bearer, method: str) -> Pair:
+    """The next pair of the bearer's session, which has now been shown more. Raises BadToken without a session."""
+    session = Session.objects.filter(session_id=bearer.claims.get("sid", ""), is_active=True).first()
+    if session is None:
+        raise BadToken
+    session.strengthen(method)
+    return _pair(bearer.user, session, own=True)
 
 
-def refresh(token: str, *, ip: str | None, agent: str) -> tuple[User, Pair]:
-    """The next pair of the same session and form. A token used twice ends its whole family. Raises BadToken."""
+def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[User], object] = bool) -> tuple[User, Pair]:
+    """The next pair of the same session and form. A token used twice ends its whole family.
+
+    Raises BadToken, and whatever `admit` raises for the user before anything is written.
+    """
     claims = decode(token, kind="refresh")
-    user, own = _user(claims), "iss" in claims
+    user, own = _user(claims, token=token), "iss" in claims
+    if not user.is_active:
+        raise BadToken
+    admit(user)
     if "sid" not in claims:
-        if _before_its_password(user, claims, LEGACY_REFRESH):
-            raise BadToken
         return user, _adopt(token, claims, user, ip=ip, agent=agent)
     reused = False
     with transaction.atomic(using="iam"):
         session = Session.objects.select_for_update().filter(session_id=claims["sid"], user=user).first()
-        if session is None or not session.is_active or not user.is_active:
+        now = timezone.now()
+        if session is None or not session.is_active or session.expires_at <= now:
             raise BadToken
-        reused = (session.device_info or {}).get("jti") != claims.get("jti")
+        before = session.device_info or {}
+        reused = before.get("jti") != claims.get("jti")
         session.is_active = not reused
-        session.device_info = {"jti": uuid.uuid4().hex}
-        session.last_activity = timezone.now()
+        session.device_info = before | {"jti": uuid.uuid4().hex}
+        session.last_activity = now
+        if (
+            not own
+        ):  # the legacy system's refresh tokens live seven days each; a session of ours ends when it was to end
+            session.expires_at = now + LEGACY_REFRESH
         session.save()
     if reused:
         raise BadToken
@@ -115,10 +139,7 @@ def _adopt(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None,
     session_id = _digest(token)
     try:
         with transaction.atomic(using="iam"):
-            session = Session.objects.create(
-                user=user, session_id=session_id, device_info={"jti": uuid.uuid4().hex}, ip_address=ip or None,
-                user_agent=agent[:500], expires_at=timezone.now() + LEGACY_REFRESH,
-            )  # fmt: skip
+            session = begin(user, ip=ip, agent=agent, life=LEGACY_REFRESH, amr=PASSWORD_ONLY, id=session_id)
     except IntegrityError:
         Session.objects.filter(session_id=session_id).update(is_active=False)
         raise BadToken from None
@@ -128,10 +149,7 @@ def _adopt(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None,
 def authenticate(token: str) -> Bearer:
     """Whom an access token speaks for, whether active or not. Raises BadToken."""
     claims = decode(token, kind="access")
-    user = _user(claims, session=claims.get("sid"), token=token)
-    if "sid" not in claims and _before_its_password(user, claims, LEGACY_ACCESS):
-        raise BadToken
-    return Bearer(user, claims)
+    return Bearer(_user(claims, token=token), claims)
 
 
 def about(token: str) -> About:
@@ -150,7 +168,7 @@ def revoke(token: str) -> None:
         Session.objects.filter(session_id=claims["sid"]).update(is_active=False)
         return
     ends = datetime.fromtimestamp(claims["exp"], UTC)
-    ended = {"user": _user(claims), "is_active": False, "expires_at": ends}
+    ended = {"user": _user(claims, token=token), "is_active": False, "expires_at": ends}
     Session.objects.update_or_create(session_id=_digest(token), defaults=ended)
 
 
@@ -161,11 +179,6 @@ def revoked(token: str) -> bool:
     except BadToken:
         return False  # not ours to judge
     return sid is not None and not Session.objects.filter(session_id=sid, is_active=True).exists()
-
-
-def revoke_all(user: User) -> None:
-    """End every session of the user, as after a change of password."""
-    Session.objects.filter(user=user).update(is_active=False)
 
 
 def sign(claims: dict[str, Any], life: timedelta) -> str:
@@ -191,12 +204,18 @@ def _pair(user: User, session: Session, *, own: bool) -> Pair:
     about: dict[str, Any] = {"user_id": str(user.pk), "tenant_id": str(user.tenant_id), "sid": session.session_id}
     again = {"type": "refresh", "jti": (session.device_info or {})["jti"]}
     if own:
-        about["sub"] = str(user.pk)
-        access, longer = lifetimes(user)
-        return Pair(sign(about, access), sign(about | again, longer), int(access.total_seconds()))
+        about |= {"sub": str(user.pk), **how(session.amr, session.auth_time)}
+        left = session.expires_at - timezone.now()
+        access = min(policy.of(user.tenant_id).access, left)
+        return Pair(sign(about, access), sign(about | again, left), int(access.total_seconds()))
     about["sub"] = user.username or ""
     seconds = int(LEGACY_ACCESS.total_seconds())
     return Pair(_as_legacy(about, LEGACY_ACCESS), _as_legacy(about | again, LEGACY_REFRESH), seconds)
+
+
+def how(amr: Sequence[str], at: datetime) -> dict[str, Any]:
+    """The claims that say how and when a user showed who they are: OpenID Connect Core §2, levels of NIST SP 800-63B."""
+    return {"amr": list(amr), "acr": STRONG if "otp" in amr else WEAK, "auth_time": int(at.timestamp())}
 
 
 def _as_legacy(claims: dict[str, Any], life: timedelta) -> str:
@@ -231,24 +250,25 @@ def _of_legacy_form(token: str, secret: str) -> Mapping[str, Any]:
     return MappingProxyType(jwt.decode(token, _legacy_key(secret), ["HS256"]).claims)
 
 
-def _before_its_password(user: User, claims: Mapping[str, Any], life: timedelta) -> bool:
-    """Whether a token of legacy's, which has no session to end, is older than the user's password."""
-    changed = user.last_password_change
-    return changed is not None and datetime.fromtimestamp(claims["exp"], UTC) - life < changed
-
-
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _user(claims: Mapping[str, Any], *, session: str | None = None, token: str = "") -> User:
-    """Raises BadToken; also when its session, or the token itself where it has none, was ended."""
+def _user(claims: Mapping[str, Any], *, token: str) -> User:
+    """Raises BadToken; also when its session, or the token itself where it has none, was ended.
+
+    Not for a user who is off: no door lets them in, but the legacy ones say so in words of their own.
+    """
     try:
         key = uuid.UUID(str(claims.get("user_id")))
     except ValueError:
         raise BadToken from None
+    session = claims.get("sid")
+    # When a token without a session was issued: the legacy system does not say, but how long its tokens live.
+    life = LEGACY_REFRESH if claims.get("type") == "refresh" else LEGACY_ACCESS
+    issued = datetime.fromtimestamp(claims["exp"], UTC) - life
     # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
-    users = User.objects.raw(_user_statement(), [key, session, _digest(token), session])
+    users = User.objects.raw(_user_statement(), [key, session, _digest(token), issued, session])
     user = next(iter(users), None)
     if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
         raise BadToken
@@ -257,8 +277,11 @@ def _user(claims: Mapping[str, Any], *, session: str | None = None, token: str =
 
 @cache
 def _user_statement() -> str:
-    sessions = "SELECT FROM user_sessions AS s WHERE s.session_id = %s AND"
+    sessions = "SELECT FROM user_sessions AS s WHERE s.session_id"
     return (
-        f"SELECT {User.columns('u')} FROM users AS u WHERE u.id = %s AND CASE WHEN %s::text IS NULL"
-        f" THEN NOT EXISTS ({sessions} NOT s.is_active) ELSE EXISTS ({sessions} s.user_id = u.id AND s.is_active) END"
+        f"SELECT {User.columns('u')}, t.is_active AS tenant_is_active FROM users AS u"
+        " JOIN tenants AS t ON t.id = u.tenant_id WHERE u.id = %s AND (u.is_active IS NOT TRUE OR CASE WHEN %s::text IS NULL"
+        f" THEN NOT EXISTS ({sessions} = %s AND NOT s.is_active)"
+        f" AND NOT EXISTS ({sessions} = 'ended:' || u.id AND s.created_at > %s)"
+        f" ELSE EXISTS ({sessions} = %s AND s.user_id = u.id AND s.is_active) END)"
     )

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import pyotp
 import redis
@@ -21,10 +23,11 @@ from iam.models import User
 _STEPS = 1
 """A code of the step before or after counts, too: clocks differ."""
 _NONCE = 12
+_ENROL = timedelta(minutes=10)
 
 
 class Unreadable(Exception):
-    """The user's secret cannot be decrypted: MFA_SECRET_KEY is not set, or is not the legacy system's."""
+    """Codes cannot be checked: MFA_SECRET_KEY is not set or not the legacy system's, or Redis does not answer."""
 
 
 def enrolled(user: User) -> bool:
@@ -37,7 +40,39 @@ def verify(user: User, code: str) -> bool:
     if not pyotp.TOTP(_secret(user)).verify(code.strip(), valid_window=_STEPS):
         return False
     used = f"totp:{user.pk}:{code.strip()}"
-    return bool(_redis(settings.REDIS_URL).set(used, 1, nx=True, ex=timedelta(seconds=30 * (2 * _STEPS + 1))))
+    try:
+        return bool(_redis(settings.REDIS_URL).set(used, 1, nx=True, ex=timedelta(seconds=30 * (2 * _STEPS + 1))))
+    except redis.RedisError as error:  # a code that nobody could mark as used would count twice
+        raise Unreadable from error
+
+
+def enrol(user: User) -> str:
+    """A new secret, base32, which counts once a code of it is `confirmed` within ten minutes. Raises Unreadable."""
+    secret = pyotp.random_base32()
+    _redis(settings.REDIS_URL).set(f"totp:enrol:{user.pk}", sealed(secret, _key(), os.urandom(_NONCE)), ex=_ENROL)
+    return secret
+
+
+def address(user: User, secret: str) -> str:
+    """The secret as an otpauth:// address, which authenticators read from a QR code."""
+    return pyotp.TOTP(secret).provisioning_uri(
+        name=user.email or user.username or str(user.pk), issuer_name="Sigma IAM"
+    )
+
+
+def confirmed(user: User, code: str) -> bool:
+    """Whether the code is one of the secret that waits; then the user is enrolled. Raises Unreadable."""
+    waits = f"totp:enrol:{user.pk}"
+    stored: Any = _redis(settings.REDIS_URL).get(waits)
+    if stored is None:
+        return False
+    user.mfa_secret_encrypted = stored.decode()
+    if not verify(user, code):
+        return False
+    user.mfa_enabled = True
+    user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
+    _redis(settings.REDIS_URL).delete(waits)
+    return True
 
 
 def sealed(secret: str, key: bytes, nonce: bytes) -> str:
@@ -47,13 +82,19 @@ def sealed(secret: str, key: bytes, nonce: bytes) -> str:
 
 def _secret(user: User) -> str:
     try:
-        key = base64.b64decode(settings.MFA_SECRET_KEY, validate=True)
         stored = base64.b64decode(user.mfa_secret_encrypted or "", validate=True)
-        return AESGCM(key).decrypt(stored[:_NONCE], stored[_NONCE:], None).decode()
+        return AESGCM(_key()).decrypt(stored[:_NONCE], stored[_NONCE:], None).decode()
     except (binascii.Error, ValueError, InvalidTag) as error:
         raise Unreadable from error
 
 
+def _key() -> bytes:
+    key = base64.b64decode(settings.MFA_SECRET_KEY)
+    if not key:
+        raise Unreadable
+    return key
+
+
 @cache
 def _redis(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url)
+    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)

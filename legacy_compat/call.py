@@ -43,7 +43,9 @@ class LegacyCall:
     credentials: Credentials | Answer | None = None
     """Of a login; the answer where it names none."""
     licence: License | None = None
-    """Of a validation without a token: the licence that it asks about, whose tenant decides who answers."""
+    """Of a validation: the licence that it asks about, whose tenant decides who answers."""
+    apart: bool = False
+    """Of a login without a tenant: whether users of that name live in both systems."""
     about: tokens.About = field(default_factory=tokens.About)
 
     @cached_property
@@ -72,25 +74,24 @@ class LegacyCall:
 
 
 def read(request: HttpRequest, path: str, contract: Contract) -> LegacyCall:
-    """Parse the request, and look up whom it is about."""
+    """Parse the request, and look up whom it is about: of a login, a refresh or a validation what it names itself, whatever
+    token comes along; else the token's."""
     call = parse(request, path)
-    credentials: Credentials | Answer | None = None
-    licence: License | None = None
-    about = tokens.About()
-    if call.token:
-        about = tokens.about(call.token)
-    elif path == "auth/refresh":
-        about = tokens.about(str(call.fields.get("refresh_token", "")))
     if path == "auth/login" and call.method == "POST":
         credentials = contract.credentials(request.content_type or "", call.fields)
-        if not call.token and isinstance(credentials, Credentials):
-            about = tokens.About(*identify(credentials.name, credentials.tenant))
-    elif path.startswith("licenses/validate"):
-        key = "" if call.token else call.licence_key
+        if isinstance(credentials, Answer):
+            return replace(call, credentials=credentials)
+        meant = identify(credentials.name, credentials.tenant)
+        about = tokens.About(meant.tenant, meant.user)
+        return replace(call, credentials=credentials, about=about, apart=meant.apart)
+    if path == "auth/refresh":
+        return replace(call, about=tokens.about(str(call.fields.get("refresh_token", ""))))
+    if path.startswith("licenses/validate"):
+        key = call.licence_key
         licence = find(key) if isinstance(key, str) and key else None
-        if licence and licence.tenant_id:
-            about = tokens.About(str(licence.tenant_id))
-    return replace(call, credentials=credentials, licence=licence, about=about)
+        tenant = str(licence.tenant_id or "") if licence else ""
+        return replace(call, licence=licence, about=tokens.About(tenant))
+    return replace(call, about=tokens.about(call.token) if call.token else tokens.About())
 
 
 def parse(request: HttpRequest, path: str) -> LegacyCall:

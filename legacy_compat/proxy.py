@@ -1,16 +1,22 @@
-"""Passing a request on to the legacy system unchanged, and its answer back; its faults become a clear 502 or 504."""
+"""Passing a request on to the legacy system as it came, and its answer back; its faults become a clear 502 or 504."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
 
 import structlog
 import urllib3
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
 
+from legacy_compat import paths
 from legacy_compat.call import MOST_BYTES
 from legacy_compat.contracts.shapes import Answer
 
@@ -19,11 +25,40 @@ _HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
     "upgrade", "host", "content-length",
 })  # fmt: skip
+_OURS = frozenset({"cookie", "forwarded", "x-real-ip"})
+"""Set by us, whatever a client says; all that begins with x-forwarded- too."""
 DOWN = Answer(502, {"detail": "The legacy system does not answer"})
 SLOW = Answer(504, {"detail": "The legacy system did not answer in time"})
 _WHOLE_BYTES = 1_000_000
 _FAILURES, _REST_SECONDS = 5, 5.0
+_target: ContextVar[str] = ContextVar("target")
+
+
+class _AsItCame:
+    """A connection that asks for the target as the client wrote it: urllib3 would mend its percent-encodings."""
+
+    def putrequest(self, method: str, url: str, *arguments: Any, **options: Any) -> None:
+        super().putrequest(method, _target.get(), *arguments, **options)  # type: ignore[misc]
+
+
+class _Http(_AsItCame, HTTPConnection):
+    pass
+
+
+class _Https(_AsItCame, HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
 _pool = urllib3.PoolManager(num_pools=4, maxsize=32, block=False, retries=False)
+_pool.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 _lock = threading.Lock()
 _failures, _closed_until = 0, 0.0
 
@@ -41,6 +76,8 @@ def forward(request: HttpRequest) -> HttpResponse | StreamingHttpResponse | Answ
         begun = upstream.read(_WHOLE_BYTES)
         # Shorter than asked is the end of it: reading on shows whether it ended as it said it would.
         whole = len(begun) < _WHOLE_BYTES and not upstream.read(1)
+    except NewConnectionError:  # nobody listens; to urllib3 this is a kind of time-out
+        return _failed(DOWN)
     except urllib3.exceptions.TimeoutError:
         return _failed(SLOW)
     except urllib3.exceptions.HTTPError:
@@ -50,18 +87,34 @@ def forward(request: HttpRequest) -> HttpResponse | StreamingHttpResponse | Answ
 
 
 def _ask(request: HttpRequest) -> urllib3.BaseHTTPResponse:
-    hops = _HOP_BY_HOP | _named_hops(request)
-    headers = {name: value for name, value in request.headers.items() if name.lower() not in hops}
-    headers["X-Forwarded-For"] = request.META.get("REMOTE_ADDR", "")
+    headers = _headers(request)
     length = int(request.headers.get("Content-Length") or 0)
     if length > MOST_BYTES:
         headers["Content-Length"] = str(length)
+    base = urllib3.util.parse_url(settings.LEGACY_UPSTREAM_URL.rstrip("/"))
+    _target.set((base.path or "") + paths.raw(request))
     return _pool.request(
-        request.method or "GET", settings.LEGACY_UPSTREAM_URL.rstrip("/") + request.get_full_path(),
-        body=request if length > MOST_BYTES else request.body or None,
+        request.method or "GET", str(base), body=request if length > MOST_BYTES else request.body or None,
         headers=headers, redirect=False, preload_content=False, decode_content=False,
         timeout=urllib3.Timeout(connect=2, read=settings.LEGACY_UPSTREAM_SECONDS),
     )  # fmt: skip
+
+
+def _headers(request: HttpRequest) -> dict[str, str]:
+    """The client's, but for those of its connection to us and those that only we can know."""
+    hops = _HOP_BY_HOP | _OURS | _named_hops(request)
+    headers = {
+        name: value for name, value in request.headers.items()
+        if name.lower() not in hops and not name.lower().startswith("x-forwarded-")
+    }  # fmt: skip
+    ours = {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME}
+    if theirs := [f"{name}={value}" for name, value in request.COOKIES.items() if name not in ours]:
+        headers["Cookie"] = "; ".join(theirs)
+    address = request.META.get("REMOTE_ADDR", "")
+    return headers | {
+        "X-Forwarded-For": address, "X-Real-IP": address, "X-Forwarded-Proto": request.scheme or "http",
+        "X-Forwarded-Host": request.get_host(),
+    }  # fmt: skip
 
 
 def _passed_on(
@@ -77,9 +130,28 @@ def _passed_on(
             answer["Content-Length"] = upstream.headers["Content-Length"]
     del answer["Content-Type"]
     for name, value in upstream.headers.items():
-        if name.lower() not in _HOP_BY_HOP:
+        if name.lower() == "set-cookie":
+            _keep_cookie(answer, value)
+        elif name.lower() not in _HOP_BY_HOP:
             answer[name] = value
+    if not upstream.headers.get("Content-Type", "").startswith("application/json"):
+        # Its pages stand on the console's origin: in a browser they may do nothing there.
+        answer["Content-Security-Policy"] = "sandbox"
+        answer["X-Content-Type-Options"] = "nosniff"
     return answer
+
+
+def _keep_cookie(answer: HttpResponse | StreamingHttpResponse, sent: str) -> None:
+    """Legacy's cookies come back to legacy's own paths, under none of our names."""
+    cookie: SimpleCookie = SimpleCookie()
+    try:
+        cookie.load(sent)
+    except CookieError:
+        return
+    for name, morsel in cookie.items():
+        if name not in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME):
+            morsel["path"], morsel["domain"] = "/api/", ""
+            answer.cookies[name] = morsel
 
 
 def _stream(begun: bytes, upstream: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

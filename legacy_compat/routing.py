@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import structlog
@@ -13,10 +14,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from flags import homes
 from flags.models import TenantHome
-from iam import tokens
+from iam import throttles, tokens
 from iam.api.problems import no_such_page
-from iam.sign_in import too_often
-from legacy_compat import proxy, record, serve, shadow, versions
+from iam.sign_in import canonical
+from legacy_compat import paths, proxy, record, serve, shadow, versions
 from legacy_compat.call import LegacyCall, parse, read
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.protocol import Contract
@@ -38,14 +39,20 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
     """Any request under /api/ that legacy clients may make."""
     began, at = time.monotonic(), timezone.now()
     path = path.rstrip("/")
-    home = TenantHome.Home.IAM.value
-    if path.startswith("auth/") and too_often(request.META.get("REMOTE_ADDR", "")):
-        call = parse(request, path)
-        response: HttpResponseBase = _response(TOO_MANY)
+    call, home = parse(request, path), TenantHome.Home.IAM.value
+    response: HttpResponseBase
+    if refusal := paths.refusal(request):
+        response = _response(refusal)
     else:
-        call = read(request, path, contract())
-        home = homes.serving(call.tenant, write=call.method not in _SAFE)
-        response = _answered(request, call, home)
+        try:
+            if path.startswith("auth/") and throttles.too_often(call.ip, write=call.method not in _SAFE):
+                response = _response(TOO_MANY)
+            else:
+                call = read(request, path, contract())
+                home = _home(call)
+                response, home = _answered(request, call, home)
+        except throttles.Unavailable:
+            response = _response(contract().UNAVAILABLE)
     if call.version is versions.OLD:
         for name, value in versions.headers(path).items():
             response.headers.setdefault(name, value)
@@ -57,12 +64,24 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
     return response
 
 
-def _answered(request: HttpRequest, call: LegacyCall, home: str) -> HttpResponseBase:
+def _home(call: LegacyCall) -> str:
+    """Who answers: by the canonical tenant alone. A login that cannot be placed is answered here, never by whichever."""
+    login = (call.method, call.path) == ("POST", "auth/login")
+    if login and not settings.LEGACY_SERVED_BY and (isinstance(call.credentials, Answer) or call.apart):
+        return TenantHome.Home.IAM.value
+    return homes.serving(call.tenant, write=call.method not in _SAFE)
+
+
+def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpResponseBase, str]:
+    """The answer, and whose it is."""
     if home == TenantHome.Home.LEGACY:
-        return _proxied(request, call)
+        return _proxied(request, call), home
     if call.version is versions.NEW:
-        return _by_the_new_api(request, call.path)
-    return _response(serve.answer(call, contract()))
+        return _by_the_new_api(request, call.path), home
+    try:
+        return _response(serve.answer(call, contract())), home
+    except serve.LivesInLegacy:
+        return _proxied(request, call), TenantHome.Home.LEGACY.value
 
 
 def _response(answer: Answer) -> HttpResponse:
@@ -76,8 +95,25 @@ def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
     if isinstance(answer, Answer):
         return _response(answer)
     if isinstance(answer, HttpResponse):  # not one that is streamed
+        if _signs_in_a_moved_tenant(call, answer):
+            return _response(contract().WRONG if call.path == "auth/login" else contract().BAD_REFRESH)
         shadow.consider(request, call, answer.status_code, answer.content, contract())
     return answer
+
+
+def _signs_in_a_moved_tenant(call: LegacyCall, answer: HttpResponse) -> bool:
+    """Whether legacy gave tokens for a tenant that has left it. It keeps a copy of such users, and knows no lock-out of ours."""
+    if call.path not in ("auth/login", "auth/refresh") or answer.status_code != 200 or settings.LEGACY_SERVED_BY:
+        return False
+    try:
+        given = json.loads(answer.content)
+        tenant = tokens.about(str(given["access_token"])).tenant
+    except (ValueError, TypeError, KeyError):
+        return False
+    moved = bool(tenant) and homes.of(canonical(tenant)).home == TenantHome.Home.IAM
+    if moved:
+        log.warning("legacy_signed_in_a_moved_tenant", endpoint=call.path, tenant=tenant)
+    return moved
 
 
 def _by_the_new_api(request: HttpRequest, path: str) -> HttpResponse:

@@ -6,33 +6,74 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from flags import homes
-from iam import removal, tokens
+from flags.models import TenantHome
+from iam import policy, removal, throttles, tokens
 from iam.licences import find
 from iam.models import License, Tenant, User
-from iam.sign_in import WrongCredentials, sign_in
+from iam.sign_in import Asked, CodeNeeded, PasswordDue, Refused, TenantOff, WrongCredentials, sign_in
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts.protocol import Contract, Credentials, Paging
-from legacy_compat.contracts.shapes import Answer
+from legacy_compat.contracts.shapes import TOO_MANY, Answer
 
 Endpoint = Callable[[LegacyCall, Contract], Answer]
 EndpointOfOne = Callable[[LegacyCall, Contract, str], Answer]
 _MOST_SIZE = 200
+_MOST_NUMBER = 2**31 - 1
 _PAGES = Paging("page", "size", 10)
+
+
+class LivesInLegacy(Exception):
+    """The user that a login without a tenant turned out to mean: legacy answers."""
 
 
 def login(call: LegacyCall, contract: Contract) -> Answer:
     if not isinstance(call.credentials, Credentials):
         return call.credentials or contract.NOT_FOUND
-    asked = call.credentials
+    asked = Asked(call.credentials.name, call.credentials.password, call.credentials.tenant, ip=call.ip)
     try:
-        user = sign_in(asked.name, asked.password, asked.tenant)
+        user = sign_in(asked, strict=_strict(), admit=_at_home).user
     except WrongCredentials:
         return contract.WRONG
+    except Refused as refused:
+        return contract.WRONG if settings.LEGACY_POLICY == "documented" else _refusal(type(refused))
     return contract.tokens(tokens.issue(user, ip=call.ip, agent=call.agent), user)
+
+
+def _strict() -> bool:
+    """Whether the policy of the tenant is obeyed here, too."""
+    return bool(settings.LEGACY_POLICY != "contract")
+
+
+def _at_home(user: User) -> None:
+    if homes.serving(str(user.tenant_id), write=True) != TenantHome.Home.IAM:
+        raise LivesInLegacy
+
+
+def _refusal(kind: type[Refused]) -> Answer:
+    """In the profile's shape. The legacy system never asked: these are words of ours."""
+    return Answer(403, {"detail": _REFUSALS[kind]})
+
+
+_REFUSALS: dict[type[Refused], str] = {
+    TenantOff: "The tenant is inactive",
+    CodeNeeded: "The tenant requires multi-factor authentication",
+    PasswordDue: "The password must be changed",
+}
+
+
+def _forbidden(user: User) -> type[Refused] | None:
+    """What the tenant's policy has against a session of this user at a door that asks for a password alone."""
+    rules = policy.of(user.tenant_id)
+    if not rules.active:
+        return TenantOff
+    if rules.settings.mfa_required:
+        return CodeNeeded
+    return PasswordDue if policy.password_due(user) else None
 
 
 def refresh(call: LegacyCall, contract: Contract) -> Answer:
@@ -40,10 +81,15 @@ def refresh(call: LegacyCall, contract: Contract) -> Answer:
     if token is None:
         return contract.missing("refresh_token")
     try:
-        user, pair = tokens.refresh(token, ip=call.ip, agent=call.agent)
-    except tokens.BadToken:
+        _, pair = tokens.refresh(token, ip=call.ip, agent=call.agent, admit=_may_go_on)
+    except (tokens.BadToken, Refused):
         return contract.BAD_REFRESH
-    return contract.tokens(pair, None) if user.is_active else contract.BAD_REFRESH
+    return contract.tokens(pair, None)
+
+
+def _may_go_on(user: User) -> None:
+    if _strict() and (why := _forbidden(user)):
+        raise why
 
 
 def _authorized(call: LegacyCall, contract: Contract, *, superuser: bool) -> User | Answer:
@@ -56,6 +102,8 @@ def _authorized(call: LegacyCall, contract: Contract, *, superuser: bool) -> Use
         return contract.BAD_TOKEN
     if not user.is_active:
         return contract.INACTIVE
+    if _strict() and not user.tenant_is_active:
+        return _refusal(TenantOff)
     return contract.FORBIDDEN if superuser and not user.is_superuser else user
 
 
@@ -95,11 +143,15 @@ def _change_password(call: LegacyCall, contract: Contract, user: User) -> Answer
     if current is None or new is None:
         given = {"current_password": current, "new_password": new}
         return contract.missing(*(name for name, value in given.items() if value is None))
+    if throttles.too_many_guesses(str(user.pk)):
+        return TOO_MANY
     if not user.has_password(current):
+        throttles.guessed(str(user.pk))
         return contract.WRONG_CURRENT
-    user.set_password(new)
+    if weakness := policy.of(user.tenant_id).weakness(new, user):
+        return Answer(400, {"detail": weakness})
+    policy.set_password(user, new)
     user.save(update_fields=User.PASSWORD_FIELDS)
-    tokens.revoke_all(user)
     return contract.CHANGED
 
 
@@ -161,7 +213,9 @@ def _create_tenant(call: LegacyCall, contract: Contract, user: User) -> Answer:
         return contract.SLUG_TAKEN
     try:
         most = int(call.fields.get("max_licenses") or 0)
-    except (TypeError, ValueError):
+        if not 0 <= most <= _MOST_NUMBER:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
         return contract.not_a_number("max_licenses", str(call.fields["max_licenses"]))
     tenant = Tenant(name=name[:255], slug=slug[:100], max_licenses=most)
     homes.born_in_iam(str(tenant.pk), tenant.name or "")
@@ -197,18 +251,19 @@ def _numbers(call: LegacyCall, contract: Contract, paging: Paging, most: int = 0
             return contract.not_a_number(name, given)
         if number < smallest:
             return contract.too_small(name, given, smallest)
-        if most and name == paging.size and number > most:
-            return contract.too_large(name, given, most)
+        largest = most if most and name == paging.size else _MOST_NUMBER
+        if number > largest:
+            return contract.too_large(name, given, largest)
         numbers.append(number)
     return numbers[0], numbers[1]
 
 
 def validate(call: LegacyCall, contract: Contract, key: str = "") -> Answer:
-    """With a token the licence is looked up only now: the door may have waited while its tenant moved."""
+    """Asked by POST the licence is looked up again: the door may have waited while its tenant moved."""
     wanted = call.licence_key
     if not isinstance(wanted, str) or not wanted:
         return contract.missing("license_key")
-    return contract.validation(find(wanted) if call.token else call.licence, timezone.now())
+    return contract.validation(find(wanted) if call.method == "POST" else call.licence, timezone.now())
 
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {

@@ -10,12 +10,20 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
-from iam import tokens, totp
+from iam import policy, throttles, tokens, totp
 from iam.api.access import Token, at_home, caller
 from iam.api.problems import Problem, ProblemOut
-from iam.models import TenantSettings, User
+from iam.models import User
 from iam.permissions import allowed, roles
-from iam.sign_in import CodeNeeded, WrongCredentials, sign_in, too_often
+from iam.sign_in import (
+    Asked,
+    CodeNeeded,
+    PasswordDue,
+    Refused,
+    WeakPassword,
+    WrongCredentials,
+    sign_in,
+)
 
 router = Router(tags=["sign-in"])
 me = Router(tags=["profile"], auth=Token())
@@ -23,12 +31,14 @@ ERRORS = frozenset({400, 401, 403, 404, 409, 422, 429, 503})
 
 
 class LoginIn(Schema):
-    """`username` is a user name or an e-mail; `code` the one-time code of users who enrolled."""
+    """`username` is a user name or an e-mail; `code` the one-time code of users who enrolled; `new_password` takes the
+    place of one that has expired."""
 
     username: str = Field(max_length=255)
     password: str = Field(max_length=1024)
     tenant_id: uuid.UUID | None = None
     code: str | None = Field(None, max_length=12)
+    new_password: str | None = Field(None, max_length=1024)
 
 
 class RefreshIn(Schema):
@@ -82,20 +92,30 @@ class SignedIn(Tokens):
 def login(request: HttpRequest, asked: LoginIn) -> dict[str, Any]:
     """Sign in with a password, and a one-time code where the user has enrolled for them."""
     _not_too_often(request)
+    wanted = Asked(
+        asked.username, asked.password, str(asked.tenant_id or ""), ip=_ip(request), code=asked.code,
+        new_password=asked.new_password,
+    )  # fmt: skip
     try:
-        tenant = str(asked.tenant_id or "")
-        user = sign_in(
-            asked.username, asked.password, tenant, code=asked.code, codes=True,
-            admit=lambda user: at_home(str(user.tenant_id), request),
-        )  # fmt: skip
+        found = sign_in(wanted, codes=True, admit=lambda user: at_home(str(user.tenant_id), request))
     except WrongCredentials:
         raise Problem(401, "wrong-credentials", "The user name, password or code is wrong.") from None
-    except CodeNeeded:
-        raise Problem(401, "code-needed", "Sign in again with the one-time code in `code`.") from None
-    except totp.Unreadable:
-        raise Problem(503, "codes-unavailable", "One-time codes cannot be checked: tell the operators.") from None
-    pair = tokens.issue(user, ip=_ip(request), agent=request.headers.get("User-Agent", ""), own=True)
+    except Refused as refused:
+        raise _problem(refused) from None
+    user = found.user
+    pair = tokens.issue(user, ip=_ip(request), agent=request.headers.get("User-Agent", ""), own=True, amr=found.amr)
     return _tokens(pair) | {"user": user, "roles": roles(user), "permissions": sorted(allowed(user))}
+
+
+def _problem(refused: Refused) -> Problem:
+    if isinstance(refused, CodeNeeded):
+        return Problem(401, "code-needed", "Sign in again with the one-time code in `code`.")
+    if isinstance(refused, PasswordDue):
+        sentence = "The password must be changed: sign in again with a new one in `new_password`."
+        return Problem(403, "password-due", sentence)
+    if isinstance(refused, WeakPassword):
+        return Problem(422, "weak-password", str(refused))
+    return Problem(403, "tenant-off", "Your organization has been switched off: ask its administrators.")
 
 
 @router.post("/refresh", response={200: Tokens, ERRORS: ProblemOut}, auth=None)
@@ -110,9 +130,11 @@ def refresh(request: HttpRequest, asked: RefreshIn) -> dict[str, Any]:
     return _tokens(pair)
 
 
-@router.post("/logout", response={204: None, ERRORS: ProblemOut}, auth=Token())
+@router.post("/logout", response={204: None, ERRORS: ProblemOut}, auth=Token(weak=True))
 def logout(request: HttpRequest) -> Status:
-    """End this session."""
+    """End this session; what a client's token may do ends at /oauth/revoke."""
+    if request.auth.scopes is not None:  # type: ignore[attr-defined]
+        raise Problem(403, "forbidden", "A client's token is revoked at /oauth/revoke.")
     tokens.revoke(request.headers["Authorization"].partition(" ")[2].strip())
     return Status(204, None)
 
@@ -137,21 +159,63 @@ def change_password(request: HttpRequest, asked: PasswordIn) -> Status:
     """Change one's password; every session ends."""
     user = caller(request, "profile:write")
     _not_too_often(request)
+    if throttles.too_many_guesses(str(user.pk)):
+        raise Problem(429, "too-often", "Too many wrong passwords; wait a while.", headers={"Retry-After": "900"})
     if not user.has_password(asked.current_password):
+        throttles.guessed(str(user.pk))
         raise Problem(400, "wrong-password", "The current password is wrong.")
     set_password(user, asked.new_password)
-    tokens.revoke_all(user)
     return Status(204, None)
 
 
 def set_password(user: User, password: str) -> None:
-    """Set and save. Raises Problem when it is shorter than the tenant wants."""
-    found = TenantSettings.objects.filter(pk=user.tenant_id).first() or TenantSettings()
-    least = found.min_password_length or 12
-    if len(password) < least:
-        raise Problem(422, "weak-password", f"A password of this tenant has at least {least} characters.")
-    user.set_password(password)
+    """Set and save. Raises Problem when the tenant wants a better one."""
+    if weakness := policy.of(user.tenant_id).weakness(password, user):
+        raise Problem(422, "weak-password", weakness)
+    policy.set_password(user, password)
     user.save()
+
+
+second_factor = Router(tags=["second factor"], auth=Token(weak=True))
+
+
+class Enrolment(Schema):
+    """`address` is the secret for an authenticator, which shows it as a QR code or takes it by hand."""
+
+    secret: str
+    address: str
+
+
+class CodeIn(Schema):
+    code: str = Field(max_length=12)
+
+
+@second_factor.post("", response={200: Enrolment, ERRORS: ProblemOut})
+def enrol(request: HttpRequest) -> dict[str, Any]:
+    """Begin to enrol for one-time codes. Nothing changes until a code of the new secret is confirmed."""
+    user = _own_session(request).user
+    if totp.enrolled(user):
+        raise Problem(409, "enrolled", "You have enrolled already: an administrator can take that back.")
+    secret = totp.enrol(user)
+    return {"secret": secret, "address": totp.address(user, secret)}
+
+
+@second_factor.post("/confirm", response={200: Tokens, ERRORS: ProblemOut})
+def confirm(request: HttpRequest, asked: CodeIn) -> dict[str, Any]:
+    """Confirm the new secret with a code of it. The tokens in the answer are good for everything."""
+    bearer = _own_session(request)
+    _not_too_often(request)
+    if totp.enrolled(bearer.user) or not totp.confirmed(bearer.user, asked.code):
+        raise Problem(400, "wrong-code", "This is no code of the secret that waits: it waits for ten minutes.")
+    return _tokens(tokens.strengthen(bearer, "otp"))
+
+
+def _own_session(request: HttpRequest) -> tokens.Bearer:
+    """Raises Problem for the token of a client, and for one that the legacy system issued: they have no session here."""
+    bearer: tokens.Bearer = request.auth  # type: ignore[attr-defined]
+    if "sid" not in bearer.claims:
+        raise Problem(403, "forbidden", "Only the user can do this, in a session of their own: sign in again.")
+    return bearer
 
 
 def _tokens(pair: tokens.Pair) -> dict[str, Any]:
@@ -163,5 +227,5 @@ def _ip(request: HttpRequest) -> str:
 
 
 def _not_too_often(request: HttpRequest) -> None:
-    if too_often(_ip(request)):
+    if throttles.too_often(_ip(request)):
         raise Problem(429, "too-often", "Too many calls; wait a minute.", headers={"Retry-After": "60"})

@@ -13,13 +13,12 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema, Status
 
-from iam.api.access import Token, caller
+from iam.api.access import Token, caller, within
 from iam.api.auth import ERRORS
 from iam.api.paging import Page, Paged, paged
 from iam.api.problems import Problem, ProblemOut
 from iam.licences import Judgement, find, judge
 from iam.models import License, Permission, Role, RolePermission, Tenant, User, UserRole
-from iam.permissions import allowed
 
 tenants = Router(tags=["tenants"], auth=Token())
 roles = Router(tags=["roles"], auth=Token())
@@ -130,28 +129,31 @@ def list_roles(request: HttpRequest, asked: Query[Page]) -> dict[str, Any]:
 def create_role(request: HttpRequest, asked: RoleIn) -> Status:
     """Create a role of the tenant, with permissions that the caller has."""
     user = caller(request, "roles:write")
+    _unlike_the_systems(asked.name)
     role = Role(tenant_id=user.tenant_id, name=asked.name, description=asked.description)
     with transaction.atomic(using="iam"):
         role.save(force_insert=True)
-        _grant(role, asked.permissions, user)
+        _grant(request, role, asked.permissions)
     return Status(201, role)
 
 
 @roles.put("/{uuid:role_id}", response={200: RoleOut, ERRORS: ProblemOut})
 def change_role(request: HttpRequest, role_id: uuid.UUID, asked: RoleIn) -> Role:
     user = caller(request, "roles:write")
-    role = _own_role(user, role_id)
+    role = _own_role(request, user, role_id)
+    if asked.name != role.name:
+        _unlike_the_systems(asked.name)
     role.name, role.description = asked.name, asked.description
     with transaction.atomic(using="iam"):
         role.save()
-        _grant(role, asked.permissions, user)
+        _grant(request, role, asked.permissions)
     return role
 
 
 @roles.delete("/{uuid:role_id}", response={204: None, ERRORS: ProblemOut})
 def delete_role(request: HttpRequest, role_id: uuid.UUID) -> Status:
     """Delete a role that no user has."""
-    role = _own_role(caller(request, "roles:write"), role_id)
+    role = _own_role(request, caller(request, "roles:write"), role_id)
     if UserRole.objects.filter(role=role).exists():
         raise Problem(409, "role-in-use", "Somebody has this role: take it away from them first.")
     with transaction.atomic(using="iam"):
@@ -201,22 +203,30 @@ def _roles(user: User) -> QuerySet[Role]:
     return Role.objects.filter(Q(tenant=None) | Q(tenant_id=user.tenant_id))
 
 
-def _own_role(user: User, role_id: uuid.UUID) -> Role:
+def _own_role(request: HttpRequest, user: User, role_id: uuid.UUID) -> Role:
+    """A role that the caller may change. Raises Problem and Http404."""
     role = get_object_or_404(_roles(user), pk=role_id)
     if role.tenant_id is None:
         raise Problem(409, "system-role", "Roles of the system cannot be changed; make one of your own.")
+    within(request, set(role.permissions.values_list("name", flat=True)), "This role")
     return role
+
+
+def _unlike_the_systems(name: str) -> None:
+    """Roles are given by name: one that is named like the system's would be mistaken for it."""
+    if Role.objects.filter(tenant=None, name__iexact=name.strip()).exists():
+        raise Problem(409, "system-role", f"The system has a role of the name {name}; choose another.")
 
 
 def _licences(user: User) -> QuerySet[License]:
     return License.objects.filter(tenant_id=user.tenant_id)
 
 
-def _grant(role: Role, names: list[str], giver: User) -> None:
+def _grant(request: HttpRequest, role: Role, names: list[str]) -> None:
     """Let the role have exactly these permissions. Raises Problem for those the giver lacks: nobody climbs by a role they make."""
-    if lacking := set(names) - allowed(giver):
-        raise Problem(403, "forbidden", f"You cannot grant what you do not have: {', '.join(sorted(lacking))}.")
+    within(request, set(names), "The role that you want")
     wanted = Permission.objects.filter(name__in=names)
     RolePermission.objects.filter(role=role).exclude(permission__in=wanted).delete()
+    giver: User = request.auth.user  # type: ignore[attr-defined]
     for permission in wanted:
         RolePermission.objects.get_or_create(role=role, permission=permission, defaults={"granted_by": giver})

@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from iam import throttles, totp
+
 log = structlog.get_logger(__name__)
 CONTENT_TYPE = "application/problem+json"
 
@@ -83,6 +85,14 @@ def _unavailable(request: HttpRequest, error: DatabaseError) -> HttpResponse:
     return answer(Problem(503, "unavailable", "The database does not answer; try again.", headers={"Retry-After": "5"}))
 
 
+def _uncounted(request: HttpRequest, error: throttles.Unavailable) -> HttpResponse:
+    return answer(Problem(503, "unavailable", "Calls cannot be counted now; try again.", headers={"Retry-After": "5"}))
+
+
+def _uncheckable(request: HttpRequest, error: totp.Unreadable) -> HttpResponse:
+    return answer(Problem(503, "codes-unavailable", "One-time codes cannot be checked: tell the operators."))
+
+
 _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     Problem: _problem,
     AuthenticationError: _unauthenticated,
@@ -92,6 +102,8 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     DataError: _unstorable,
     IntegrityError: _conflict,
     DatabaseError: _unavailable,
+    throttles.Unavailable: _uncounted,
+    totp.Unreadable: _uncheckable,
 }
 
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from ninja import NinjaAPI
+from ninja.errors import HttpError
 from ninja.openapi.schema import OpenAPISchema
+from ninja.parser import Parser
 
 from iam.api import auth, organization, problems, users
+
+
+class JsonParser(Parser):
+    def parse_body(self, request: HttpRequest) -> Any:
+        """Raises HttpError for a body that is no JSON, or nested too deep for anybody to have meant it."""
+        try:
+            return super().parse_body(request)
+        except (ValueError, RecursionError):
+            raise HttpError(400, "The body is no JSON that can be read.") from None
 
 
 class Api(NinjaAPI):
@@ -23,12 +35,12 @@ class Api(NinjaAPI):
 
 
 api = Api(
-    title="Sigma IAM", version="2.0", urls_namespace="api-v1",
+    title="Sigma IAM", version="2.0", parser=JsonParser(), urls_namespace="api-v1",
     description="Sign-in, users, roles and licences of the tenants that live in the IAM. Errors are RFC 9457 problem details.",
 )  # fmt: skip
 problems.install(api)
 for prefix, router in (
-    ("/auth", auth.router), ("/me", auth.me), ("/users", users.router), ("/tenants", organization.tenants),
-    ("/roles", organization.roles), ("/licenses", organization.licenses),
+    ("/auth", auth.router), ("/me", auth.me), ("/me/mfa", auth.second_factor), ("/users", users.router),
+    ("/tenants", organization.tenants), ("/roles", organization.roles), ("/licenses", organization.licenses),
 ):  # fmt: skip
     api.add_router(prefix, router)

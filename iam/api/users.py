@@ -12,12 +12,12 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema, Status
 
-from iam import tokens
-from iam.api.access import Token, caller
+from iam.api.access import Token, caller, within
 from iam.api.auth import ERRORS, Me, set_password
 from iam.api.paging import Page, Paged, paged
 from iam.api.problems import Problem, ProblemOut
-from iam.models import Role, User, UserRole
+from iam.models import Permission, Role, User, UserRole
+from iam.permissions import powers
 
 router = Router(tags=["users"], auth=Token())
 _DEFAULT_ROLE = uuid.UUID("00000000-0000-4000-8000-000000000002")
@@ -88,7 +88,7 @@ def read_user(request: HttpRequest, user_id: uuid.UUID) -> User:
 def change_user(request: HttpRequest, user_id: uuid.UUID, asked: UserChanges) -> User:
     """A new password or switching the user off ends its sessions."""
     mine = caller(request, "users:write")
-    user = get_object_or_404(_theirs(mine), pk=user_id)
+    user = _weaker(request, mine, user_id)
     changes = asked.dict(exclude_unset=True)
     if changes.get("is_active") is False and user.pk == mine.pk:
         raise Problem(409, "own-account", "You cannot switch off your own account.")
@@ -97,11 +97,9 @@ def change_user(request: HttpRequest, user_id: uuid.UUID, asked: UserChanges) ->
         for name, value in changes.items():
             setattr(user, name, value)
         user.updated_at = timezone.now()
-        user.save()
+        user.save(update_fields=[*changes, "updated_at"])
         if password is not None:
             set_password(user, password)
-        if password is not None or changes.get("is_active") is False:
-            tokens.revoke_all(user)
     return user
 
 
@@ -120,19 +118,37 @@ def read_roles(request: HttpRequest, user_id: uuid.UUID) -> dict[str, Any]:
 
 @router.put("/{uuid:user_id}/roles", response={200: RoleNames, ERRORS: ProblemOut})
 def assign_roles(request: HttpRequest, user_id: uuid.UUID, asked: RoleNames) -> dict[str, Any]:
-    """Give the user exactly these roles. Nobody can give away what they do not have, or lose their own last role."""
+    """Give the user exactly these roles. Nobody can give away what they do not have, or change their own roles."""
     giver = caller(request, "roles:write")
-    user = get_object_or_404(_theirs(giver), pk=user_id)
+    user = _weaker(request, giver, user_id)
+    if user.pk == giver.pk:
+        raise Problem(409, "own-account", "You cannot change your own roles.")
     roles = Role.objects.filter(Q(tenant=None) | Q(tenant_id=giver.tenant_id), name__in=asked.roles)
     if unknown := set(asked.roles) - set(roles.values_list("name", flat=True)):
         raise Problem(422, "unknown-role", f"Your tenant has no such role: {', '.join(sorted(unknown))}.")
-    if user.pk == giver.pk:
-        raise Problem(409, "own-account", "You cannot change your own roles.")
+    given = Permission.objects.filter(role__in=roles).values_list("name", flat=True)
+    within(request, set(given), "A role that you want to give")
     with transaction.atomic(using="iam"):
         UserRole.objects.filter(user=user).exclude(role__in=roles).delete()
         for role in roles:
             UserRole.objects.get_or_create(user=user, role=role, defaults={"assigned_by": giver})
     return {"roles": sorted(set(asked.roles))}
+
+
+@router.delete("/{uuid:user_id}/mfa", response={204: None, ERRORS: ProblemOut})
+def forget_second_factor(request: HttpRequest, user_id: uuid.UUID) -> Status:
+    """For a user who lost their device: they enrol again, where the tenant wants it before anything else."""
+    user = _weaker(request, caller(request, "users:write"), user_id)
+    user.mfa_enabled, user.mfa_secret_encrypted = False, None
+    user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
+    return Status(204, None)
+
+
+def _weaker(request: HttpRequest, caller: User, user_id: uuid.UUID) -> User:
+    """A user of the caller's tenant. Raises Problem when their powers exceed the caller's, and Http404."""
+    user = get_object_or_404(_theirs(caller), pk=user_id)
+    within(request, powers(user), "This user")
+    return user
 
 
 def _theirs(user: User) -> QuerySet[User]:

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.http import HttpRequest
+from django.utils import timezone
 
-from iam.models import User
+from iam import policy, tokens
+from iam.models import Session, User
 
-_WHO = "iam_user"
+_SESSION = "iam_session"
+
+
+def session_of(request: HttpRequest) -> Session | None:
+    """The session behind this browser, while it is good and its user and tenant are active."""
+    key = request.session.get(_SESSION)
+    if not key:
+        return None
+    good: Any = {
+        "is_active": True,
+        "expires_at__gt": timezone.now(),
+        "user__is_active": True,
+        "user__tenant__is_active": True,
+    }
+    return Session.objects.select_related("user").filter(session_id=key, **good).first()
 
 
 def signed_in(request: HttpRequest) -> User | None:
     """The user, while they are active."""
-    key = request.session.get(_WHO)
-    return User.objects.filter(pk=key, is_active=True).first() if key else None
+    session = session_of(request)
+    return session.user if session else None
 
 
-def remember(request: HttpRequest, user: User) -> None:
-    """The browser is this user's from now on, under a new session key."""
+def strong_enough(session: Session) -> bool:
+    """Whether the user has shown as much as they or their tenant ask for."""
+    return "otp" in session.amr or not policy.of(session.user.tenant_id).second_factor_due(session.user)
+
+
+def remember(request: HttpRequest, user: User, amr: Sequence[str]) -> None:
+    """The browser is this user's from now on, under a new session key; what was theirs before ends."""
+    forget(request)
     request.session.cycle_key()
-    request.session[_WHO] = str(user.pk)
+    made = tokens.begin(
+        user, ip=request.META.get("REMOTE_ADDR"), agent=request.headers.get("User-Agent", ""),
+        life=policy.of(user.tenant_id).refresh, amr=amr,
+    )  # fmt: skip
+    request.session[_SESSION] = made.session_id
 
 
 def forget(request: HttpRequest) -> None:
-    request.session.pop(_WHO, None)
+    """End the browser's session."""
+    if key := request.session.pop(_SESSION, None):
+        Session.objects.filter(session_id=key).update(is_active=False)

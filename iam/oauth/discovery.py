@@ -7,6 +7,7 @@ from django.http import HttpRequest, JsonResponse
 
 from iam import keys
 from iam.oauth.models import SCOPES
+from iam.tokens import STRONG, WEAK
 
 
 def metadata(request: HttpRequest) -> JsonResponse:
@@ -27,7 +28,12 @@ def metadata(request: HttpRequest) -> JsonResponse:
         "id_token_signing_alg_values_supported": [keys.ALGORITHM],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],
-        "claims_supported": ["sub", "name", "preferred_username", "email", "email_verified", "tenant_id"],
+        "authorization_response_iss_parameter_supported": True,
+        "prompt_values_supported": ["none", "login", "consent"],
+        "acr_values_supported": [WEAK, STRONG],
+        "claims_supported": [
+            "sub", "auth_time", "amr", "acr", "name", "preferred_username", "email", "email_verified", "tenant_id",
+        ],
     })  # fmt: skip
 
 

@@ -13,7 +13,13 @@ from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMix
 from django.db import models
 from django.utils import timezone
 
+from flags.decide import Subject
+from flags.evaluate import is_on
 from iam.models import IamModel, Tenant, User
+from iam.permissions import subject
+from iam.tokens import how
+
+FLAG = "oauth2_enabled"
 
 SCOPES = {
     "openid": "know who you are",
@@ -105,7 +111,7 @@ class OAuthClient(IamModel, ClientMixin):  # type: ignore[misc]
 
 
 class AuthorizationCode(IamModel, AuthorizationCodeMixin):  # type: ignore[misc]
-    """A code on its way from a user's browser to a client. `code` is its hash."""
+    """A code on its way from a user's browser to a client. `code` is its hash; one that was used is kept until it expires."""
 
     LIFE = timedelta(minutes=5)
     code = models.CharField(max_length=100, primary_key=True)
@@ -115,7 +121,11 @@ class AuthorizationCode(IamModel, AuthorizationCodeMixin):  # type: ignore[misc]
     scope = models.TextField(null=True)
     code_challenge = models.CharField(max_length=128, null=True)
     code_challenge_method = models.CharField(max_length=10, null=True)
-    nonce = models.CharField(max_length=100, null=True)
+    nonce = models.TextField(null=True)
+    authorization_id = models.UUIDField(default=uuid.uuid4)
+    amr = models.JSONField(null=True)
+    auth_time = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField()
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -136,23 +146,29 @@ class AuthorizationCode(IamModel, AuthorizationCodeMixin):  # type: ignore[misc]
         return self.nonce
 
     def get_auth_time(self) -> int:
-        return int(self.created_at.timestamp())
+        return int((self.auth_time or self.created_at).timestamp())
 
     def get_acr(self) -> str | None:
-        return None
+        return str(how(self.get_amr(), self.created_at)["acr"])
 
-    def get_amr(self) -> list[str] | None:
-        return None
+    def get_amr(self) -> list[str]:
+        return list(self.amr or ())
 
 
 class Token(IamModel, TokenMixin):  # type: ignore[misc]
-    """What access and refresh tokens have in common. `token` is its hash; a client without a user speaks for itself."""
+    """What access and refresh tokens have in common. `token` is its hash; a client without a user speaks for itself.
+
+    All that came of one code has its `authorization_id`, and says how its user showed who they are.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     token = models.CharField(max_length=255, unique=True)
     client = models.ForeignKey(OAuthClient, on_delete=models.DO_NOTHING)
     user = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING)
     scope = models.TextField(null=True)
+    authorization_id = models.UUIDField(null=True)
+    amr = models.JSONField(null=True)
+    auth_time = models.DateTimeField(null=True)
     expires_at = models.DateTimeField()
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -175,9 +191,10 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
         return self.expires_at <= timezone.now()
 
     def is_revoked(self) -> bool:
-        """The user it speaks for has been switched off."""
-        off = self.user is not None and not self.user.is_active
-        return off or not self.client.is_active
+        """The user or the client has been switched off, or OAuth has for them."""
+        if self.user is not None:
+            return not (self.client.is_active and self.user.is_active and is_on(FLAG, subject(self.user)))
+        return not (self.client.is_active and is_on(FLAG, Subject(tenant=str(self.client.tenant_id or ""))))
 
     def get_user(self) -> User | None:
         return self.user
@@ -247,6 +264,13 @@ class SocialConnection(IamModel):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.provider_username or self.provider_user_id}"
+
+
+def end(authorization: uuid.UUID | None) -> None:
+    """Revoke all that came of one code."""
+    if authorization is not None:
+        RefreshToken.objects.filter(authorization_id=authorization, revoked_at=None).update(revoked_at=timezone.now())
+        AccessToken.objects.filter(authorization_id=authorization).update(expires_at=timezone.now())
 
 
 def spend(tokens: Any) -> None:

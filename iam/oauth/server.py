@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
 from authlib.integrations.django_oauth2 import AuthorizationServer
-from authlib.oauth2 import OAuth2Request
+from authlib.oauth2 import OAuth2Error, OAuth2Request
 from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant, RefreshTokenGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
@@ -16,17 +18,17 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from authlib.oidc.core import OpenIDCode, UserInfo
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
 from flags.decide import Subject
 from flags.evaluate import is_on
-from iam import keys
-from iam.models import User
-from iam.oauth.models import AccessToken, AuthorizationCode, OAuthClient, RefreshToken, digest, spend
+from iam import keys, policy
+from iam.models import Session, User
+from iam.oauth.models import FLAG, AccessToken, AuthorizationCode, OAuthClient, RefreshToken, digest, end, spend
 from iam.permissions import subject
+from iam.tokens import how
 
-FLAG = "oauth2_enabled"
 _METHODS = ["client_secret_basic", "client_secret_post", "none"]
 _ACCESS_SECONDS = 900
 _REFRESH = timedelta(days=30)
@@ -46,12 +48,28 @@ def server() -> AuthorizationServer:
 
 def respond(name: str | None, request: HttpRequest) -> HttpResponse:
     """The answer of the token endpoint (`name` None), or of a named one; codes and tokens are locked while they are used."""
-    with transaction.atomic(using="iam"):
-        if name is None:
-            answer: HttpResponse = server().create_token_response(request)
-        else:
-            answer = server().create_endpoint_response(name, request)
+    if not _legible(request.headers.get("Authorization", "")):
+        return JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
+    try:
+        with transaction.atomic(using="iam"):
+            if name is None:
+                answer: HttpResponse = server().create_token_response(request)
+            else:
+                answer = server().create_endpoint_response(name, request)
+    except OAuth2Error as error:  # before there is a grant that would answer for it
+        return JsonResponse(dict(error.get_body()), status=error.status_code)
     return answer
+
+
+def _legible(authorization: str) -> bool:
+    """Basic credentials are UTF-8 without NUL, which no client's id or secret has."""
+    kind, _, sent = authorization.partition(" ")
+    if kind.lower() != "basic":
+        return True
+    try:
+        return "\0" not in base64.b64decode(sent, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return False
 
 
 def userinfo(user: User, scope: str) -> UserInfo:
@@ -75,36 +93,53 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         super().load_config({"refresh_token_generator": True, "token_expires_in": lives})
 
     def query_client(self, client_id: str) -> OAuthClient | None:
+        if "\0" in client_id:  # no text in PostgreSQL holds it
+            return None
         return OAuthClient.objects.filter(client_id=client_id, is_active=True).first()
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
         now = timezone.now()
         about = {"client": request.client, "user": request.user, "scope": token.get("scope", ""), "created_at": now}
-        life = timedelta(seconds=token["expires_in"])
+        if before := request.authorization_code or request.refresh_token:
+            about |= {name: getattr(before, name) for name in ("authorization_id", "amr", "auth_time")}
+        rules = policy.of(request.user.tenant_id) if request.user else None
+        life = rules.access if rules else timedelta(seconds=token["expires_in"])
+        token["expires_in"] = int(life.total_seconds())
         access = AccessToken.objects.create(token=digest(token["access_token"]), expires_at=now + life, **about)
         if "refresh_token" in token:
             RefreshToken.objects.create(
-                token=digest(token["refresh_token"]), expires_at=now + _REFRESH, access_token=access, **about
+                token=digest(token["refresh_token"]),
+                expires_at=now + (rules.refresh if rules else _REFRESH),
+                access_token=access,
+                **about,
             )
 
 
 class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
+    session: Session
+    """The browser's: how and when the user showed who they are."""
 
     def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
-        asked = request.payload.data
+        asked, session = request.payload.data, self.session
         AuthorizationCode.objects.create(
             code=digest(code), client=request.client, user=request.user, redirect_uri=request.payload.redirect_uri,
             scope=request.scope, nonce=asked.get("nonce"), code_challenge=asked["code_challenge"],
             code_challenge_method=asked["code_challenge_method"], expires_at=timezone.now() + AuthorizationCode.LIFE,
+            amr=session.amr, auth_time=session.auth_time,
         )  # fmt: skip
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> AuthorizationCode | None:
-        good = AuthorizationCode.objects.select_for_update().filter(expires_at__gt=timezone.now())
-        return good.filter(code=digest(code), client=client).first()
+        """A code that comes again was stolen from somebody: what it gave ends (RFC 6749 §4.1.2)."""
+        found = AuthorizationCode.objects.select_for_update().filter(code=digest(code), client=client).first()
+        if found is not None and found.used_at is not None:
+            end(found.authorization_id)
+            return None
+        return found if found is not None and found.expires_at > timezone.now() else None
 
     def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
-        authorization_code.delete()
+        """Marked, so that its second use is seen."""
+        AuthorizationCode.objects.filter(pk=authorization_code.pk).update(used_at=timezone.now())
 
     def authenticate_user(self, authorization_code: AuthorizationCode) -> User | None:
         return _allowed(authorization_code.user)
@@ -151,7 +186,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
     def authenticate_refresh_token(self, refresh_token: str) -> RefreshToken | None:
         found = RefreshToken.objects.select_for_update(of=("self",)).filter(token=digest(refresh_token)).first()
         if found is not None and found.revoked_at is not None:
-            spend(RefreshToken.objects.filter(client=found.client, user=found.user))
+            end(found.authorization_id)
         return None if found is None or found.is_revoked() or found.is_expired() else found
 
     def authenticate_user(self, refresh_token: RefreshToken) -> User | None:
@@ -205,6 +240,8 @@ class Introspection(_Finds, IntrospectionEndpoint):  # type: ignore[misc]
 
     def introspect_token(self, token: AccessToken | RefreshToken) -> dict[str, Any]:
         about = {"username": token.user.username, "sub": str(token.user_id)} if token.user else {}
+        if token.user and token.auth_time:
+            about |= how(token.amr or (), token.auth_time)
         return about | {
             "active": True, "client_id": token.client.client_id, "scope": token.get_scope(), "token_type": "Bearer",
             "iss": settings.ISSUER, "iat": int(token.created_at.timestamp()), "exp": int(token.expires_at.timestamp()),

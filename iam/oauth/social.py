@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from flags.evaluate import is_on
+from iam import policy
 from iam.models import User
 from iam.oauth.browser import remember, signed_in
 from iam.oauth.models import SocialConnection
@@ -90,7 +91,9 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
     if known is not None:
         if not known.user.is_active or not is_on(FLAG, subject(known.user)):
             return _say(request, "Signing in this way is not switched on for you. Use your password.", 403)
-        remember(request, known.user)
+        if policy.of(known.user.tenant_id).second_factor_due(known.user):
+            return _say(request, "Your account asks for a one-time code: sign in with your password and a code.", 403)
+        remember(request, known.user, ["fed"])
         return redirect("welcome")
     request.session[_WAITING] = {"provider": name, **profile.__dict__}
     if here is not None:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("introspect", views.introspect, name="oauth_introspect"),
     path("userinfo", views.userinfo, name="oauth_userinfo"),
     path("sign-in", views.sign_in_page, name="oauth_sign_in"),
+    path("second-factor", views.second_factor, name="oauth_second_factor"),
     path("sign-out", views.sign_out, name="oauth_sign_out"),
     path("welcome", views.welcome, name="welcome"),
     path("withdraw", views.withdraw, name="oauth_withdraw"),

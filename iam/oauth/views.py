@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import segno
+from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import OAuth2Error
+from authlib.oidc.core.errors import ConsentRequiredError, InteractionRequiredError, LoginRequiredError
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,14 +22,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from flags import homes
 from flags.evaluate import is_on
 from flags.models import TenantHome
-from iam import totp
+from iam import throttles, totp
 from iam.models import Session, User
 from iam.oauth import server as oauth
 from iam.oauth import social
-from iam.oauth.browser import forget, remember, signed_in
-from iam.oauth.models import SCOPES, AccessToken, Grant, OAuthClient, RefreshToken, SocialConnection, spend
+from iam.oauth.browser import forget, remember, session_of, signed_in, strong_enough
+from iam.oauth.models import FLAG, SCOPES, AccessToken, Grant, OAuthClient, RefreshToken, SocialConnection, spend
+from iam.oauth.wishes import Wishes
 from iam.permissions import roles, subject
-from iam.sign_in import CodeNeeded, WrongCredentials, sign_in, too_often
+from iam.sign_in import Asked, CodeNeeded, PasswordDue, Refused, WeakPassword, WrongCredentials, sign_in
 
 
 class _NotHere(Exception):
@@ -40,30 +45,47 @@ def _at_home(user: User) -> None:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def sign_in_page(request: HttpRequest) -> HttpResponse:
-    after = safe_next(request)
-    context: dict[str, Any] = {"next": after, "providers": social.providers(), "name": request.POST.get("username", "")}
+    context: dict[str, Any] = {
+        "next": safe_next(request),
+        "providers": social.providers(),
+        "name": request.POST.get("username", ""),
+    }
     if request.method == "POST":
-        if too_often(str(request.META.get("REMOTE_ADDR", ""))):
-            return _page(request, "sign_in", context | {"error": "Too many tries; wait a minute."}, 429)
         try:
-            user = sign_in(
-                request.POST.get("username", ""), request.POST.get("password", ""), request.POST.get("tenant", ""),
-                code=request.POST.get("code"), codes=True, admit=_at_home,
-            )  # fmt: skip
+            return _sign_in(request, context)
         except _NotHere:
             return _page(request, "sign_in", context | {"error": "Your organization has not moved here yet."}, 409)
-        except WrongCredentials:
-            return _page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
-        except CodeNeeded:
-            return _page(request, "sign_in", context | {"ask_code": True, "error": "Now the code, too."}, 401)
-        except totp.Unreadable:
-            return _page(
-                request, "sign_in", context | {"error": "Codes cannot be checked now: tell your operators."}, 503
-            )
-        remember(request, user)
-        social.link_waiting(request, user)
-        return redirect(after)
+        except (throttles.Unavailable, totp.Unreadable):
+            sentence = "Sign-ins cannot be checked now: try again, or tell your operators."
+            return _page(request, "sign_in", context | {"error": sentence}, 503)
     return _page(request, "sign_in", context)
+
+
+def _sign_in(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    sent, ip = request.POST, str(request.META.get("REMOTE_ADDR", ""))
+    if throttles.too_often(ip):
+        return _page(request, "sign_in", context | {"error": "Too many tries; wait a minute."}, 429)
+    asked = Asked(
+        sent.get("username", ""), sent.get("password", ""), sent.get("tenant", ""), ip=ip, code=sent.get("code"),
+        new_password=sent.get("new_password"),
+    )  # fmt: skip
+    try:
+        found = sign_in(asked, codes=True, admit=_at_home)
+    except WrongCredentials:
+        return _page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
+    except CodeNeeded:
+        return _page(request, "sign_in", context | {"ask_code": True, "error": "Now the code, too."}, 401)
+    except PasswordDue:
+        more = {"ask_new": True, "ask_code": bool(asked.code), "error": "Your password has expired: choose a new one."}
+        return _page(request, "sign_in", context | more, 403)
+    except WeakPassword as weak:
+        more = {"ask_new": True, "ask_code": bool(asked.code), "error": str(weak)}
+        return _page(request, "sign_in", context | more, 422)
+    except Refused:
+        return _page(request, "sign_in", context | {"error": "Your organization has been switched off."}, 403)
+    remember(request, found.user, found.amr)
+    social.link_waiting(request, found.user)
+    return redirect(safe_next(request))
 
 
 @never_cache
@@ -77,26 +99,72 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def authorize(request: HttpRequest) -> HttpResponse:
     """Ask the signed-in user whether the client may; send the browser back with a code, or with the reason why not."""
-    user = signed_in(request)
+    session = session_of(request)
+    user = session.user if session else None
     try:
         grant = oauth.server().get_consent_grant(request, end_user=user)
+        wishes = Wishes.read(request, grant)
+        if session is None or user is None or wishes.sign_in_again(request, session):
+            wishes.ask_nothing(LoginRequiredError)
+            return _sign_in_first(request)
+        if not strong_enough(session):
+            wishes.ask_nothing(InteractionRequiredError)
+            return redirect(f"{reverse('oauth_second_factor')}?{urlencode({'next': request.get_full_path()})}")
+        if not is_on(FLAG, subject(user)):
+            sentence = "Signing in to other applications is not switched on for you yet."
+            return _page(request, "message", {"title": "Not yet", "message": sentence}, 403)
+        return _consent(request, grant, wishes, session)
     except OAuth2Error as error:
         return _refused(request, error)
-    if user is None:
-        return _sign_in_first(request)
-    if not is_on(oauth.FLAG, subject(user)):
-        sentence = "Signing in to other applications is not switched on for you yet."
-        return _page(request, "message", {"title": "Not yet", "message": sentence}, 403)
-    client, wanted = grant.client, grant.client.get_allowed_scope(grant.request.payload.scope)
+
+
+def _consent(request: HttpRequest, grant: oauth.CodeGrant, wishes: Wishes, session: Session) -> HttpResponse:
+    """Raises OAuth2Error where the client wants no page, and there is something to ask."""
+    user, client, wanted = session.user, grant.client, grant.client.get_allowed_scope(grant.request.payload.scope)
     before = Grant.objects.filter(user=user, client=client).first()
     if request.method == "POST":
         if "allow" not in request.POST:
-            return oauth.server().create_authorization_response(request, grant_user=None, grant=grant)  # type: ignore[no-any-return]
+            return _back(oauth.server().create_authorization_response(request, grant_user=None, grant=grant))
         Grant.objects.update_or_create(user=user, client=client, defaults={"scope": wanted})
-    elif before is None or not set(wanted.split()) <= set((before.scope or "").split()):
+    elif wishes.consent or before is None or not set(wanted.split()) <= set((before.scope or "").split()):
+        wishes.ask_nothing(ConsentRequiredError)
         asked = [SCOPES[name] for name in wanted.split() if name in SCOPES]
         return _page(request, "consent", {"client": client, "asked": asked, "user": user})
-    return oauth.server().create_authorization_response(request, grant_user=user, grant=grant)  # type: ignore[no-any-return]
+    grant.session = session
+    return _back(oauth.server().create_authorization_response(request, grant_user=user, grant=grant))
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def second_factor(request: HttpRequest) -> HttpResponse:
+    """Enrol for one-time codes, or show one: what the user or the tenant asks for beyond a password."""
+    session = session_of(request)
+    if session is None:
+        return _sign_in_first(request)
+    if strong_enough(session):
+        return redirect(safe_next(request))
+    try:
+        return _second_factor(request, session)
+    except (throttles.Unavailable, totp.Unreadable):
+        sentence = "One-time codes cannot be checked now: tell your operators."
+        return _page(request, "message", {"title": "Not now", "message": sentence}, 503)
+
+
+def _second_factor(request: HttpRequest, session: Session) -> HttpResponse:
+    user, context = session.user, {"next": safe_next(request), "enrolled": totp.enrolled(session.user)}
+    status = 200
+    if request.method == "POST":
+        if throttles.too_often(str(request.META.get("REMOTE_ADDR", ""))):
+            return _page(request, "second_factor", context | {"error": "Too many tries; wait a minute."}, 429)
+        check = totp.verify if context["enrolled"] else totp.confirmed
+        if check(user, request.POST.get("code", "")):
+            session.strengthen("otp")
+            return redirect(safe_next(request))
+        context["error"], status = "This code is wrong, or was used already.", 400
+    if not context["enrolled"]:
+        secret = totp.enrol(user)
+        context |= {"secret": secret, "picture": segno.make(totp.address(user, secret)).svg_inline(scale=5, border=2)}
+    return _page(request, "second_factor", context, status)
 
 
 @csrf_exempt
@@ -136,9 +204,12 @@ def userinfo(request: HttpRequest) -> HttpResponse:
 @require_GET
 def welcome(request: HttpRequest) -> HttpResponse:
     """Getting started: who you are here, what you may, how you sign in, and who may act for you."""
-    user = signed_in(request)
-    if user is None:
+    session = session_of(request)
+    if session is None:
         return _sign_in_first(request)
+    if not strong_enough(session):
+        return redirect("oauth_second_factor")
+    user = session.user
     if not is_on("new_ui_enabled", subject(user)):
         sentence = "You are signed in. The new pages are not switched on for you yet; your applications work as before."
         return _page(request, "message", {"title": f"Welcome, {user.full_name or user.username}", "message": sentence})
@@ -165,6 +236,13 @@ def withdraw(request: HttpRequest) -> HttpResponse:
     return redirect("welcome")
 
 
+def _back(answer: HttpResponse) -> HttpResponse:
+    """To the client, with the name of who answers: it may use several servers, and must not be led to another's (RFC 9207)."""
+    if "Location" in answer:
+        answer["Location"] = add_params_to_uri(answer["Location"], [("iss", settings.ISSUER)])
+    return answer
+
+
 def _sign_in_first(request: HttpRequest) -> HttpResponse:
     return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
 
@@ -181,7 +259,7 @@ def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:
     if getattr(error, "redirect_uri", None):
         location = dict(error(error.redirect_uri)[2]).get("Location")
         if location:
-            return HttpResponseRedirect(location)
+            return _back(HttpResponseRedirect(location))
     sentence = f"The application requested something it is not allowed to do: {error.description or error.error}."
     return _page(request, "message", {"title": "This did not work", "message": sentence}, 400)
 

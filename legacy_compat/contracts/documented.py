@@ -23,6 +23,7 @@ from legacy_compat.contracts.observed import (
     NOT_FOUND,
     OWN_ACCOUNT,
     SLUG_TAKEN,
+    UNAVAILABLE,
     USER_DELETED,
     WRONG,
     WRONG_CURRENT,
@@ -43,7 +44,7 @@ USER_FIELDS: tuple[str, ...] = ("id", "email", "username", "full_name", "is_acti
 
 __all__ = [
     "ABSENT", "BAD_REFRESH", "BAD_TOKEN", "CHANGED", "FORBIDDEN", "INACTIVE", "LOGGED_OUT", "NOT_AUTHENTICATED",
-    "NOT_FOUND", "NO_LICENCE", "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "USERS", "USER_DELETED",
+    "NOT_FOUND", "NO_LICENCE", "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "UNAVAILABLE", "USERS", "USER_DELETED",
     "USER_FIELDS", "WRONG", "WRONG_CURRENT", "credentials", "licences", "missing", "no_uuid", "not_a_number", "tenant", "tenants",
     "tokens", "too_large", "too_small", "user", "users", "validation",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ WRONG_CURRENT = Answer(400, {"detail": "Current password is incorrect"})
 OWN_ACCOUNT = Answer(400, {"detail": "Cannot delete your own account"})
 USER_DELETED = Answer(200, {"message": "User deleted successfully"})
 SLUG_TAKEN = Answer(400, {"detail": "Tenant slug already exists"})
+UNAVAILABLE = Answer(503, {"detail": "Service temporarily unavailable"}, {"Retry-After": "5"})
 BAD_CREDENTIALS = Answer(400, {"detail": "Invalid credentials format"})
 ABSENT = frozenset({"users"})
 USERS = Paging("skip", "limit", 100, skips_rows=True)
@@ -40,14 +41,15 @@ USER_FIELDS: tuple[str, ...] = (
 
 
 def credentials(content_type: str, form: Mapping[str, Any]) -> Credentials | Answer:
-    """Out of a form whose field `credentials` is base64 of name:password."""
+    """Out of a form whose field `credentials` is base64 of name:password. What is not of its alphabet is passed over, as the
+    released service does: both must read the same name, or a client could choose who judges it."""
     fields = ("credentials", "tenant_id")
     if not content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
         return missing(*fields)
     if absent := [name for name in fields if name not in form]:
         return missing(*absent)
     try:
-        user, separator, password = base64.b64decode(form["credentials"], validate=True).decode("ascii").partition(":")
+        user, separator, password = base64.b64decode(form["credentials"]).decode("ascii").partition(":")
     except (binascii.Error, ValueError):
         return BAD_CREDENTIALS
     return Credentials(user, password, form["tenant_id"]) if separator else BAD_CREDENTIALS

@@ -49,6 +49,7 @@ class Contract(Protocol):
     OWN_ACCOUNT: Answer
     USER_DELETED: Answer
     SLUG_TAKEN: Answer
+    UNAVAILABLE: Answer
     ABSENT: frozenset[str]
     """Paths that other profiles serve and this one does not."""
     USERS: Paging

@@ -15,6 +15,7 @@ class Upstream:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self.behave = ""
+        self.headers: list[tuple[str, str]] = [("Content-Type", "application/vnd.old+json")]
         self.status, self.body = 207, b'{"from":"legacy"}'
         upstream = self
 
@@ -29,7 +30,8 @@ class Upstream:
                     return
                 body = upstream.body
                 self.send_response(upstream.status)
-                self.send_header("Content-Type", "application/vnd.old+json")
+                for header in upstream.headers:
+                    self.send_header(*header)
                 self.send_header("X-Old", "yes")
                 self.send_header("Content-Length", str(len(body) + (50 if upstream.behave == "cut" else 0)))
                 self.end_headers()

@@ -27,4 +27,4 @@ def test_a_new_password_ends_every_session(api: Api) -> None:
 
 def test_a_password_shorter_than_the_tenant_wants_is_refused(api: Api) -> None:
     answer = api.call("POST", "/me/password", current_password=PASSWORD, new_password="short")
-    assert answer.status_code == 422 and "12" in answer.json()["detail"]
+    assert answer.status_code == 422 and "8" in answer.json()["detail"]

@@ -1,0 +1,37 @@
+"""The path as it came: what is passed on to legacy must be the path that was judged here."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+from django.http import HttpRequest
+
+from legacy_compat.contracts.shapes import Answer
+
+BAD_PATH = Answer(400, {"detail": "Bad path"})
+NO_LENGTH = Answer(411, {"detail": "Length Required"})
+_KEYS = "/api/licenses/validate/"
+"""What follows is a licence key, and may hold two slashes in a row."""
+
+
+def raw(request: HttpRequest) -> str:
+    """The path and query as the client wrote them, byte for byte; what no request line holds is percent-encoded."""
+    sent = request.META.get("RAW_URI") or request.get_full_path()
+    if not sent.startswith("/"):  # the absolute form of RFC 9112 §3.2.2
+        sent = "/" + sent.partition("://")[2].partition("/")[2]
+    return quote(sent.encode("latin-1", "replace"), safe=_WRITTEN)
+
+
+_WRITTEN = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def refusal(request: HttpRequest) -> Answer | None:
+    """Why a request is neither answered nor passed on: its path may mean another one to whom it is passed, or its body has
+    no length."""
+    if request.headers.get("Transfer-Encoding"):
+        return NO_LENGTH
+    path = raw(request).partition("?")[0]
+    segments = path.removesuffix("/").split("/")[1:]
+    if any(part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")):
+        return BAD_PATH
+    return BAD_PATH if "" in segments and not path.startswith(_KEYS) else None
