@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin
 
 
@@ -19,3 +19,10 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def one(self, request: HttpRequest, object_id: str) -> Any:
+        """The record of a page. Raises Http404, also for what is no key at all."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404
+        return found

@@ -44,7 +44,7 @@ class StrayAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         console.need(request, "cutover.view_stray")
-        stray = get_object_or_404(Stray, pk=object_id)
+        stray = self.one(request, object_id)
         context: dict[str, Any] = {"stray": stray, "fields": [], "trouble": ""}
         context["may"] = request.user.has_perm("cutover.decide_stray") and stray.state == Stray.State.OPEN
         try:

@@ -70,7 +70,7 @@ class InventoryAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         console.need(request, "inventory.view_inventory")
-        record = get_object_or_404(Inventory, pk=object_id)
+        record = self.one(request, object_id)
         content = record.content
         context: dict[str, Any] = {"record": record, "content": content}
         if content:

@@ -66,7 +66,7 @@ class RunAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         console.need(request, "runs.view_run")
-        run = get_object_or_404(Run, pk=object_id)
+        run = self.one(request, object_id)
         verbs = [verb for verb in VERBS.values() if request.user.has_perm(verb.permission)]
         return console.page(request, "portal/runs/page.html", str(run), verbs=verbs, **self._now(request, run))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -90,7 +92,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         console.need(request, "runs.view_quarantinedrow")
-        row = get_object_or_404(self.get_queryset(request), pk=object_id)
+        row = self.one(request, object_id)
         run = Run.objects.filter(key=row.run).first()
         siblings = self.get_queryset(request).filter(
             run=row.run, source_table=row.source_table, source_key=row.source_key
@@ -133,14 +135,15 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         """The filtered list as CSV."""
         console.need(request, "runs.export_quarantinedrow")
         writer = csv.writer(_Echo())
+        rows = self._filtered(request)  # now: a wrong filter is an answer, and no download that breaks off
         header = ["table", "legacy_key", "tenant", "reason", "detail", "state", "created_at", "row"]
 
         def lines() -> Iterable[str]:
             yield writer.writerow(header)
-            for row in self._filtered(request).iterator(chunk_size=1000):
+            for row in rows.iterator(chunk_size=1000):
                 values = [
                     row.table_name, row.key_text, row.tenant or "", row.reason, row.detail, row.state,
-                    row.created_at.isoformat(), row.data,
+                    row.created_at.isoformat(), json.dumps(_masked(row.data), ensure_ascii=False),
                 ]  # fmt: skip
                 yield writer.writerow([_inert(str(value)) for value in values])
 
@@ -152,6 +155,16 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         """The rows that the list shows with the filters in the query string."""
         rows = self.get_changelist_instance(request).get_queryset(request)
         return rows.filter(**also) if also else rows
+
+
+_SENSITIVE = re.compile("key|token|secret|password|hash", re.IGNORECASE)
+
+
+def _masked(data: Any) -> Any:
+    """The row, of whose keys and tokens only the beginning leaves the console: whoever has a licence key has the licence."""
+    if not isinstance(data, dict):
+        return data
+    return {name: f"{str(value)[:4]}…" if value and _SENSITIVE.search(name) else value for name, value in data.items()}
 
 
 def _inert(value: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.html import format_html
 
@@ -76,7 +75,7 @@ class MismatchAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         console.need(request, "legacy_compat.view_mismatch")
-        mismatch = get_object_or_404(Mismatch, pk=object_id)
+        mismatch = self.one(request, object_id)
         may = request.user.has_perm("legacy_compat.ignore_mismatch")
         return console.page(
             request, "portal/traffic/mismatch.html", str(mismatch), mismatch=mismatch, may=may, days=DAYS
