@@ -14,7 +14,7 @@ from migration_portal.cutover import guard, move, requests
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from migration_portal.engine.guard import hold, release, set_home
-from migration_portal.locks import Lock, only_one
+from migration_portal.locks import GUARD_BUCKETS, Lock, only_one
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.journeys.moving import accepts
@@ -143,3 +143,16 @@ def test_a_tenant_is_guarded_and_held_however_legacy_spells_it(world: World) -> 
     assert moved(spelt.lower()).error == ""
     with pytest.raises(psycopg.Error, match="at home on the other system"):
         legacy(world, "UPDATE users SET bio = 'no'")
+
+
+def test_a_writer_and_a_hold_take_the_same_lock_for_every_tenant(world: World, home: str) -> None:
+    """Of 1,024 locks: whoever takes another waits for nobody."""
+    guard.switch(on=True, by="tester")
+    for number in range(8):
+        tenant = str(uuid.UUID(int=number))
+        with world.legacy() as writer, writer.transaction():
+            writer.execute("INSERT INTO tenants (id, name, slug, max_licenses) VALUES (%s, 'x', %s, 1)", [tenant, tenant])
+            locks = "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND pid = pg_backend_pid()"
+            taken = writer.execute(locks, [int(Lock.GUARD)]).fetchall()
+            wanted = writer.execute("SELECT hashtext(%s) & %s", [tenant, GUARD_BUCKETS - 1]).fetchall()
+            assert taken == wanted

@@ -172,3 +172,10 @@ def test_a_retry_makes_no_old_lease_valid_again(world: World) -> None:
         assert again.id == mine.id and again.attempt > mine.attempt
         with pytest.raises(LeaseLost):
             copy_chunk(one, mine)
+
+
+def test_a_chunk_is_not_enlarged_before_any_speed_is_known(world: World) -> None:
+    with world.iam() as iam:
+        run = chunks(iam, "2", "4")
+        mine = ledger.enlarge(iam, run, ledger.claim(iam, run, "one"), 60.0)
+        assert (mine.upper, mine.rows_planned) == (["2"], 100)

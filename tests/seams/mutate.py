@@ -52,7 +52,11 @@ class Room:
 
 
 ROOMS = {
-    "engine": Room(("migration_portal/engine",), ("tests/engine", "tests/runs/test_undo.py"), but="engine/catchup"),
+    "engine": Room(
+        ("migration_portal/engine",),
+        ("tests/engine", "tests/runs/test_undo.py", "tests/cutover/test_guard.py"),
+        but="engine/catchup",
+    ),
     "catchup": Room(
         ("migration_portal/engine/catchup", "migration_portal/catchup"),
         ("tests/engine/catchup", "tests/catchup", "tests/attack", "tests/cutover/test_resolve.py"),

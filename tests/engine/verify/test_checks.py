@@ -2,6 +2,7 @@
 
 import pytest
 
+from migration_portal.engine.verify.checks import much_slower
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
 from tests.engine.verify.findings import found_after
@@ -26,3 +27,10 @@ def test_a_foreign_key_that_is_not_in_force_fails_the_integrity_check(world: Wor
     found_after(world, run)
     check = next(check for check in report(run).checks if check["name"] == "referential_integrity")
     assert check["severity"] == "error" and "users_tenant_id_fkey" in check["summary"]
+
+
+@pytest.mark.parametrize(
+    ("iam", "legacy", "slower"), [(1, 1, False), (3.5, 1, False), (3.6, 1, True), (32, 20, False), (33, 20, True)]
+)
+def test_a_look_up_is_slower_by_half_and_by_more_than_noise(iam: float, legacy: float, slower: bool) -> None:
+    assert much_slower(iam, than=legacy) is slower

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine import ledger
 from migration_portal.engine.queries import queries
 from migration_portal.runs.models import Finding, Run
 from migration_portal.runs.report import report
 from tests import builders
+from tests.cutover.moves import both_loops, iam, moved
 from tests.engine.verify.findings import found_after
 from tests.world import World
 
@@ -111,3 +113,31 @@ def test_buckets_differ_by_count_or_by_content(world: World, legacy: Any, iam: A
             sums = {"side": side, "piece": 0, "buckets": buckets, "counts": counts, "hashes": hashes}
             connection.execute(queries("verification")["sums"], about | sums)
         assert [row[0] for row in connection.execute(queries("verification")["differing"], about)] == differ
+
+
+def test_the_rows_that_were_compared_are_counted(world: World, run: Run) -> None:
+    found_after(world, run)
+    with world.iam() as iam:
+        counted = iam.execute(
+            "SELECT spec->>'side', sum(rows_read) FROM portal_ledger.chunks WHERE run = %s AND kind = 'verify'"
+            " AND table_name = 'licenses' AND spec->>'verification' = %s GROUP BY 1 ORDER BY 1",
+            [run.key, str(run.verification)],
+        ).fetchall()
+        there = iam.execute("SELECT count(*) FROM licenses").fetchone()
+    assert counted == [("iam", there[0]), ("legacy", there[0])]
+
+
+def test_a_table_without_a_reverse_is_compared_for_tenants_at_home_in_legacy_alone(world: World) -> None:
+    builders.legacy_tables(world)
+    gone, stays = builders.tenant(world), builders.tenant(world)
+    for tenant in (gone, stays):
+        builders.user(world, tenant)
+    run = builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    assert moved(gone).error == ""
+    remove = "DELETE FROM user_roles WHERE user_id IN (SELECT id FROM users WHERE tenant_id = %s)"
+    iam(world, remove, gone)
+    assert found_after(world, run) == []
+    iam(world, remove, stays)
+    assert found_after(world, run) == [("user_roles", "missing", "")]
