@@ -11,7 +11,7 @@ import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from config import console, embedded
+from config import console, embedded, redaction
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -135,7 +135,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "config.request_log.RequestLog",
     "migration_portal.audit.middleware.actor_middleware",
     "config.bad_input.BadInput",
 ]
@@ -228,13 +228,18 @@ _SHARED_PROCESSORS: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso"),
 ]
+_LAST_PROCESSORS: list[Any] = [
+    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+    redaction.redact,
+    structlog.processors.JSONRenderer(),
+]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "json": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.processors.JSONRenderer(),
+            "processors": _LAST_PROCESSORS,
             "foreign_pre_chain": _SHARED_PROCESSORS,
         }
     },

@@ -174,6 +174,8 @@ def _logs_in_a_file(path: str) -> Iterator[None]:
     before = root.handlers[:]
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch(0o600)
+        Path(path).chmod(0o600)  # one that an earlier version left open to others
         handler: logging.Handler = logging.FileHandler(path, delay=True)
     except OSError:
         handler = logging.NullHandler()
