@@ -72,7 +72,7 @@ class Bench:
     def run(self) -> None:
         username, key = self.fill()
         peer = self.start("uvicorn", "bench.peer_api:app", "--workers", "2", "--log-level", "error", "--no-access-log")
-        ours = self.start("gunicorn", "config.wsgi", "--workers", "2", "--threads", "4", "--no-control-socket")
+        ours = self.start("config.serve", "--processes", "2")
         servers = {"ours": ours, "FastAPI + SQLAlchemy": peer}
         tokens = {name: self.login(url, username) for name, url in servers.items()}
         console.print(f"{self.setup.users:,} users; {os.cpu_count()} cores; two processes each")
@@ -171,16 +171,7 @@ class Bench:
         time.sleep(3)  # until the last logins are answered
         TenantHome.objects.update(home="legacy")
         canned = self.start("uvicorn", "bench.peer_api:canned", "--log-level", "error", "--no-access-log")
-        ours = self.start(
-            "gunicorn",
-            "config.wsgi",
-            "--workers",
-            "2",
-            "--threads",
-            "4",
-            "--no-control-socket",
-            LEGACY_UPSTREAM_URL=canned,
-        )
+        ours = self.start("config.serve", "--processes", "2", LEGACY_UPSTREAM_URL=canned)
         script = f'wrk.headers["Authorization"] = "Bearer {token}"\nfunction delay() return %d end\n'
         found: dict[str, list[Wrk]] = {"direct": [], "through us": []}
         for _ in range(3):

@@ -136,10 +136,9 @@ def _start_processes(supervisor: Supervisor, options: argparse.Namespace) -> str
     port = _port(options.port)
     for directory in ("static", "logs"):
         (embedded.home() / directory).mkdir(parents=True, exist_ok=True)
-    web = ["gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "4"]
     worker = ["celery", "-A", "config", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
     beat = ["celery", "-A", "config", "beat", "--pidfile=", "--loglevel", "WARNING"]
-    supervisor.add("web", _process("web", [*web, "--worker-class", "gthread", "--no-control-socket"]))
+    supervisor.add("web", _process("web", ["config.serve", "--bind", f"127.0.0.1:{port}"]))
     supervisor.add("worker", _process("worker", worker))
     follower = [*worker, "-Q", "follow", "--concurrency", "3", "--hostname", "follow@%h"]
     supervisor.add("follower", _process("follower", follower))

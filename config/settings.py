@@ -9,6 +9,7 @@ from typing import Any
 
 import environ
 import structlog
+from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 from config import console, embedded, redaction
@@ -110,12 +111,17 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django_structlog",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "csp",
     "migration_portal",
     "migration_portal.audit",
     "migration_portal.inventory",
     "migration_portal.schema",
     "migration_portal.runs",
     "migration_portal.sample",
+    "migration_portal.operators",
     "migration_portal.catchup",
     "migration_portal.cutover",
     "migration_portal.traffic",
@@ -133,8 +139,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "migration_portal.operators.doors.doors",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
     "config.request_log.RequestLog",
     "migration_portal.audit.middleware.actor_middleware",
     "config.bad_input.BadInput",
@@ -175,6 +184,24 @@ WHITENOISE_USE_FINDERS = True
 # --- security -----------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
+# Operators: whether all need a second factor, how long they may be away, how long a password counts for what is dangerous.
+CONSOLE_SECOND_FACTOR = env.bool("CONSOLE_SECOND_FACTOR", default=HTTPS)
+CONSOLE_IDLE_MINUTES = env.int("CONSOLE_IDLE_MINUTES", default=60)
+CONSOLE_CONFIRM_MINUTES = env.int("CONSOLE_CONFIRM_MINUTES", default=15)
+OTP_TOTP_ISSUER = "Sigma Transit"
+# unfold's Alpine evaluates expressions, and its templates hold styles; none of our pages holds a script.
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/api/"],
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "script-src": [csp.SELF, csp.UNSAFE_EVAL],
+        "style-src": [csp.SELF, csp.UNSAFE_INLINE],
+        "img-src": [csp.SELF, "data:"],
+        "object-src": [csp.NONE],
+        "base-uri": [csp.NONE],
+        "frame-ancestors": [csp.NONE],
+    },
+}
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS

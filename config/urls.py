@@ -15,6 +15,7 @@ urlpatterns = [
     path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
     path("admin/preflight/", admin.site.admin_view(views.preflight), name="preflight"),
     path("admin/plan/", admin.site.admin_view(views.plan), name="plan"),
+    path("admin/", include("migration_portal.operators.urls")),
     path("admin/features/", include("migration_portal.features.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),

@@ -16,7 +16,7 @@ _KEYS = "/api/licenses/validate/"
 
 def raw(request: HttpRequest) -> str:
     """The path and query as the client wrote them, byte for byte; what no request line holds is percent-encoded."""
-    sent = request.META.get("RAW_URI") or request.get_full_path()
+    sent = request.META.get("REQUEST_URI") or request.get_full_path()
     if not sent.startswith("/"):  # the absolute form of RFC 9112 §3.2.2
         sent = "/" + sent.partition("://")[2].partition("/")[2]
     return quote(sent.encode("latin-1", "replace"), safe=_WRITTEN)

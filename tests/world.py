@@ -85,13 +85,12 @@ class World:
         return self.spawn(*celery, "-Q", "follow", "--concurrency", "3", **environment)
 
     def site(self, **environment: str) -> str:
-        """Gunicorn on these databases. Returns its URL, which is also its OAuth issuer."""
+        """The web server on these databases. Returns its URL, which is also its OAuth issuer."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         place = url.removeprefix("http://")
-        gunicorn = ("-m", "gunicorn", "config.wsgi", "--bind", place, "--threads", "4", "--no-control-socket")
-        self.spawn(*gunicorn, **({"ISSUER": url} | environment))
+        self.spawn("-m", "config.serve", "--bind", place, **({"ISSUER": url} | environment))
 
         def up() -> bool:
             try:

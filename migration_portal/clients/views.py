@@ -57,6 +57,8 @@ def renew(request: HttpRequest, pk: Any) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     console.need(request, _MANAGE)
+    if again := console.first_asked_again(request, back=reverse("client", args=[pk])):
+        return again
     chosen = get_object_or_404(OAuthClient, pk=pk)
     try:
         secret = verbs.renew_secret(chosen, by=console.by(request))

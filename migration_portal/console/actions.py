@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 
+from migration_portal.console.confirming import ShowAgain, ask_again, require_shown
 from migration_portal.engine.errors import describe
 from migration_portal.refusal import Refusal
 
@@ -31,6 +32,8 @@ def act(request: HttpRequest, permission: str, do: Callable[[], Any], *, back: s
     need(request, permission)
     try:
         answer = do()
+    except ShowAgain:
+        return ask_again(request, back=back)
     except Refusal as refusal:
         messages.error(request, str(refusal))
     except psycopg.Error as error:
@@ -51,6 +54,7 @@ def reason(request: HttpRequest) -> str:
 
 
 def require_typed(request: HttpRequest, word: str) -> None:
-    """Raises Refusal unless the dialog's confirmation was typed."""
+    """For what is dangerous. Raises Refusal unless the dialog's confirmation was typed, and ShowAgain."""
     if request.POST.get("typed", "").strip() != word:
         raise Refusal(f"To confirm, type: {word}", todo="Nothing has changed.")
+    require_shown(request)

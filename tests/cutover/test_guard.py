@@ -151,7 +151,9 @@ def test_a_writer_and_a_hold_take_the_same_lock_for_every_tenant(world: World, h
     for number in range(8):
         tenant = str(uuid.UUID(int=number))
         with world.legacy() as writer, writer.transaction():
-            writer.execute("INSERT INTO tenants (id, name, slug, max_licenses) VALUES (%s, 'x', %s, 1)", [tenant, tenant])
+            writer.execute(
+                "INSERT INTO tenants (id, name, slug, max_licenses) VALUES (%s, 'x', %s, 1)", [tenant, tenant]
+            )
             locks = "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND pid = pg_backend_pid()"
             taken = writer.execute(locks, [int(Lock.GUARD)]).fetchall()
             wanted = writer.execute("SELECT hashtext(%s) & %s", [tenant, GUARD_BUCKETS - 1]).fetchall()

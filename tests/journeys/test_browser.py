@@ -25,7 +25,7 @@ if CHROMIUM is None:
 
 @pytest.fixture
 def site(world: World) -> str:
-    """The console behind gunicorn, on this test's databases."""
+    """The console behind its web server, on this test's databases."""
     return world.site()
 
 

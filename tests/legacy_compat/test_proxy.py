@@ -86,7 +86,7 @@ def passing_on(old: Old, upstream: Upstream, settings: Any) -> Upstream:
     ],
 )  # fmt: skip
 def test_a_path_that_could_mean_another_is_refused(old: Old, passing_on: Upstream, path: str) -> None:
-    answer = old.client.get("/api/products", RAW_URI=path)
+    answer = old.client.get("/api/products", REQUEST_URI=path)
     assert (answer.status_code, answer.json()) == (400, {"detail": "Bad path"})
     assert passing_on.seen == []
 
@@ -99,12 +99,12 @@ def test_a_path_that_could_mean_another_is_refused(old: Old, passing_on: Upstrea
     ],
 )  # fmt: skip
 def test_a_path_is_passed_on_byte_for_byte(old: Old, passing_on: Upstream, path: str) -> None:
-    assert old.client.get(path.partition("?")[0].replace("%", "%25"), RAW_URI=path).status_code == 207
+    assert old.client.get(path.partition("?")[0].replace("%", "%25"), REQUEST_URI=path).status_code == 207
     assert passing_on.seen[0][1] == path
 
 
 def test_the_absolute_form_of_a_target_is_its_path(old: Old, passing_on: Upstream) -> None:
-    assert old.client.get("/api/products", RAW_URI="http://elsewhere.example/api/products?x").status_code == 207
+    assert old.client.get("/api/products", REQUEST_URI="http://elsewhere.example/api/products?x").status_code == 207
     assert passing_on.seen[0][1] == "/api/products?x"
 
 

@@ -183,7 +183,7 @@ def test_a_validation_is_routed_by_its_licence_whatever_token_comes_along(
 def test_no_spelling_of_the_path_evades_the_throttle(old: Old, upstream: Upstream, settings: Any, path: str) -> None:
     settings.AUTH_CALLS_A_MINUTE = 1
     old.client.post("/api/auth/login", {"username": "x", "password": "y"}, REMOTE_ADDR="192.0.2.77")
-    answer = old.client.post(path, {"username": "x", "password": "y"}, REMOTE_ADDR="192.0.2.77", RAW_URI=path)
+    answer = old.client.post(path, {"username": "x", "password": "y"}, REMOTE_ADDR="192.0.2.77", REQUEST_URI=path)
     assert answer.status_code in (429, 400)
     assert len(upstream.seen) == 1
 
