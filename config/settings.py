@@ -181,6 +181,12 @@ STATIC_ROOT = BASE_DIR / ".portal" / "static"
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 
+# --- the audit log ------------------------------------------------------------------------
+# Where its head is anchored every hour: a directory or s3://bucket/prefix, out of reach of who owns the database.
+AUDIT_ANCHORS = env("AUDIT_ANCHORS", default="") or str(embedded.home() / "anchors")
+AUDIT_ANCHORS_OPTIONS: dict[str, Any] = env.json("AUDIT_ANCHORS_OPTIONS", default={})
+AUDIT_ANCHOR_KEY = env("AUDIT_ANCHOR_KEY", default="")
+
 # --- security -----------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
@@ -244,6 +250,7 @@ CELERY_BEAT_SCHEDULE = {
     "ramps": {"task": "features.ramp", "schedule": 30.0, "options": {"expires": MESSAGE_SECONDS}},
     "keys": {"task": "iam.rotate_keys", "schedule": 3600.0, "options": {"expires": 3600}},
     "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
+    "anchors": {"task": "audit.anchor", "schedule": 3600.0, "options": {"expires": 3600}},
     "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")

@@ -69,11 +69,16 @@ class Policy:
         return timezone.now() + timedelta(days=days) if days else None
 
 
+def basic() -> Policy:
+    """Of a tenant without settings."""
+    return Policy(active=True, settings=TenantSettings(min_password_length=8))
+
+
 def of(tenant: uuid.UUID | str) -> Policy:
     """The tenant's policy as it stands now."""
     found = Tenant.objects.filter(pk=tenant).select_related("tenantsettings").first()
     settings: Any = getattr(found, "tenantsettings", None)
-    return Policy(bool(found and found.is_active), settings or TenantSettings(min_password_length=8))
+    return Policy(bool(found and found.is_active), settings or basic().settings)
 
 
 def password_due(user: User) -> bool:

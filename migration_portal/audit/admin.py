@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter
 
 from migration_portal import console
-from migration_portal.audit import chain
+from migration_portal.audit import anchors, chain
 from migration_portal.audit.models import Event, spellings, today, verb_text
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.refusal import Refusal
@@ -50,17 +51,19 @@ class EventAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [
+            path("export/", self.admin_site.admin_view(self.export), name="audit_event_export"),
             path("verify/", self.admin_site.admin_view(self.verify), name="audit_event_verify"),
             *super().get_urls(),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"title": "Audit log", "may_verify": request.user.has_perm("audit.verify_event")}
+        context |= {"query": request.GET.urlencode(), **_anchored()}
         return super().changelist_view(request, context | (extra_context or {}))
 
     def verify(self, request: HttpRequest) -> HttpResponse:
         def ask() -> str:
-            verdict = chain.verify()
+            verdict = anchors.verify()
             chain.record("verify_chain", data={"count": verdict.events})
             if not verdict.intact:
                 raise Refusal(
@@ -71,3 +74,25 @@ class EventAdmin(ReadOnlyAdmin):
 
         back = reverse("admin:audit_event_changelist")
         return console.act(request, "audit.verify_event", ask, back=back, done="")
+
+    def export(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+        """The filtered list as JSON Lines, with the chain's signed head at its end; the head is anchored first."""
+        console.need(request, "audit.verify_event")
+        chosen = self.get_changelist_instance(request).get_queryset(request)
+        back = reverse("admin:audit_event_changelist")
+        try:
+            anchors.write()
+        except Refusal as refusal:
+            messages.error(request, str(refusal))
+            return redirect(back)
+        answer = StreamingHttpResponse(anchors.lines(chosen), content_type="application/jsonl")
+        answer["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
+        return answer
+
+
+def _anchored() -> dict[str, Any]:
+    """When the log was last anchored, or what is in the way of knowing."""
+    try:
+        return {"anchor": anchors.latest(), "anchor_trouble": ""}
+    except (OSError, anchors.Untrue) as error:
+        return {"anchor": None, "anchor_trouble": str(error) or "The newest anchor was not written with our key."}

@@ -52,7 +52,7 @@ class OldClient(threading.Thread):
         listed = self.call("GET", "auth/users?size=1000", token=again["access_token"])
         if not any(user["username"] == self.username for user in listed.get("users", [])):
             self.wrong.append("not in the list of users")
-        new = f"password-{self.rounds}"
+        new = f"A long Password, number {self.rounds}"  # as the sample's tenants want them
         self.call(
             "POST",
             "auth/change-password",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from iam.models import TenantSettings
 from iam.oauth.models import SocialConnection
 from tests.iam.oauth.conftest import switch_on
 from tests.iam.oauth.provider import Provider
@@ -112,3 +113,14 @@ def test_a_provider_that_fails_is_a_sentence_and_no_traceback(page: Any, provide
 def test_an_address_made_up_is_refused(page: Any) -> None:
     page.goto("/oauth/social/acme/callback?code=x&state=made-up")
     page.wait_for_selector("text=This did not work")
+
+
+def test_an_account_elsewhere_is_no_second_factor(page: Any) -> None:
+    user = make_user(make_tenant(), full_name="Ann Lee")
+    SocialConnection.objects.create(user=user, provider="acme", provider_user_id="ann-at-acme")
+    TenantSettings.objects.create(tenant=user.tenant, mfa_required=True)
+    page.goto("/oauth/sign-in")
+    page.click("text=Continue with Acme")
+    page.wait_for_selector("text=asks for a one-time code")
+    page.goto("/oauth/welcome")
+    page.wait_for_selector("h1:has-text('Sign in')")
