@@ -75,3 +75,15 @@ def test_a_deletion_waits_for_its_tenant_as_any_write(old: Old) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     assert old.client.delete(f"/api/auth/users/{old.user.pk}", headers=headers).status_code == 400
     assert time.monotonic() - began > 1
+
+
+def test_a_request_that_asks_again_does_not_wait_for_the_move_that_waits_for_it(old: Old) -> None:
+    tenant = str(old.tenant.pk)
+    assert homes.serving(tenant, write=True) == "iam"
+    TenantHome.objects.filter(pk=tenant).update(held_until=timezone.now() + timedelta(seconds=20))
+    began = time.monotonic()
+    assert homes.serving(tenant, write=True) == "iam"
+    assert time.monotonic() - began < 2
+    homes.finish()
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(lambda: (homes.wait_for_writers(tenant, seconds=1), connections.close_all())[0]).result()
