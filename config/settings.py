@@ -39,9 +39,14 @@ def _django_database(url: str) -> dict[str, Any]:
 
 
 DATABASES = {
-    "default": _django_database(env("DATABASE_URL", default="") or embedded.database_url("portal")),
+    "default": _django_database(env("DATABASE_URL", default="") or embedded.user_url("portal")),
     "iam": _django_database(IAM_DATABASE_URL),
 }
+# Who owns the portal's tables, and migrates them; without it the role of DATABASE_URL does.
+_OWNER_URL = env("DATABASE_OWNER_URL", default="") or (
+    "" if env("DATABASE_URL", default="") else embedded.database_url("portal")
+)
+DATABASE_OWNER = _django_database(_OWNER_URL) if _OWNER_URL else None
 # A user that row-level security hides is an error, not a wrong password.
 DATABASES["iam"]["OPTIONS"]["options"] = "-c row_security=off"
 DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]

@@ -24,11 +24,12 @@ from config.embedded.settings import (
     home,
     redis_url,
     settings,
+    user_url,
 )
 
 __all__ = [
     "DATABASES", "PROJECT", "STOP_POSTGRES", "EmbeddedError", "Servers", "Settings", "database_url", "home", "redis_url",
-    "settings", "start",
+    "settings", "start", "user_url",
 ]  # fmt: skip
 
 

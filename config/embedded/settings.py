@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -66,6 +67,13 @@ def database_url(name: str) -> str:
     """The URL of an embedded database; `name` is one of `DATABASES`."""
     ours = settings()
     return f"postgres://portal:{ours.password}@127.0.0.1:{ours.postgres_port}/{name}"
+
+
+def user_url(name: str) -> str:
+    """The same, for the role that only uses the database: `migrate` creates it."""
+    ours = settings()
+    password = hashlib.sha256(f"portal_user:{ours.password}".encode()).hexdigest()
+    return f"postgres://portal_user:{password}@127.0.0.1:{ours.postgres_port}/{name}"
 
 
 def redis_url() -> str:

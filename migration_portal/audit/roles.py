@@ -1,0 +1,73 @@
+"""Two roles for the portal's database: the owner migrates it; the portal's own cannot touch what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import connection
+from psycopg import sql
+
+_GRANTS = """
+GRANT USAGE ON SCHEMA public TO {user};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user};
+GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {user};
+REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON audit_event FROM {user};
+REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {user};
+"""
+
+
+@contextmanager
+def owner() -> Iterator[None]:
+    """Within it the portal's database is used as its owner."""
+    before = connection.settings_dict
+    connection.close()
+    connection.settings_dict = before | (settings.DATABASE_OWNER or {})
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict = before
+
+
+def grant() -> str:
+    """As the owner: create the portal's role if there is none, and let it use what there is now. Returns its name.
+
+    Raises ValueError where it could help itself to the owner's rights.
+    """
+    user = settings.DATABASES["default"]
+    name, password = user["USER"], user.get("PASSWORD") or None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolsuper OR pg_has_role(rolname, current_user, 'MEMBER') FROM pg_roles WHERE rolname = %s", [name]
+        )
+        found = cursor.fetchone()
+        if found and found[0]:
+            raise ValueError(
+                f"The role {name} of DATABASE_URL is a superuser or a member of its owner: give it a role of its own."
+            )
+        composed = {"user": sql.Identifier(name), "password": sql.Literal(password)}
+        if not found:
+            cursor.execute(
+                sql.SQL("CREATE ROLE {user} LOGIN PASSWORD {password}").format(**composed).as_string(cursor.connection)
+            )
+        for statement in _GRANTS.strip().split(";\n"):
+            cursor.execute(sql.SQL(statement.rstrip(";")).format(**composed).as_string(cursor.connection))
+    return str(name)
+
+
+@register(Tags.security, deploy=True)
+def one_role(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Who owns the tables can switch off the triggers that keep the audit log."""
+    if settings.DATABASE_OWNER:
+        return []
+    return [
+        Warning(
+            "DATABASE_OWNER_URL is not set: the portal owns its tables, and could change its own audit log.",
+            hint="Migrate as a role of its own; `migrate` creates the role of DATABASE_URL and grants it what it needs.",
+            id="audit.W001",
+        )
+    ]  # fmt: skip

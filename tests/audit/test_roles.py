@@ -1,0 +1,77 @@
+"""The portal uses its database as a role that can add to the audit log and do nothing else to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.checks import run_checks
+from psycopg import sql
+
+from tests.world import World
+
+
+def manage(world: World, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments], env=os.environ | world.environment | environment, capture_output=True,
+        text=True, check=False, timeout=180,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def user(world: World) -> Iterator[tuple[str, dict[str, str]]]:
+    """A fresh database of the portal's, migrated by its owner: the URL of the other role, and both URLs as settings."""
+    name = f"portal_user_{uuid.uuid4().hex[:8]}"
+    database = f"{name}_db"
+    with psycopg.connect(world.server, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    owner = world.server.rpartition("/")[0] + f"/{database}"
+    theirs = f"postgres://{name}:secret@{owner.partition('@')[2]}"
+    urls = {"DATABASE_OWNER_URL": owner, "DATABASE_URL": theirs}
+    done = manage(world, "migrate", **urls)
+    assert done.returncode == 0 and "only add to its audit log" in done.stdout, done.stderr
+    yield theirs, urls
+    with psycopg.connect(world.server, autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+        server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE audit_event DISABLE TRIGGER USER", "UPDATE audit_event SET actor = 'x'", "DELETE FROM audit_event",
+        "TRUNCATE audit_event", "DROP TABLE audit_event", "DROP TRIGGER audit_event_no_change ON audit_event",
+        "SET session_replication_role = replica", "ALTER FUNCTION audit_event_append_only() RENAME TO x",
+        "CREATE TRIGGER x BEFORE INSERT ON audit_event EXECUTE FUNCTION audit_event_append_only()",
+        "UPDATE django_migrations SET name = 'x'", "CREATE TABLE mine (id int)",
+    ],
+)  # fmt: skip
+def test_the_portals_own_role_cannot_touch_what_was_recorded(user: tuple[str, Any], statement: str) -> None:
+    with psycopg.connect(user[0], autocommit=True) as portal, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        portal.execute(statement)
+
+
+def test_the_portal_works_as_that_role(world: World, user: tuple[str, dict[str, str]]) -> None:
+    told = manage(world, "portal", "verify_audit", **user[1])
+    assert told.returncode == 0 and "0 events" in told.stdout, told.stderr
+    told = manage(world, "portal", "verify_audit", **user[1])
+    assert "1 events" in told.stdout
+    made = "from django.contrib.auth.models import User; User.objects.create_user('x'); User.objects.all().delete()"
+    assert manage(world, "shell", "-c", made, **user[1]).returncode == 0
+    assert manage(world, "migrate", **user[1]).returncode == 0  # again: what is there stays
+
+
+def test_a_role_that_could_help_itself_is_refused(world: World, user: tuple[str, dict[str, str]]) -> None:
+    owner = user[1]["DATABASE_OWNER_URL"]
+    told = manage(world, "migrate", DATABASE_OWNER_URL=owner, DATABASE_URL=owner)
+    assert told.returncode != 0 and "give it a role of its own" in told.stderr
+
+
+def test_one_role_for_all_is_said_before_deployment() -> None:
+    assert "audit.W001" in {found.id for found in run_checks(include_deployment_checks=True)}
