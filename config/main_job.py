@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from config import embedded
+from config.embedded.process import for_us_alone
 from config.supervisor import Start, Supervisor
 
 if TYPE_CHECKING:
@@ -148,19 +149,13 @@ def _start_processes(supervisor: Supervisor, options: argparse.Namespace) -> str
 
 def _process(name: str, module: list[str]) -> Start:
     def start() -> subprocess.Popen[bytes]:
-        with open(embedded.home() / "logs" / f"{name}.log", "ab", opener=_for_us_alone) as log:
+        with open(embedded.home() / "logs" / f"{name}.log", "ab", opener=for_us_alone) as log:
             return subprocess.Popen(
                 [sys.executable, "-m", *module], cwd=embedded.PROJECT, env=os.environ | {"LOG_LEVEL": "INFO"},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     return start
-
-
-def _for_us_alone(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags, 0o600)
-    os.fchmod(descriptor, 0o600)  # one that an earlier version left open to others
-    return descriptor
 
 
 def _port(wish: int) -> int:

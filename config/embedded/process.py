@@ -20,7 +20,7 @@ def spawn(command: list[str], log: Path, user: pwd.struct_passwd | None) -> subp
     """Start a server in its own session, so that Ctrl-C reaches only us and we stop it in order."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_"))} | {"LC_ALL": "C"}
     identity: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    with log.open("ab") as output:
+    with open(log, "ab", opener=for_us_alone) as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -31,6 +31,13 @@ def spawn(command: list[str], log: Path, user: pwd.struct_passwd | None) -> subp
             start_new_session=True,
             **identity,
         )
+
+
+def for_us_alone(path: str, flags: int) -> int:
+    """Open a log that nobody else may read; also one that an earlier version left open to others."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def wait_for(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, name: str) -> None:

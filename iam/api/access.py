@@ -44,7 +44,7 @@ def _obey(rules: policy.Policy, bearer: tokens.Bearer, request: HttpRequest, *, 
     """Raises Problem where the tenant's policy forbids the call."""
     user = bearer.user
     if not rules.active:
-        raise Problem(403, "tenant-off", "Your organization has been switched off: ask its administrators.")
+        raise tenant_off()
     calls, seconds = rules.settings.rate_limit_requests, rules.settings.rate_limit_window_seconds
     write = request.method not in _SAFE
     if calls and seconds and throttles.over_limit(str(user.pk), calls, seconds, write=write):
@@ -52,6 +52,16 @@ def _obey(rules: policy.Policy, bearer: tokens.Bearer, request: HttpRequest, *, 
         raise Problem(429, "too-often", sentence, headers={"Retry-After": str(seconds)})
     if not weak and not bearer.strong and rules.second_factor_due(user):
         raise _step_up(user)
+
+
+def tenant_is_on(user: User) -> None:
+    """Raises Problem where the user's tenant has been switched off."""
+    if not policy.of(user.tenant_id).active:
+        raise tenant_off()
+
+
+def tenant_off() -> Problem:
+    return Problem(403, "tenant-off", "Your organization has been switched off: ask its administrators.")
 
 
 def _step_up(user: User) -> Problem:

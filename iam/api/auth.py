@@ -11,7 +11,7 @@ from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
 from iam import policy, throttles, tokens, totp
-from iam.api.access import Token, at_home, caller
+from iam.api.access import Token, at_home, caller, tenant_is_on, tenant_off
 from iam.api.problems import Problem, ProblemOut
 from iam.models import User
 from iam.permissions import allowed, roles
@@ -115,7 +115,7 @@ def _problem(refused: Refused) -> Problem:
         return Problem(403, "password-due", sentence)
     if isinstance(refused, WeakPassword):
         return Problem(422, "weak-password", str(refused))
-    return Problem(403, "tenant-off", "Your organization has been switched off: ask its administrators.")
+    return tenant_off()
 
 
 @router.post("/refresh", response={200: Tokens, ERRORS: ProblemOut}, auth=None)
@@ -124,7 +124,9 @@ def refresh(request: HttpRequest, asked: RefreshIn) -> dict[str, Any]:
     _not_too_often(request)
     try:
         at_home(str(tokens.decode(asked.refresh_token, kind="refresh").get("tenant_id", "")), request)
-        _, pair = tokens.refresh(asked.refresh_token, ip=_ip(request), agent=request.headers.get("User-Agent", ""))
+        _, pair = tokens.refresh(
+            asked.refresh_token, ip=_ip(request), agent=request.headers.get("User-Agent", ""), admit=tenant_is_on
+        )
     except tokens.BadToken:
         raise Problem(401, "bad-refresh-token", "The refresh token is not good any more: sign in again.") from None
     return _tokens(pair)
@@ -205,9 +207,19 @@ def confirm(request: HttpRequest, asked: CodeIn) -> dict[str, Any]:
     """Confirm the new secret with a code of it. The tokens in the answer are good for everything."""
     bearer = _own_session(request)
     _not_too_often(request)
-    if totp.enrolled(bearer.user) or not totp.confirmed(bearer.user, asked.code):
+    if totp.enrolled(bearer.user) or not _counted(bearer.user, request, asked.code):
         raise Problem(400, "wrong-code", "This is no code of the secret that waits: it waits for ten minutes.")
     return _tokens(tokens.strengthen(bearer, "otp"))
+
+
+def _counted(user: User, request: HttpRequest, code: str) -> bool:
+    """Whether the code is one of the secret that waits. A wrong one counts like a wrong password."""
+    if throttles.locked(str(user.pk), _ip(request)):
+        return False
+    if good := totp.confirmed(user, code):
+        return good
+    throttles.failed([str(user.pk)], _ip(request))
+    return False
 
 
 def _own_session(request: HttpRequest) -> tokens.Bearer:

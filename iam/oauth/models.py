@@ -191,9 +191,10 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
         return self.expires_at <= timezone.now()
 
     def is_revoked(self) -> bool:
-        """The user or the client has been switched off, or OAuth has for them."""
+        """The user, the tenant or the client has been switched off, or OAuth has for them."""
         if self.user is not None:
-            return not (self.client.is_active and self.user.is_active and is_on(FLAG, subject(self.user)))
+            on = self.client.is_active and self.user.is_active and self.user.tenant.is_active
+            return not (on and is_on(FLAG, subject(self.user)))
         return not (self.client.is_active and is_on(FLAG, Subject(tenant=str(self.client.tenant_id or ""))))
 
     def get_user(self) -> User | None:
@@ -207,7 +208,7 @@ class AccessToken(Token):
     @classmethod
     def of_user(cls, token: str) -> AccessToken | None:
         """A good token by what was sent, with the user it speaks for; None too for a client that speaks for itself."""
-        found = cls.objects.select_related("user", "client").filter(token=digest(token)).first()
+        found = cls.objects.select_related("user__tenant", "client").filter(token=digest(token)).first()
         return None if found is None or found.user is None or found.is_expired() or found.is_revoked() else found
 
     class Meta(IamModel.Meta):

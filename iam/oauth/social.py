@@ -21,7 +21,9 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from flags import homes
 from flags.evaluate import is_on
+from flags.models import TenantHome
 from iam import policy
 from iam.models import User
 from iam.oauth.browser import remember, signed_in
@@ -91,6 +93,8 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
     if known is not None:
         if not known.user.is_active or not is_on(FLAG, subject(known.user)):
             return _say(request, "Signing in this way is not switched on for you. Use your password.", 403)
+        if homes.serving(str(known.user.tenant_id), write=True) != TenantHome.Home.IAM:
+            return _say(request, "Your organization has not moved here yet.", 409)
         if policy.of(known.user.tenant_id).second_factor_due(known.user):
             return _say(request, "Your account asks for a one-time code: sign in with your password and a code.", 403)
         remember(request, known.user, ["fed"])

@@ -156,10 +156,11 @@ def _second_factor(request: HttpRequest, session: Session) -> HttpResponse:
     if request.method == "POST":
         if throttles.too_often(str(request.META.get("REMOTE_ADDR", ""))):
             return _page(request, "second_factor", context | {"error": "Too many tries; wait a minute."}, 429)
-        check = totp.verify if context["enrolled"] else totp.confirmed
-        if check(user, request.POST.get("code", "")):
+        check, ip = totp.verify if context["enrolled"] else totp.confirmed, str(request.META.get("REMOTE_ADDR", ""))
+        if not throttles.locked(str(user.pk), ip) and check(user, request.POST.get("code", "")):
             session.strengthen("otp")
             return redirect(safe_next(request))
+        throttles.failed([str(user.pk)], ip)
         context["error"], status = "This code is wrong, or was used already.", 400
     if not context["enrolled"]:
         secret = totp.enrol(user)

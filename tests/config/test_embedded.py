@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 
 from config import embedded
 from config.embedded import postgres
+from config.embedded.process import spawn
 from tests.journeys.own_servers import OwnServers
 
 
@@ -102,3 +104,11 @@ def test_a_saved_port_that_somebody_else_took_is_changed() -> None:
         assert after.postgres_port != before.postgres_port
         assert after.redis_port != before.redis_port
         assert after.password == before.password
+
+
+def test_logs_are_readable_to_us_alone(tmp_path: Path) -> None:
+    old = tmp_path / "old.log"
+    old.touch(0o644)
+    for log in (old, tmp_path / "new.log"):
+        spawn([sys.executable, "-c", "print('x')"], log, None).wait(20)
+        assert log.stat().st_mode & 0o777 == 0o600 and log.read_text() == "x\n"

@@ -10,7 +10,7 @@ import pyotp
 import pytest
 from django.test import Client
 
-from iam import tokens
+from iam import throttles, tokens
 from iam.models import TenantSettings, User
 from tests.iam.conftest import Api
 from tests.iam.enrolling import with_codes
@@ -121,3 +121,13 @@ def test_a_redis_that_is_away_lets_no_code_count(api: Api, settings: Any) -> Non
     user, code = with_codes(settings, api.tenant)
     settings.THROTTLES_WITHOUT_REDIS, settings.REDIS_URL = "allow", "redis://127.0.0.1:9/0"
     assert api.login(user, code=code.now()).status_code == 503
+
+
+def test_guesses_at_a_code_count_like_wrong_passwords(api: Api) -> None:
+    TenantSettings.objects.create(tenant=api.tenant, mfa_required=True)
+    user = make_user(api.tenant)
+    weak = api.login(user).json()["access_token"]
+    secret = api.call("POST", "/me/mfa", weak).json()["secret"]
+    for _ in range(throttles.FAILURES):
+        assert api.call("POST", "/me/mfa/confirm", weak, code="000000").status_code == 400
+    assert api.call("POST", "/me/mfa/confirm", weak, code=pyotp.TOTP(secret).now()).status_code == 400

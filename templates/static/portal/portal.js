@@ -14,6 +14,9 @@ document.addEventListener("submit", (event) => {
     setTimeout(() => (button.disabled = true), 0);
   }
 });
+document.addEventListener("change", (event) => {
+  if (event.target.dataset?.submits !== undefined) event.target.form.submit();
+});
 // One box ticks them all; a dialog's form takes along what is ticked elsewhere.
 document.addEventListener("change", (event) => {
   const name = event.target.dataset?.ticks;

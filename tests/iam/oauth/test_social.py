@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from iam.models import TenantSettings
+from iam.models import Session, TenantSettings
 from iam.oauth.models import SocialConnection
 from tests.iam.oauth.conftest import switch_on
 from tests.iam.oauth.provider import Provider
@@ -124,3 +124,12 @@ def test_an_account_elsewhere_is_no_second_factor(page: Any) -> None:
     page.wait_for_selector("text=asks for a one-time code")
     page.goto("/oauth/welcome")
     page.wait_for_selector("h1:has-text('Sign in')")
+
+
+def test_an_account_elsewhere_signs_nobody_in_whose_tenant_lives_in_legacy(page: Any) -> None:
+    user = make_user(make_tenant("legacy"), full_name="Ann Lee")
+    SocialConnection.objects.create(user=user, provider="acme", provider_user_id="ann-at-acme")
+    page.goto("/oauth/sign-in")
+    page.click("text=Continue with Acme")
+    page.wait_for_selector("text=has not moved here yet")
+    assert not Session.objects.filter(user=user).exists()
