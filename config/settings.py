@@ -18,6 +18,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
+
+def _one_of(name: str, default: str, *others: str) -> str:
+    chosen = env.str(name, default=default)
+    if chosen not in (default, *others):
+        raise ImproperlyConfigured(f"{name} is {chosen}; it must be one of {', '.join((default, *others))}.")
+    return chosen
+
+
 DEBUG = env.bool("DEBUG", default=False)
 HTTPS = env.bool("HTTPS", default=False)
 SECRET_KEY = env("SECRET_KEY", default="") or embedded.settings().secret_key
@@ -67,9 +75,7 @@ CUTOVER_DRAIN_SECONDS = env.float("CUTOVER_DRAIN_SECONDS", default=30.0)
 CUTOVER_MAX_LAG_SECONDS = env.float("CUTOVER_MAX_LAG_SECONDS", default=30.0)
 
 # --- the legacy endpoints -----------------------------------------------------------------
-LEGACY_CONTRACT = env.str("LEGACY_CONTRACT", default="documented")
-if LEGACY_CONTRACT not in ("documented", "observed"):
-    raise ImproperlyConfigured(f"LEGACY_CONTRACT is {LEGACY_CONTRACT}; it must be documented or observed.")
+LEGACY_CONTRACT = _one_of("LEGACY_CONTRACT", "documented", "observed")
 LEGACY_UPSTREAM_URL = env("LEGACY_UPSTREAM_URL", default="")
 LEGACY_UPSTREAM_SECONDS = env.float("LEGACY_UPSTREAM_SECONDS", default=10.0)
 LEGACY_SERVED_BY = env("LEGACY_SERVED_BY", default="")
@@ -82,11 +88,8 @@ if THROTTLES_WITHOUT_REDIS not in ("reads", "allow", "refuse"):
     raise ImproperlyConfigured(
         f"THROTTLES_WITHOUT_REDIS is {THROTTLES_WITHOUT_REDIS}; it must be reads, allow or refuse."
     )
-# What a tenant's policy forbids (a password alone, an expired one, a tenant that is off) at the legacy endpoints, which can ask
-# for nothing more: "refuse" says why, "documented" answers as to a wrong password, "contract" lets in as the legacy system does.
-LEGACY_POLICY = env.str("LEGACY_POLICY", default="refuse")
-if LEGACY_POLICY not in ("refuse", "documented", "contract"):
-    raise ImproperlyConfigured(f"LEGACY_POLICY is {LEGACY_POLICY}; it must be refuse, documented or contract.")
+# What a tenant's policy forbids, at endpoints that can ask for a password and nothing more: legacy_compat/strictness.py.
+LEGACY_POLICY = _one_of("LEGACY_POLICY", "refuse", "documented", "contract")
 # Tells clients apart in the usage record; without it the first word of User-Agent does.
 LEGACY_CLIENT_HEADER = env("LEGACY_CLIENT_HEADER", default="X-Client-Id")
 LEGACY_SUNSET = env("LEGACY_SUNSET", default="")

@@ -15,7 +15,8 @@ from flags.models import TenantHome
 from iam import policy, removal, throttles, tokens
 from iam.licences import find
 from iam.models import License, Tenant, User
-from iam.sign_in import Asked, CodeNeeded, PasswordDue, Refused, TenantOff, WrongCredentials, sign_in
+from iam.sign_in import Asked, Refused, TenantOff, WrongCredentials, sign_in
+from legacy_compat import strictness
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts.protocol import Contract, Credentials, Paging
 from legacy_compat.contracts.shapes import TOO_MANY, Answer
@@ -36,17 +37,12 @@ def login(call: LegacyCall, contract: Contract) -> Answer:
         return call.credentials or contract.NOT_FOUND
     asked = Asked(call.credentials.name, call.credentials.password, call.credentials.tenant, ip=call.ip)
     try:
-        user = sign_in(asked, strict=_strict(), admit=_at_home).user
+        user = sign_in(asked, strict=strictness.strict(), admit=_at_home).user
     except WrongCredentials:
         return contract.WRONG
     except Refused as refused:
-        return contract.WRONG if settings.LEGACY_POLICY == "documented" else _refusal(type(refused))
+        return contract.WRONG if settings.LEGACY_POLICY == "documented" else strictness.refusal(type(refused))
     return contract.tokens(tokens.issue(user, ip=call.ip, agent=call.agent), user)
-
-
-def _strict() -> bool:
-    """Whether the policy of the tenant is obeyed here, too."""
-    return bool(settings.LEGACY_POLICY != "contract")
 
 
 def _at_home(user: User) -> None:
@@ -54,42 +50,15 @@ def _at_home(user: User) -> None:
         raise LivesInLegacy
 
 
-def _refusal(kind: type[Refused]) -> Answer:
-    """In the profile's shape. The legacy system never asked: these are words of ours."""
-    return Answer(403, {"detail": _REFUSALS[kind]})
-
-
-_REFUSALS: dict[type[Refused], str] = {
-    TenantOff: "The tenant is inactive",
-    CodeNeeded: "The tenant requires multi-factor authentication",
-    PasswordDue: "The password must be changed",
-}
-
-
-def _forbidden(user: User) -> type[Refused] | None:
-    """What the tenant's policy has against a session of this user at a door that asks for a password alone."""
-    rules = policy.of(user.tenant_id)
-    if not rules.active:
-        return TenantOff
-    if rules.settings.mfa_required:
-        return CodeNeeded
-    return PasswordDue if policy.password_due(user) else None
-
-
 def refresh(call: LegacyCall, contract: Contract) -> Answer:
     token = call.text("refresh_token")
     if token is None:
         return contract.missing("refresh_token")
     try:
-        _, pair = tokens.refresh(token, ip=call.ip, agent=call.agent, admit=_may_go_on)
+        _, pair = tokens.refresh(token, ip=call.ip, agent=call.agent, admit=strictness.may_go_on)
     except (tokens.BadToken, Refused):
         return contract.BAD_REFRESH
     return contract.tokens(pair, None)
-
-
-def _may_go_on(user: User) -> None:
-    if _strict() and (why := _forbidden(user)):
-        raise why
 
 
 def _authorized(call: LegacyCall, contract: Contract, *, superuser: bool) -> User | Answer:
@@ -102,8 +71,8 @@ def _authorized(call: LegacyCall, contract: Contract, *, superuser: bool) -> Use
         return contract.BAD_TOKEN
     if not user.is_active:
         return contract.INACTIVE
-    if _strict() and not user.tenant_is_active:
-        return _refusal(TenantOff)
+    if strictness.strict() and not user.tenant_is_active:
+        return strictness.refusal(TenantOff)
     return contract.FORBIDDEN if superuser and not user.is_superuser else user
 
 
@@ -148,8 +117,7 @@ def _change_password(call: LegacyCall, contract: Contract, user: User) -> Answer
     if not user.has_password(current):
         throttles.guessed(str(user.pk))
         return contract.WRONG_CURRENT
-    rules = policy.of(user.tenant_id) if _strict() else policy.basic()
-    if weakness := rules.weakness(new, user):
+    if weakness := strictness.rules_of(user).weakness(new, user):
         return Answer(400, {"detail": weakness})
     policy.set_password(user, new)
     user.save(update_fields=User.PASSWORD_FIELDS)

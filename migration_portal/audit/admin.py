@@ -91,7 +91,7 @@ class EventAdmin(ReadOnlyAdmin):
 
 
 def _anchored() -> dict[str, Any]:
-    """When the log was last anchored, or what is in the way of knowing."""
+    """When the log was last anchored, or why that is not known."""
     try:
         return {"anchor": anchors.latest(), "anchor_trouble": ""}
     except (OSError, anchors.Untrue) as error:

@@ -1,6 +1,6 @@
-"""The chain's head, signed and written where who owns the database cannot reach: AUDIT_ANCHORS, a directory or s3://bucket/prefix.
+"""The chain's head, signed, and written where the database's owner cannot reach: AUDIT_ANCHORS, a directory or s3://bucket/prefix.
 
-Whoever owns the database can rewrite every event and the whole chain over them. An anchor keeps the digests of the events since the
+The database's owner can rewrite every event and the whole chain over them. An anchor keeps the digests of the events since the
 one before it, so that verification can name the first that is not what it was. Each is a JWS (RFC 7515) over canonical JSON, signed
 with ES256 by a key that is derived from AUDIT_ANCHOR_KEY, or else from SECRET_KEY: neither stands in the database.
 """

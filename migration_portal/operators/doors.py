@@ -79,7 +79,7 @@ def _again(request: HttpRequest) -> HttpResponse | None:
 
 
 def _free(request: HttpRequest) -> bool:
-    """Pages for whoever is signed in."""
+    """Pages for everybody who is signed in."""
     names = (
         "second_factor",
         "admin:logout",

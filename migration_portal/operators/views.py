@@ -81,7 +81,7 @@ def _manage(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _recovery_codes(request: HttpRequest, user: User) -> HttpResponse:
-    """New ones; those before are not good any more. They are shown this once."""
+    """New ones; those before are not good any more. They are shown once."""
     device, _ = StaticDevice.objects.get_or_create(user=user, name="recovery")
     device.token_set.all().delete()
     codes = [StaticToken.random_token() for _ in range(RECOVERY_CODES)]

@@ -161,7 +161,7 @@ _SENSITIVE = re.compile("key|token|secret|password|hash", re.IGNORECASE)
 
 
 def _masked(data: Any) -> Any:
-    """The row, of whose keys and tokens only the beginning leaves the console: whoever has a licence key has the licence."""
+    """The row, of whose keys and tokens only the beginning leaves the console: a licence key is the licence."""
     if not isinstance(data, dict):
         return data
     return {name: f"{str(value)[:4]}…" if value and _SENSITIVE.search(name) else value for name, value in data.items()}

@@ -1,0 +1,50 @@
+"""How strict the legacy endpoints are about what a tenant asks of its users: they can ask for a password and nothing more.
+
+LEGACY_POLICY: "refuse" says why, "documented" answers as to a wrong password, "contract" lets in as the legacy system does.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from iam import policy
+from iam.models import User
+from iam.sign_in import CodeNeeded, PasswordDue, Refused, TenantOff
+from legacy_compat.contracts.shapes import Answer
+
+
+def strict() -> bool:
+    """Whether the policy of the tenant is obeyed here, too."""
+    return bool(settings.LEGACY_POLICY != "contract")
+
+
+def rules_of(user: User) -> policy.Policy:
+    """For a new password."""
+    return policy.of(user.tenant_id) if strict() else policy.basic()
+
+
+def refusal(kind: type[Refused]) -> Answer:
+    """In the profile's shape. The legacy system never asked: these are words of ours."""
+    return Answer(403, {"detail": _REFUSALS[kind]})
+
+
+_REFUSALS: dict[type[Refused], str] = {
+    TenantOff: "The tenant is inactive",
+    CodeNeeded: "The tenant requires multi-factor authentication",
+    PasswordDue: "The password must be changed",
+}
+
+
+def _forbidden(user: User) -> type[Refused] | None:
+    """What the tenant's policy has against a session of this user at a door that asks for a password alone."""
+    rules = policy.of(user.tenant_id)
+    if not rules.active:
+        return TenantOff
+    if rules.settings.mfa_required:
+        return CodeNeeded
+    return PasswordDue if policy.password_due(user) else None
+
+
+def may_go_on(user: User) -> None:
+    if strict() and (why := _forbidden(user)):
+        raise why
