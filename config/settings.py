@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import environ
-import structlog
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
-from config import console, embedded, redaction
+from config import console, embedded, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -263,42 +262,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
 
-# --- logging: one JSON object a line, request id and user bound by django-structlog ---------
-_SHARED_PROCESSORS: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso"),
-]
-_LAST_PROCESSORS: list[Any] = [
-    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-    redaction.redact,
-    structlog.processors.JSONRenderer(),
-]
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processors": _LAST_PROCESSORS,
-            "foreign_pre_chain": _SHARED_PROCESSORS,
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-}
-structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_SHARED_PROCESSORS,
-        structlog.processors.format_exc_info,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
-
+# --- logging ------------------------------------------------------------------------------
+LOGGING = logs.configured(level=env("LOG_LEVEL", default="INFO"))
 COMMAND_LOG = env("COMMAND_LOG", default=str(embedded.home() / "portal.log"))
 """Where `manage.py portal` logs: its terminal is for the answers."""
 

@@ -108,9 +108,8 @@ def _home(tenant: str) -> str | None:
 
 
 def _begin(tenant: str) -> str | None:
-    if (
-        tenant in _writing.tenants
-    ):  # a move that holds the tenant waits for us already: to wait for it would be a circle
+    if tenant in _writing.tenants:
+        # A move that holds the tenant waits for us already: to wait for it would be a circle.
         return _home(tenant)
     while True:
         # The lock first: a move that holds the tenant afterwards waits for us, one that did before is seen.
