@@ -12,15 +12,14 @@ from typing import Any
 import structlog
 
 _KEY = re.compile(r"(licenses/validate/)[^\s?\"']+")
-_QUERY = re.compile(r"(\s|^)(/[^\s?]*)\?\S+")
-_TEXTS = ("event", "request", "error", "exception")
+_QUERY = re.compile(r"\?[^\s\"')]+")
 
 
 def redact(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: every line passes it, our own and those of libraries."""
-    for field in _TEXTS:
-        if isinstance(value := event.get(field), str):
-            event[field] = _QUERY.sub(r"\1\2?…", _KEY.sub(r"\1…", value))
+    for field, value in event.items():
+        if isinstance(value, str):
+            event[field] = _QUERY.sub("?…", _KEY.sub(r"\1…", value))
     return event
 
 
@@ -48,6 +47,7 @@ def configured(*, level: str) -> dict[str, Any]:
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
             redact,
             structlog.processors.JSONRenderer(),
         ],

@@ -16,14 +16,15 @@ BACKLOG = 1024
 OPTIONS: dict[str, Any] = {
     "channel_timeout": 30,  # seconds without a byte, after which a connection is closed
     "cleanup_interval": 5,
-    "connection_limit": 1000,
+    "connection_limit": 500,
+    "asyncore_use_poll": True,  # select() ends at 1,024 descriptors, and the server with it
     "backlog": BACKLOG,
     "max_request_header_size": 65_536,
+    "max_request_body_size": 20_000_000,
     "inbuf_overflow": 1_000_000,  # longer bodies wait in a file
     "clear_untrusted_proxy_headers": False,  # config/behind_proxy.py decides, by BEHIND_PROXY
     "ident": None,
 }
-"""docs/performance.md has what each way to serve does with slow clients."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--threads", type=int, default=4, help="of each process")
     options = parser.parse_args(arguments)
-    listening = _listen(options.bind)
+    if options.processes < 1 or options.threads < 1:
+        parser.error("--processes and --threads are at least 1.")
+    try:
+        listening = _listen(options.bind)
+    except (OSError, ValueError) as error:
+        parser.error(f"cannot listen on {options.bind}: {error}")
     if options.processes == 1:
         return _serve(listening, options.threads)
     children = [_fork(listening, options.threads) for _ in range(options.processes)]

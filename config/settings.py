@@ -148,11 +148,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "migration_portal.operators.doors.doors",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "config.request_log.RequestLog",
     "migration_portal.audit.middleware.actor_middleware",
+    "migration_portal.operators.doors.doors",
     "config.bad_input.BadInput",
 ]
 ROOT_URLCONF = "config.urls"
@@ -193,6 +193,8 @@ WHITENOISE_USE_FINDERS = True
 AUDIT_ANCHORS = env("AUDIT_ANCHORS", default="") or str(embedded.home() / "anchors")
 AUDIT_ANCHORS_OPTIONS: dict[str, Any] = env.json("AUDIT_ANCHORS_OPTIONS", default={})
 AUDIT_ANCHOR_KEY = env("AUDIT_ANCHOR_KEY", default="")
+# Those before it: anchors that they signed still count.
+AUDIT_ANCHOR_OLD_KEYS = env.list("AUDIT_ANCHOR_OLD_KEYS", default=[])
 
 # --- security -----------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -114,10 +114,11 @@ def _begin(tenant: str) -> str | None:
     while True:
         # The lock first: a move that holds the tenant afterwards waits for us, one that did before is seen.
         _ask("SELECT pg_advisory_lock_shared(%s, hashtext(%s))", tenant)
+        _writing.tenants.append(tenant)  # at once: whatever fails now, `finish` lets go
         home, held = _home_and_hold(tenant)
         if not held:
-            _writing.tenants.append(tenant)
             return home
+        _writing.tenants.remove(tenant)
         _ask("SELECT pg_advisory_unlock_shared(%s, hashtext(%s))", tenant)
         time.sleep(_POLL_SECONDS)
 

@@ -57,7 +57,8 @@ class User(IamModel):
     )  # fmt: skip
 
     tenant_is_active: bool | None
-    """Of a user that a token speaks for: read along."""
+    tenant_wants_codes: bool
+    """Both of a user that a token speaks for: read along."""
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     tenant = models.ForeignKey(Tenant, on_delete=models.DO_NOTHING)
     email = models.CharField(max_length=255, null=True)
@@ -218,6 +219,20 @@ class SigningKey(IamModel):
 
     def __str__(self) -> str:
         return self.kid
+
+
+class EndedSessions(IamModel):
+    """When the last change of password or account ended all of a user's sessions; for tokens that have none here."""
+
+    user_id = models.UUIDField(primary_key=True)
+    ended_at = models.DateTimeField()
+
+    class Meta(IamModel.Meta):
+        db_table = "ended_sessions"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Session(IamModel):

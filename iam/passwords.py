@@ -58,6 +58,8 @@ def as_if_wrong(password: str, stored: str) -> None:
         _bcrypt(password, _decoy())
     else:
         _argon2(password, _decoy_argon2())
+    if html.escape(password) != password:
+        verify(html.escape(password), None)
 
 
 def hashed(password: str, *, final: bool = False) -> str:

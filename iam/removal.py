@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from iam.models import RolePermission, Session, User, UserRole
 from iam.oauth.models import AccessToken, AuthorizationCode, Grant, RefreshToken, SocialConnection
@@ -10,7 +10,10 @@ from iam.oauth.models import AccessToken, AuthorizationCode, Grant, RefreshToken
 
 def remove(user: User) -> None:
     """Delete the user. Raises IntegrityError when something that outlives people refers to it; then nothing has changed."""
-    with transaction.atomic(using="iam"):
+    with transaction.atomic(using="iam"), connections["iam"].cursor() as cursor:
+        # The user first, as everybody else who ends sessions does: two orders would be a deadlock.
+        User.objects.select_for_update().filter(pk=user.pk).first()
+        cursor.execute("DELETE FROM user_capability_state WHERE user_id = %s", [user.pk])
         UserRole.objects.filter(assigned_by=user).update(assigned_by=None)
         RolePermission.objects.filter(granted_by=user).update(granted_by=None)
         # Children first: refresh tokens refer to access tokens.

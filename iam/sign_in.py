@@ -68,7 +68,7 @@ def sign_in(
     """The user behind a name (user name or e-mail, exactly as written) and password, in the tenant if one is named.
 
     A door that takes `codes` asks users who enrolled for one; a `strict` door obeys the tenant's policy. Raises WrongCredentials,
-    Refused, and whatever `admit` raises for a user who has shown who they are: before anything is written.
+    Refused, and whatever `admit` raises for a user who knows the password: before their policy is asked, or anything written.
     """
     users = candidates(asked.name, asked.tenant)
     fitting = [user for user in users if user.has_password(asked.password)]
@@ -80,6 +80,7 @@ def sign_in(
         for right in fitting:
             passwords.as_if_wrong(asked.password, right.hashed_password)
         return _failed(users, asked)
+    admit(user)
     amr: tuple[str, ...] = ("pwd",)
     rules = policy.of(user.tenant_id)
     if codes and totp.enrolled(user):
@@ -92,7 +93,6 @@ def sign_in(
         raise CodeNeeded
     if strict and not rules.active:
         raise TenantOff
-    admit(user)
     if strict and policy.password_due(user):
         _renew(user, asked, rules)
     throttles.succeeded(str(user.pk), asked.ip)
@@ -166,13 +166,16 @@ def _failed(users: list[User], asked: Asked) -> SignedIn:
 
 def _signed_in(user: User, asked: Asked) -> None:
     now = timezone.now()
-    changed = {"last_login": now, "last_login_at": now}
-    if homes.of(str(user.tenant_id)).final and passwords.outdated(user.hashed_password):
-        changed["hashed_password"] = passwords.hashed(asked.password, final=True)  # type: ignore[assignment]
+    before, after = user.hashed_password, user.hashed_password
+    if homes.of(str(user.tenant_id)).final and passwords.outdated(before):
+        after = passwords.hashed(asked.password, final=True)
     with transaction.atomic(using="iam"), connections["iam"].cursor() as cursor:
         # The trigger that ends sessions (iam/schema/007) heeds it: the password is the same.
         cursor.execute(_SAME_PASSWORD, ["yes"])
-        User.objects.filter(pk=user.pk).update(**changed)
+        # Not over a password that was changed meanwhile: tokens.begin finds that this one is not the user's any more.
+        known = User.objects.filter(pk=user.pk, hashed_password=before)
+        if known.update(last_login=now, last_login_at=now, hashed_password=after):
+            user.hashed_password = after
         cursor.execute(_SAME_PASSWORD, [""])
 
 

@@ -27,7 +27,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from iam import keys, policy
-from iam.models import Session, User
+from iam.models import EndedSessions, Session, User
 
 LEGACY_ACCESS = timedelta(minutes=30)
 LEGACY_REFRESH = timedelta(days=7)
@@ -83,13 +83,21 @@ def issue(user: User, *, ip: str | None, agent: str, own: bool = False, amr: Seq
 
 
 def begin(user: User, *, ip: str | None, agent: str, life: timedelta, amr: Sequence[str], id: str = "") -> Session:
-    """A new session of the user, who has just shown who they are. Raises IntegrityError for an `id` that there is."""
+    """A new session of the user, who has just shown who they are.
+
+    Raises BadToken when the password or the account has changed since the user was read, IntegrityError for an `id` that there is.
+    """
     now = timezone.now()
     won = {"jti": uuid.uuid4().hex, "amr": list(amr), "auth_time": now.timestamp()}
-    return Session.objects.create(
-        user=user, session_id=id or uuid.uuid4().hex, device_info=won, ip_address=ip or None, user_agent=agent[:500],
-        expires_at=now + life,
-    )  # fmt: skip
+    with transaction.atomic(using="iam"):
+        # Locked, or a change that is under way would not see the new session, and leave it.
+        locked = User.objects.select_for_update(no_key=True)
+        if locked.filter(pk=user.pk, hashed_password=user.hashed_password, is_active=True).first() is None:
+            raise BadToken
+        return Session.objects.create(
+            user=user, session_id=id or uuid.uuid4().hex, device_info=won, ip_address=ip or None,
+            user_agent=agent[:500], expires_at=now + life,
+        )  # fmt: skip
 
 
 def strengthen(bearer: Bearer, method: str) -> Pair:
@@ -101,16 +109,16 @@ def strengthen(bearer: Bearer, method: str) -> Pair:
     return _pair(bearer.user, session, own=True)
 
 
-def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[User], object] = bool) -> tuple[User, Pair]:
+def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer], object] = bool) -> tuple[User, Pair]:
     """The next pair of the same session and form. A token used twice ends its whole family.
 
-    Raises BadToken, and whatever `admit` raises for the user before anything is written.
+    Raises BadToken, and whatever `admit` raises for whom it speaks for, before anything is written.
     """
     claims = decode(token, kind="refresh")
     user, own = _user(claims, token=token), "iss" in claims
     if not user.is_active:
         raise BadToken
-    admit(user)
+    admit(Bearer(user, claims))
     if "sid" not in claims:
         return user, _adopt(token, claims, user, ip=ip, agent=agent)
     reused = False
@@ -153,12 +161,18 @@ def authenticate(token: str) -> Bearer:
 
 
 def about(token: str) -> About:
-    """Whom a token names, for routing; empty when it names none or is not ours to read."""
+    """Whom a token names, for routing; empty when it names none or is not ours to read.
+
+    Tokens that legacy refreshed have lost their tenant: it is the user's.
+    """
     try:
         claims = _verified(token)
-    except BadToken:
+        tenant, user = str(claims.get("tenant_id") or ""), str(claims.get("user_id") or "")
+        if user and not tenant:
+            tenant = str(User.objects.filter(pk=uuid.UUID(user)).values_list("tenant_id", flat=True).first() or "")
+    except (BadToken, ValueError):
         return About()
-    return About(str(claims.get("tenant_id") or ""), str(claims.get("user_id") or ""))
+    return About(tenant, user)
 
 
 def revoke(token: str) -> None:
@@ -173,12 +187,17 @@ def revoke(token: str) -> None:
 
 
 def revoked(token: str) -> bool:
-    """Whether a token that names a session of ours was revoked: asked before legacy, which does not know, is."""
+    """Whether a token was ended here: asked before legacy, which does not know, is. Access and refresh tokens alike."""
     try:
-        sid = _verified(token).get("sid")
-    except BadToken:
+        claims = _verified(token)
+        issued, user = _issued(claims), uuid.UUID(str(claims.get("user_id")))
+    except (BadToken, KeyError, ValueError, TypeError):
         return False  # not ours to judge
-    return sid is not None and not Session.objects.filter(session_id=sid, is_active=True).exists()
+    if "sid" in claims:
+        return not Session.objects.filter(session_id=claims["sid"], is_active=True).exists()
+    if Session.objects.filter(session_id=_digest(token), is_active=False).exists():
+        return True
+    return EndedSessions.objects.filter(pk=user, ended_at__gt=issued).exists()
 
 
 def sign(claims: dict[str, Any], life: timedelta) -> str:
@@ -232,7 +251,7 @@ def _verified(token: str) -> Mapping[str, Any]:
             issuer = settings.ISSUER
         else:
             claims, issuer = _of_legacy_form(token, settings.LEGACY_JWT_SECRET), None
-    except (JoseError, ValueError, UnicodeError) as error:
+    except (JoseError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise BadToken from error
     if claims.get("iss") != issuer:
         raise BadToken
@@ -254,6 +273,12 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def _issued(claims: Mapping[str, Any]) -> datetime:
+    """When a token without a session was issued: the legacy system does not say, but how long its tokens live."""
+    life = LEGACY_REFRESH if claims.get("type") == "refresh" else LEGACY_ACCESS
+    return datetime.fromtimestamp(claims["exp"], UTC) - life
+
+
 def _user(claims: Mapping[str, Any], *, token: str) -> User:
     """Raises BadToken; also when its session, or the token itself where it has none, was ended.
 
@@ -264,11 +289,8 @@ def _user(claims: Mapping[str, Any], *, token: str) -> User:
     except ValueError:
         raise BadToken from None
     session = claims.get("sid")
-    # When a token without a session was issued: the legacy system does not say, but how long its tokens live.
-    life = LEGACY_REFRESH if claims.get("type") == "refresh" else LEGACY_ACCESS
-    issued = datetime.fromtimestamp(claims["exp"], UTC) - life
     # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
-    users = User.objects.raw(_user_statement(), [key, session, _digest(token), issued, session])
+    users = User.objects.raw(_user_statement(), [key, session, _digest(token), _issued(claims), session])
     user = next(iter(users), None)
     if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
         raise BadToken
@@ -279,9 +301,10 @@ def _user(claims: Mapping[str, Any], *, token: str) -> User:
 def _user_statement() -> str:
     sessions = "SELECT FROM user_sessions AS s WHERE s.session_id"
     return (
-        f"SELECT {User.columns('u')}, t.is_active AS tenant_is_active FROM users AS u"
-        " JOIN tenants AS t ON t.id = u.tenant_id WHERE u.id = %s AND (u.is_active IS NOT TRUE OR CASE WHEN %s::text IS NULL"
+        f"SELECT {User.columns('u')}, t.is_active AS tenant_is_active, coalesce(w.mfa_required, false) AS tenant_wants_codes"
+        " FROM users AS u JOIN tenants AS t ON t.id = u.tenant_id LEFT JOIN tenant_settings AS w ON w.tenant_id = t.id"
+        " WHERE u.id = %s AND (u.is_active IS NOT TRUE OR CASE WHEN %s::text IS NULL"
         f" THEN NOT EXISTS ({sessions} = %s AND NOT s.is_active)"
-        f" AND NOT EXISTS ({sessions} = 'ended:' || u.id AND s.created_at > %s)"
+        " AND NOT EXISTS (SELECT FROM ended_sessions AS e WHERE e.user_id = u.id AND e.ended_at > %s)"
         f" ELSE EXISTS ({sessions} = %s AND s.user_id = u.id AND s.is_active) END)"
     )

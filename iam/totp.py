@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -18,11 +19,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from iam import throttles
 from iam.models import User
 
 _STEPS = 1
 """A code of the step before or after counts, too: clocks differ."""
 _NONCE = 12
+_CODE = re.compile("[0-9]{6}")
 _ENROL = timedelta(minutes=10)
 
 
@@ -36,20 +39,31 @@ def enrolled(user: User) -> bool:
 
 
 def verify(user: User, code: str) -> bool:
-    """Whether the code is good now; each counts once. Raises Unreadable."""
-    if not pyotp.TOTP(_secret(user)).verify(code.strip(), valid_window=_STEPS):
+    """Whether the code is good now; each counts once. Guesses are bounded, whatever else succeeds meanwhile.
+
+    Raises Unreadable and throttles.Unavailable.
+    """
+    guesses, code = f"code:{user.pk}", code.strip()
+    if throttles.too_many_guesses(guesses):
         return False
-    used = f"totp:{user.pk}:{code.strip()}"
-    try:
-        return bool(_redis(settings.REDIS_URL).set(used, 1, nx=True, ex=timedelta(seconds=30 * (2 * _STEPS + 1))))
-    except redis.RedisError as error:  # a code that nobody could mark as used would count twice
-        raise Unreadable from error
+    # ASCII alone: pyotp takes other digits for the same, and each spelling would count once.
+    if not _CODE.fullmatch(code) or not pyotp.TOTP(_secret(user)).verify(code, valid_window=_STEPS):
+        throttles.guessed(guesses)
+        return False
+    # A code that nobody could mark as used would count twice.
+    return bool(_ask("set", f"totp:{user.pk}:{code}", 1, nx=True, ex=timedelta(seconds=30 * (2 * _STEPS + 1))))
+
+
+def waiting(user: User) -> str:
+    """The secret that waits for a code, base32; a new one where none does. Raises Unreadable."""
+    stored = _ask("get", f"totp:enrol:{user.pk}")
+    return _opened(stored.decode()) if stored else enrol(user)
 
 
 def enrol(user: User) -> str:
     """A new secret, base32, which counts once a code of it is `confirmed` within ten minutes. Raises Unreadable."""
     secret = pyotp.random_base32()
-    _redis(settings.REDIS_URL).set(f"totp:enrol:{user.pk}", sealed(secret, _key(), os.urandom(_NONCE)), ex=_ENROL)
+    _ask("set", f"totp:enrol:{user.pk}", sealed(secret, _key(), os.urandom(_NONCE)), ex=_ENROL)
     return secret
 
 
@@ -63,7 +77,7 @@ def address(user: User, secret: str) -> str:
 def confirmed(user: User, code: str) -> bool:
     """Whether the code is one of the secret that waits; then the user is enrolled. Raises Unreadable."""
     waits = f"totp:enrol:{user.pk}"
-    stored: Any = _redis(settings.REDIS_URL).get(waits)
+    stored = _ask("get", waits)
     if stored is None:
         return False
     user.mfa_secret_encrypted = stored.decode()
@@ -71,7 +85,7 @@ def confirmed(user: User, code: str) -> bool:
         return False
     user.mfa_enabled = True
     user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
-    _redis(settings.REDIS_URL).delete(waits)
+    _ask("delete", waits)
     return True
 
 
@@ -81,10 +95,22 @@ def sealed(secret: str, key: bytes, nonce: bytes) -> str:
 
 
 def _secret(user: User) -> str:
+    return _opened(user.mfa_secret_encrypted or "")
+
+
+def _opened(sealed: str) -> str:
     try:
-        stored = base64.b64decode(user.mfa_secret_encrypted or "", validate=True)
+        stored = base64.b64decode(sealed, validate=True)
         return AESGCM(_key()).decrypt(stored[:_NONCE], stored[_NONCE:], None).decode()
     except (binascii.Error, ValueError, InvalidTag) as error:
+        raise Unreadable from error
+
+
+def _ask(command: str, *arguments: Any, **options: Any) -> Any:
+    """Raises Unreadable when Redis does not answer."""
+    try:
+        return getattr(_redis(settings.REDIS_URL), command)(*arguments, **options)
+    except redis.RedisError as error:
         raise Unreadable from error
 
 

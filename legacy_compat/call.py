@@ -85,7 +85,7 @@ def read(request: HttpRequest, path: str, contract: Contract) -> LegacyCall:
         about = tokens.About(meant.tenant, meant.user)
         return replace(call, credentials=credentials, about=about, apart=meant.apart)
     if path == "auth/refresh":
-        return replace(call, about=tokens.about(str(call.fields.get("refresh_token", ""))))
+        return replace(call, about=tokens.about(call.text("refresh_token") or ""))
     if path.startswith("licenses/validate"):
         key = call.licence_key
         licence = find(key) if isinstance(key, str) and key else None

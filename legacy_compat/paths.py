@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote
+import re
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from django.http import HttpRequest
 
@@ -17,11 +18,13 @@ _KEYS = "/api/licenses/validate/"
 def raw(request: HttpRequest) -> str:
     """The path and query as the client wrote them, byte for byte; what no request line holds is percent-encoded."""
     sent = request.META.get("REQUEST_URI") or request.get_full_path()
-    if not sent.startswith("/"):  # the absolute form of RFC 9112 §3.2.2
-        sent = "/" + sent.partition("://")[2].partition("/")[2]
+    if absolute := _ABSOLUTE.match(sent):
+        sent = sent[absolute.end() :]
     return quote(sent.encode("latin-1", "replace"), safe=_WRITTEN)
 
 
+_ABSOLUTE = re.compile(r"https?://[^/?#]+(?=/)", re.IGNORECASE)
+"""The form of RFC 9112 §3.2.2, up to its path."""
 _WRITTEN = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -31,6 +34,9 @@ def refusal(request: HttpRequest) -> Answer | None:
     if request.headers.get("Transfer-Encoding"):
         return NO_LENGTH
     path = raw(request).partition("?")[0]
+    judged = request.META.get("PATH_INFO", "").encode("latin-1", "replace")
+    if not path.startswith("/") or unquote_to_bytes(path) != judged:
+        return BAD_PATH  # routed and throttled by one path, passed on by another
     segments = path.removesuffix("/").split("/")[1:]
     if any(part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")):
         return BAD_PATH

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 import urllib3
 from django.conf import settings
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
@@ -27,6 +28,10 @@ _HOP_BY_HOP = frozenset({
 })  # fmt: skip
 _OURS = frozenset({"cookie", "forwarded", "x-real-ip"})
 """Set by us, whatever a client says; all that begins with x-forwarded- too."""
+_FOR_THE_ORIGIN = frozenset({
+    "clear-site-data", "service-worker-allowed", "alt-svc", "strict-transport-security", "public-key-pins",
+})  # fmt: skip
+"""What would speak for the console, which shares our origin."""
 DOWN = Answer(502, {"detail": "The legacy system does not answer"})
 SLOW = Answer(504, {"detail": "The legacy system did not answer in time"})
 _WHOLE_BYTES = 1_000_000
@@ -107,8 +112,7 @@ def _headers(request: HttpRequest) -> dict[str, str]:
         name: value for name, value in request.headers.items()
         if name.lower() not in hops and not name.lower().startswith("x-forwarded-")
     }  # fmt: skip
-    ours = {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME}
-    if theirs := [f"{name}={value}" for name, value in request.COOKIES.items() if name not in ours]:
+    if theirs := [f"{name}={value}" for name, value in request.COOKIES.items() if name not in _our_cookies()]:
         headers["Cookie"] = "; ".join(theirs)
     address = request.META.get("REMOTE_ADDR", "")
     return headers | {
@@ -132,9 +136,9 @@ def _passed_on(
     for name, value in upstream.headers.items():
         if name.lower() == "set-cookie":
             _keep_cookie(answer, value)
-        elif name.lower() not in _HOP_BY_HOP:
+        elif name.lower() not in _HOP_BY_HOP | _FOR_THE_ORIGIN:
             answer[name] = value
-    if not upstream.headers.get("Content-Type", "").startswith("application/json"):
+    if not answer.get("Content-Type", "").startswith("application/json"):
         # Its pages stand on the console's origin: in a browser they may do nothing there.
         answer["Content-Security-Policy"] = "sandbox"
         answer["X-Content-Type-Options"] = "nosniff"
@@ -149,9 +153,15 @@ def _keep_cookie(answer: HttpResponse | StreamingHttpResponse, sent: str) -> Non
     except CookieError:
         return
     for name, morsel in cookie.items():
-        if name not in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME):
+        if name not in _our_cookies():
             morsel["path"], morsel["domain"] = "/api/", ""
             answer.cookies[name] = morsel
+
+
+def _our_cookies() -> frozenset[str]:
+    return frozenset({
+        settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME, CookieStorage.cookie_name,
+    })  # fmt: skip
 
 
 def _stream(begun: bytes, upstream: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

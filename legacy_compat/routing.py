@@ -66,8 +66,10 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
 
 def _home(call: LegacyCall) -> str:
     """Who answers: by the canonical tenant alone. A login that cannot be placed is answered here, never by whichever."""
-    login = (call.method, call.path) == ("POST", "auth/login")
-    if login and not settings.LEGACY_SERVED_BY and (isinstance(call.credentials, Answer) or call.apart):
+    login = (call.method, call.path) == ("POST", "auth/login") and (isinstance(call.credentials, Answer) or call.apart)
+    # What we cannot read, legacy might: nobody's refresh token is tried there unseen.
+    refresh = (call.method, call.path) == ("POST", "auth/refresh") and call.text("refresh_token") is None
+    if (login or refresh) and not settings.LEGACY_SERVED_BY:
         return TenantHome.Home.IAM.value
     return homes.serving(call.tenant, write=call.method not in _SAFE)
 
@@ -89,6 +91,8 @@ def _response(answer: Answer) -> HttpResponse:
 
 
 def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
+    if call.path == "auth/refresh" and tokens.revoked(call.text("refresh_token") or ""):
+        return _response(contract().BAD_REFRESH)
     if call.token and tokens.revoked(call.token):
         return _response(contract().BAD_TOKEN)
     answer = proxy.forward(request)

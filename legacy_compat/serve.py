@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -15,7 +16,7 @@ from flags.models import TenantHome
 from iam import policy, removal, throttles, tokens
 from iam.licences import find
 from iam.models import License, Tenant, User
-from iam.sign_in import Asked, Refused, TenantOff, WrongCredentials, sign_in
+from iam.sign_in import Asked, PasswordDue, Refused, WrongCredentials, sign_in
 from legacy_compat import strictness
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts.protocol import Contract, Credentials, Paging
@@ -42,7 +43,10 @@ def login(call: LegacyCall, contract: Contract) -> Answer:
         return contract.WRONG
     except Refused as refused:
         return contract.WRONG if settings.LEGACY_POLICY == "documented" else strictness.refusal(type(refused))
-    return contract.tokens(tokens.issue(user, ip=call.ip, agent=call.agent), user)
+    try:
+        return contract.tokens(tokens.issue(user, ip=call.ip, agent=call.agent), user)
+    except tokens.BadToken:  # the password has changed meanwhile
+        return contract.WRONG
 
 
 def _at_home(user: User) -> None:
@@ -61,18 +65,22 @@ def refresh(call: LegacyCall, contract: Contract) -> Answer:
     return contract.tokens(pair, None)
 
 
+_WITH_A_PASSWORD_DUE = ("auth/change-password", "auth/logout")
+
+
 def _authorized(call: LegacyCall, contract: Contract, *, superuser: bool) -> User | Answer:
     """The signed-in, active user, a superuser where asked; else the answer that says so."""
     if not call.token:
         return contract.NOT_AUTHENTICATED
     try:
-        user = tokens.authenticate(call.token).user
+        bearer = tokens.authenticate(call.token)
     except tokens.BadToken:
         return contract.BAD_TOKEN
+    user = bearer.user
     if not user.is_active:
         return contract.INACTIVE
-    if strictness.strict() and not user.tenant_is_active:
-        return strictness.refusal(TenantOff)
+    if (why := strictness.objection(bearer)) and (why is not PasswordDue or call.path not in _WITH_A_PASSWORD_DUE):
+        return strictness.refusal(why)
     return contract.FORBIDDEN if superuser and not user.is_superuser else user
 
 
@@ -159,7 +167,10 @@ def _delete_user(call: LegacyCall, contract: Contract, user: User, key: str) -> 
         return contract.NO_USER
     if wanted.pk == user.pk:
         return contract.OWN_ACCOUNT
-    removal.remove(wanted)
+    try:
+        removal.remove(wanted)
+    except IntegrityError:
+        return Answer(400, {"detail": "Something that is kept refers to this user"})
     return contract.USER_DELETED
 
 
@@ -178,7 +189,7 @@ def _create_tenant(call: LegacyCall, contract: Contract, user: User) -> Answer:
     if absent := [name for name, value in given.items() if value is None or "\0" in value]:
         return contract.missing(*absent)
     name, slug = str(given["name"]), str(given["slug"])
-    if Tenant.objects.filter(slug=slug).exists():
+    if Tenant.objects.filter(slug=slug[:100]).exists():
         return contract.SLUG_TAKEN
     try:
         most = int(call.fields.get("max_licenses") or 0)

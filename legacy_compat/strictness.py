@@ -10,6 +10,7 @@ from django.conf import settings
 from iam import policy
 from iam.models import User
 from iam.sign_in import CodeNeeded, PasswordDue, Refused, TenantOff
+from iam.tokens import Bearer
 from legacy_compat.contracts.shapes import Answer
 
 
@@ -35,16 +36,19 @@ _REFUSALS: dict[type[Refused], str] = {
 }
 
 
-def _forbidden(user: User) -> type[Refused] | None:
-    """What the tenant's policy has against a session of this user at a door that asks for a password alone."""
-    rules = policy.of(user.tenant_id)
-    if not rules.active:
+def objection(bearer: Bearer) -> type[Refused] | None:
+    """What the tenant's policy has against what this token was won with, at these doors."""
+    user = bearer.user
+    if not strict():
+        return None
+    if not user.tenant_is_active:
         return TenantOff
-    if rules.settings.mfa_required:
+    if user.tenant_wants_codes and not bearer.strong:
         return CodeNeeded
     return PasswordDue if policy.password_due(user) else None
 
 
-def may_go_on(user: User) -> None:
-    if strict() and (why := _forbidden(user)):
+def may_go_on(bearer: Bearer) -> None:
+    """Raises Refused."""
+    if why := objection(bearer):
         raise why

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from email.message import Message
 from email.utils import format_datetime
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.http import parse_header_parameters
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,13 @@ def asked(request: HttpRequest) -> Version:
     """The version named by Accept or by the parameter `version`, compared exactly; the old one where none is."""
     named = {request.GET.get("version", "")}
     for part in request.headers.get("Accept", "").split(","):
-        accept = Message()
-        accept["Content-Type"] = part.strip() or "*/*"
-        named.add(str(accept.get_param("version") or ""))
+        try:
+            full, parameters = parse_header_parameters(part.strip())
+        except (ValueError, TypeError, IndexError):  # parameters in pieces that do not fit, or of no known encoding
+            continue
+        named.add(parameters.get("version", ""))
         # application/vnd.sigma.v2.0+json
-        kind = accept.get_content_subtype()
+        kind = full.partition("/")[2]
         if kind.startswith(_VENDOR):
             named.add(kind.removeprefix(_VENDOR).partition("+")[0])
     return NEW if named & NEW.names else OLD

@@ -33,6 +33,8 @@ class Lock(IntEnum):
     """IAM: install or upgrade the ledger."""
     AUDIT = 0x5167_0002
     """Portal: append to the audit chain."""
+    ANCHORS = 0x5167_0004
+    """Portal: anchor the audit chain."""
     SCHEMA = 0x5167_0003
     """IAM: apply or roll back a schema script."""
 

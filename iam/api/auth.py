@@ -99,12 +99,19 @@ def login(request: HttpRequest, asked: LoginIn) -> dict[str, Any]:
     try:
         found = sign_in(wanted, codes=True, admit=lambda user: at_home(str(user.tenant_id), request))
     except WrongCredentials:
-        raise Problem(401, "wrong-credentials", "The user name, password or code is wrong.") from None
+        raise _wrong_credentials() from None
     except Refused as refused:
         raise _problem(refused) from None
     user = found.user
-    pair = tokens.issue(user, ip=_ip(request), agent=request.headers.get("User-Agent", ""), own=True, amr=found.amr)
+    try:
+        pair = tokens.issue(user, ip=_ip(request), agent=request.headers.get("User-Agent", ""), own=True, amr=found.amr)
+    except tokens.BadToken:  # the password has changed meanwhile
+        raise _wrong_credentials() from None
     return _tokens(pair) | {"user": user, "roles": roles(user), "permissions": sorted(allowed(user))}
+
+
+def _wrong_credentials() -> Problem:
+    return Problem(401, "wrong-credentials", "The user name, password or code is wrong.")
 
 
 def _problem(refused: Refused) -> Problem:
@@ -125,11 +132,18 @@ def refresh(request: HttpRequest, asked: RefreshIn) -> dict[str, Any]:
     try:
         at_home(str(tokens.decode(asked.refresh_token, kind="refresh").get("tenant_id", "")), request)
         _, pair = tokens.refresh(
-            asked.refresh_token, ip=_ip(request), agent=request.headers.get("User-Agent", ""), admit=tenant_is_on
+            asked.refresh_token, ip=_ip(request), agent=request.headers.get("User-Agent", ""), admit=_may_go_on
         )
     except tokens.BadToken:
         raise Problem(401, "bad-refresh-token", "The refresh token is not good any more: sign in again.") from None
     return _tokens(pair)
+
+
+def _may_go_on(bearer: tokens.Bearer) -> None:
+    """Raises Problem where the user must do something else first than refresh."""
+    tenant_is_on(bearer.user)
+    if policy.password_due(bearer.user):
+        raise _problem(PasswordDue())
 
 
 @router.post("/logout", response={204: None, ERRORS: ProblemOut}, auth=Token(weak=True))
@@ -161,13 +175,18 @@ def change_password(request: HttpRequest, asked: PasswordIn) -> Status:
     """Change one's password; every session ends."""
     user = caller(request, "profile:write")
     _not_too_often(request)
-    if throttles.too_many_guesses(str(user.pk)):
-        raise Problem(429, "too-often", "Too many wrong passwords; wait a while.", headers={"Retry-After": "900"})
-    if not user.has_password(asked.current_password):
-        throttles.guessed(str(user.pk))
-        raise Problem(400, "wrong-password", "The current password is wrong.")
+    _show_password(user, asked.current_password)
     set_password(user, asked.new_password)
     return Status(204, None)
+
+
+def _show_password(user: User, password: str) -> None:
+    """Raises Problem unless it is the user's; guesses are bounded."""
+    if throttles.too_many_guesses(str(user.pk)):
+        raise Problem(429, "too-often", "Too many wrong passwords; wait a while.", headers={"Retry-After": "900"})
+    if not user.has_password(password):
+        throttles.guessed(str(user.pk))
+        raise Problem(400, "wrong-password", "The current password is wrong.")
 
 
 def set_password(user: User, password: str) -> None:
@@ -175,7 +194,8 @@ def set_password(user: User, password: str) -> None:
     if weakness := policy.of(user.tenant_id).weakness(password, user):
         raise Problem(422, "weak-password", weakness)
     policy.set_password(user, password)
-    user.save()
+    # Only these: what else was read along may have been changed meanwhile, and a hash takes its time.
+    user.save(update_fields=None if user._state.adding else User.PASSWORD_FIELDS)
 
 
 second_factor = Router(tags=["second factor"], auth=Token(weak=True))
@@ -188,16 +208,24 @@ class Enrolment(Schema):
     address: str
 
 
+class EnrolIn(Schema):
+    """A stolen token is not enough to enrol with."""
+
+    current_password: str = Field(max_length=1024)
+
+
 class CodeIn(Schema):
     code: str = Field(max_length=12)
 
 
 @second_factor.post("", response={200: Enrolment, ERRORS: ProblemOut})
-def enrol(request: HttpRequest) -> dict[str, Any]:
+def enrol(request: HttpRequest, asked: EnrolIn) -> dict[str, Any]:
     """Begin to enrol for one-time codes. Nothing changes until a code of the new secret is confirmed."""
     user = _own_session(request).user
     if totp.enrolled(user):
         raise Problem(409, "enrolled", "You have enrolled already: an administrator can take that back.")
+    _not_too_often(request)
+    _show_password(user, asked.current_password)
     secret = totp.enrol(user)
     return {"secret": secret, "address": totp.address(user, secret)}
 
@@ -207,19 +235,9 @@ def confirm(request: HttpRequest, asked: CodeIn) -> dict[str, Any]:
     """Confirm the new secret with a code of it. The tokens in the answer are good for everything."""
     bearer = _own_session(request)
     _not_too_often(request)
-    if totp.enrolled(bearer.user) or not _counted(bearer.user, request, asked.code):
+    if totp.enrolled(bearer.user) or not totp.confirmed(bearer.user, asked.code):
         raise Problem(400, "wrong-code", "This is no code of the secret that waits: it waits for ten minutes.")
     return _tokens(tokens.strengthen(bearer, "otp"))
-
-
-def _counted(user: User, request: HttpRequest, code: str) -> bool:
-    """Whether the code is one of the secret that waits. A wrong one counts like a wrong password."""
-    if throttles.locked(str(user.pk), _ip(request)):
-        return False
-    if good := totp.confirmed(user, code):
-        return good
-    throttles.failed([str(user.pk)], _ip(request))
-    return False
 
 
 def _own_session(request: HttpRequest) -> tokens.Bearer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.http import HttpRequest
@@ -17,9 +18,12 @@ class JsonParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         """Raises HttpError for a body that is no JSON, or nested too deep for anybody to have meant it."""
         try:
-            return super().parse_body(request)
+            body = super().parse_body(request)
+            if b"\\u" in request.body:  # half a surrogate pair is no text
+                json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             raise HttpError(400, "The body is no JSON that can be read.") from None
+        return body
 
 
 class Api(NinjaAPI):

@@ -69,6 +69,7 @@ def list_users(request: HttpRequest, asked: Query[Found]) -> dict[str, Any]:
 def create_user(request: HttpRequest, asked: NewUser) -> Status:
     """Create a user with the role `user`."""
     creator = caller(request, "users:write")
+    within(request, set(Permission.objects.filter(role=_DEFAULT_ROLE).values_list("name", flat=True)), "A new user")
     user = User(
         tenant_id=creator.tenant_id, username=asked.username, email=asked.email, full_name=asked.full_name,
         hashed_password="",
@@ -90,8 +91,9 @@ def change_user(request: HttpRequest, user_id: uuid.UUID, asked: UserChanges) ->
     mine = caller(request, "users:write")
     user = _weaker(request, mine, user_id)
     changes = asked.dict(exclude_unset=True)
-    if changes.get("is_active") is False and user.pk == mine.pk:
-        raise Problem(409, "own-account", "You cannot switch off your own account.")
+    if user.pk == mine.pk and (changes.get("is_active") is False or "password" in changes):
+        sentence = "You cannot switch off your own account; your password is changed at /api/v1/me/password."
+        raise Problem(409, "own-account", sentence)
     password = changes.pop("password", None)
     with transaction.atomic(using="iam"):
         for name, value in changes.items():
@@ -131,7 +133,11 @@ def assign_roles(request: HttpRequest, user_id: uuid.UUID, asked: RoleNames) -> 
     with transaction.atomic(using="iam"):
         UserRole.objects.filter(user=user).exclude(role__in=roles).delete()
         for role in roles:
-            UserRole.objects.get_or_create(user=user, role=role, defaults={"assigned_by": giver})
+            given_by = {"assigned_by": giver, "expires_at": None}
+            held = UserRole.objects.filter(user=user, role=role)
+            if held.filter(expires_at__lte=timezone.now()).update(**given_by) or held.exists():
+                continue
+            UserRole.objects.create(user=user, role=role, **given_by)
     return {"roles": sorted(set(asked.roles))}
 
 

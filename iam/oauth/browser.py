@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from iam import policy, tokens
 from iam.models import Session, User
@@ -54,3 +55,10 @@ def forget(request: HttpRequest) -> None:
     """End the browser's session."""
     if key := request.session.pop(_SESSION, None):
         Session.objects.filter(session_id=key).update(is_active=False)
+
+
+def safe_next(request: HttpRequest, default: str) -> str:
+    """Where to go afterwards: an address of ours, else the default."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if wanted.startswith("/") and ours else default

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +14,11 @@ from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMix
 from django.db import models
 from django.utils import timezone
 
+from flags import homes
 from flags.decide import Subject
 from flags.evaluate import is_on
+from flags.models import TenantHome
+from iam import policy
 from iam.models import IamModel, Tenant, User
 from iam.permissions import subject
 from iam.tokens import how
@@ -191,10 +195,9 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
         return self.expires_at <= timezone.now()
 
     def is_revoked(self) -> bool:
-        """The user, the tenant or the client has been switched off, or OAuth has for them."""
+        """The client may not act for the user any more, or for itself."""
         if self.user is not None:
-            on = self.client.is_active and self.user.is_active and self.user.tenant.is_active
-            return not (on and is_on(FLAG, subject(self.user)))
+            return not may_act_for(self.client, self.user, self.amr or ())
         return not (self.client.is_active and is_on(FLAG, Subject(tenant=str(self.client.tenant_id or ""))))
 
     def get_user(self) -> User | None:
@@ -265,6 +268,18 @@ class SocialConnection(IamModel):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.provider_username or self.provider_user_id}"
+
+
+def may_act_for(client: OAuthClient, user: User, amr: Sequence[str]) -> bool:
+    """Whether all still holds that a token was given for: the tenant, its home and the second factor it wants, too."""
+    if not (client.is_active and user.is_active and is_on(FLAG, subject(user))):
+        return False
+    if client.tenant_id is not None and client.tenant_id != user.tenant_id:
+        return False
+    rules = policy.of(user.tenant_id)
+    if not rules.active or homes.serving(str(user.tenant_id), write=False) != TenantHome.Home.IAM:
+        return False
+    return "otp" in amr or not rules.second_factor_due(user)
 
 
 def end(authorization: uuid.UUID | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -18,6 +19,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from authlib.oidc.core import OpenIDCode, UserInfo
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
@@ -25,8 +27,17 @@ from flags.decide import Subject
 from flags.evaluate import is_on
 from iam import keys, policy
 from iam.models import Session, User
-from iam.oauth.models import FLAG, AccessToken, AuthorizationCode, OAuthClient, RefreshToken, digest, end, spend
-from iam.permissions import subject
+from iam.oauth.models import (
+    FLAG,
+    AccessToken,
+    AuthorizationCode,
+    OAuthClient,
+    RefreshToken,
+    digest,
+    end,
+    may_act_for,
+    spend,
+)
 from iam.tokens import how
 
 _METHODS = ["client_secret_basic", "client_secret_post", "none"]
@@ -131,6 +142,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> AuthorizationCode | None:
         """A code that comes again was stolen from somebody: what it gave ends (RFC 6749 §4.1.2)."""
+        _hold_user(AuthorizationCode.objects.filter(code=digest(code), client=client))
         found = AuthorizationCode.objects.select_for_update().filter(code=digest(code), client=client).first()
         if found is not None and found.used_at is not None:
             end(found.authorization_id)
@@ -142,7 +154,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         AuthorizationCode.objects.filter(pk=authorization_code.pk).update(used_at=timezone.now())
 
     def authenticate_user(self, authorization_code: AuthorizationCode) -> User | None:
-        return _allowed(authorization_code.user)
+        return _allowed(authorization_code.user, authorization_code.client, authorization_code.get_amr())
 
 
 class Challenge(CodeChallenge):  # type: ignore[misc]
@@ -184,13 +196,15 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, refresh_token: str) -> RefreshToken | None:
+        _hold_user(RefreshToken.objects.filter(token=digest(refresh_token)))
         found = RefreshToken.objects.select_for_update(of=("self",)).filter(token=digest(refresh_token)).first()
         if found is not None and found.revoked_at is not None:
             end(found.authorization_id)
         return None if found is None or found.is_revoked() or found.is_expired() else found
 
     def authenticate_user(self, refresh_token: RefreshToken) -> User | None:
-        return _allowed(refresh_token.user) if refresh_token.user else None
+        user = refresh_token.user
+        return _allowed(user, refresh_token.client, refresh_token.amr or ()) if user else None
 
     def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
         spend(RefreshToken.objects.filter(pk=refresh_token.pk))
@@ -248,5 +262,14 @@ class Introspection(_Finds, IntrospectionEndpoint):  # type: ignore[misc]
         }  # fmt: skip
 
 
-def _allowed(user: User) -> User | None:
-    return user if user.is_active and is_on(FLAG, subject(user)) else None
+def _hold_user(found: QuerySet[Any]) -> None:
+    """Let no change of the user's password or account commit before what is issued now, nor in between: it would not end it.
+
+    The user first and the token after, as the trigger of such a change does (iam/schema/007): two orders would be a deadlock.
+    """
+    for user in found.values_list("user_id", flat=True):
+        User.objects.select_for_update(no_key=True).filter(pk=user).first()
+
+
+def _allowed(user: User, client: OAuthClient, amr: Sequence[str]) -> User | None:
+    return user if may_act_for(client, user, amr) else None

@@ -5,6 +5,7 @@ An account is never found by its e-mail: anyone who controls that e-mail at a pr
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,12 +20,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flags import homes
 from flags.evaluate import is_on
 from flags.models import TenantHome
-from iam import policy
+from iam import policy, tokens
 from iam.models import User
 from iam.oauth.browser import remember, signed_in
 from iam.oauth.models import SocialConnection
@@ -32,7 +33,7 @@ from iam.permissions import subject
 
 log = structlog.get_logger(__name__)
 FLAG = "social_login_enabled"
-_WAITING = "social_waiting"
+_WAITING, _WAITS_SECONDS = "social_waiting", 600
 _GITHUB: dict[str, Any] = {
     "title": "GitHub", "authorize_url": "https://github.com/login/oauth/authorize",
     "access_token_url": "https://github.com/login/oauth/access_token", "api_base_url": "https://api.github.com/",
@@ -97,20 +98,48 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
             return _say(request, "Your organization has not moved here yet.", 409)
         if policy.of(known.user.tenant_id).second_factor_due(known.user):
             return _say(request, "Your account asks for a one-time code: sign in with your password and a code.", 403)
-        remember(request, known.user, ["fed"])
+        try:
+            remember(request, known.user, ["fed"])
+        except tokens.BadToken:
+            return _say(request, "Your account has just changed. Try again.", 409)
         return redirect("welcome")
-    request.session[_WAITING] = {"provider": name, **profile.__dict__}
+    request.session[_WAITING] = {"provider": name, "since": time.time(), **profile.__dict__}
     if here is not None:
-        link_waiting(request, here)
-        return redirect("welcome")
+        return redirect("social_confirm")
     return redirect(f"{reverse('oauth_sign_in')}?linking={name}")
 
 
-def link_waiting(request: HttpRequest, user: User) -> None:
-    """Link the account that waits in this browser's session, now that its owner has signed in."""
-    waiting = request.session.pop(_WAITING, None)
-    if waiting is None or not is_on(FLAG, subject(user)):
-        return
+def waits(request: HttpRequest) -> bool:
+    """Whether an account waits in this browser's session to be linked; not for long, somebody else may sit here next."""
+    waiting = request.session.get(_WAITING)
+    if waiting is not None and time.time() - waiting.get("since", 0) > _WAITS_SECONDS:
+        forget_waiting(request)
+    return _WAITING in request.session
+
+
+def forget_waiting(request: HttpRequest) -> None:
+    request.session.pop(_WAITING, None)
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Ask who signed in whether the account that waits is theirs: it may be that of whom used this browser before."""
+    user = signed_in(request)
+    if user is None or not waits(request):
+        return redirect("welcome")
+    waiting = request.session[_WAITING]
+    if request.method == "POST":
+        if "link" in request.POST and is_on(FLAG, subject(user)):
+            _link(user, waiting)
+        forget_waiting(request)
+        return redirect("welcome")
+    shown = waiting["username"] or waiting["email"] or waiting["name"] or waiting["id"]
+    title = _settings(waiting["provider"])["title"]
+    return render(request, "oauth/link.html", {"account": shown, "provider": title, "user": user})
+
+
+def _link(user: User, waiting: dict[str, Any]) -> None:
     try:
         with transaction.atomic(using="iam"):
             SocialConnection.objects.create(

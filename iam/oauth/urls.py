@@ -22,6 +22,7 @@ urlpatterns = [
     path("sign-out", views.sign_out, name="oauth_sign_out"),
     path("welcome", strict(views.welcome), name="welcome"),
     path("withdraw", views.withdraw, name="oauth_withdraw"),
+    path("social/confirm", strict(social.confirm), name="social_confirm"),
     path("social/<slug:name>/", social.start, name="social_start"),
     path("social/<slug:name>/callback", social.callback, name="social_callback"),
     path("social/<slug:name>/unlink", social.unlink, name="social_unlink"),

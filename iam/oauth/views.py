@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -22,15 +22,27 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from flags import homes
 from flags.evaluate import is_on
 from flags.models import TenantHome
-from iam import throttles, totp
+from iam import throttles, tokens, totp
 from iam.models import Session, User
 from iam.oauth import server as oauth
 from iam.oauth import social
-from iam.oauth.browser import forget, remember, session_of, signed_in, strong_enough
-from iam.oauth.models import FLAG, SCOPES, AccessToken, Grant, OAuthClient, RefreshToken, SocialConnection, spend
+from iam.oauth.browser import forget, remember, safe_next, session_of, signed_in, strong_enough
+from iam.oauth.models import (
+    FLAG,
+    SCOPES,
+    AccessToken,
+    Grant,
+    OAuthClient,
+    RefreshToken,
+    SocialConnection,
+    may_act_for,
+    spend,
+)
 from iam.oauth.wishes import Wishes
 from iam.permissions import roles, subject
 from iam.sign_in import Asked, CodeNeeded, PasswordDue, Refused, WeakPassword, WrongCredentials, sign_in
+
+_FRESH = timedelta(minutes=15)
 
 
 class _NotHere(Exception):
@@ -46,7 +58,7 @@ def _at_home(user: User) -> None:
 @require_http_methods(["GET", "POST"])
 def sign_in_page(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
-        "next": safe_next(request),
+        "next": _after(request),
         "providers": social.providers(),
         "name": request.POST.get("username", ""),
     }
@@ -83,15 +95,20 @@ def _sign_in(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         return _page(request, "sign_in", context | more, 422)
     except Refused:
         return _page(request, "sign_in", context | {"error": "Your organization has been switched off."}, 403)
-    remember(request, found.user, found.amr)
-    social.link_waiting(request, found.user)
-    return redirect(safe_next(request))
+    try:
+        remember(request, found.user, found.amr)
+    except tokens.BadToken:  # the password has changed meanwhile
+        return _page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
+    if social.waits(request):
+        return redirect("social_confirm")
+    return HttpResponseRedirect(_after(request))
 
 
 @never_cache
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     forget(request)
+    social.forget_waiting(request)
     return redirect("oauth_sign_in")
 
 
@@ -113,9 +130,21 @@ def authorize(request: HttpRequest) -> HttpResponse:
         if not is_on(FLAG, subject(user)):
             sentence = "Signing in to other applications is not switched on for you yet."
             return _page(request, "message", {"title": "Not yet", "message": sentence}, 403)
+        _at_home(user)
+        if not may_act_for(grant.client, user, session.amr):
+            sentence = "This application is for another organization than yours."
+            return _page(request, "message", {"title": "Not for you", "message": sentence}, 403)
         return _consent(request, grant, wishes, session)
+    except _NotHere:
+        return _page(
+            request, "message", {"title": "Not yet", "message": "Your organization has not moved here yet."}, 409
+        )
     except OAuth2Error as error:
         return _refused(request, error)
+    except ValueError:  # Authlib's, about characters that an error's description cannot hold
+        return _page(
+            request, "message", {"title": "This did not work", "message": "The application's request is garbled."}, 400
+        )
 
 
 def _consent(request: HttpRequest, grant: oauth.CodeGrant, wishes: Wishes, session: Session) -> HttpResponse:
@@ -130,6 +159,7 @@ def _consent(request: HttpRequest, grant: oauth.CodeGrant, wishes: Wishes, sessi
         wishes.ask_nothing(ConsentRequiredError)
         asked = [SCOPES[name] for name in wanted.split() if name in SCOPES]
         return _page(request, "consent", {"client": client, "asked": asked, "user": user})
+    wishes.answered(request)
     grant.session = session
     return _back(oauth.server().create_authorization_response(request, grant_user=user, grant=grant))
 
@@ -142,28 +172,34 @@ def second_factor(request: HttpRequest) -> HttpResponse:
     if session is None:
         return _sign_in_first(request)
     if strong_enough(session):
-        return redirect(safe_next(request))
+        return HttpResponseRedirect(_after(request))
+    if not totp.enrolled(session.user) and timezone.now() - session.auth_time > _FRESH:
+        return _sign_in_first(request)  # a browser that was left alone gets nobody a second factor
     try:
+        _at_home(session.user)
         return _second_factor(request, session)
+    except _NotHere:
+        return _page(
+            request, "message", {"title": "Not yet", "message": "Your organization has not moved here yet."}, 409
+        )
     except (throttles.Unavailable, totp.Unreadable):
         sentence = "One-time codes cannot be checked now: tell your operators."
         return _page(request, "message", {"title": "Not now", "message": sentence}, 503)
 
 
 def _second_factor(request: HttpRequest, session: Session) -> HttpResponse:
-    user, context = session.user, {"next": safe_next(request), "enrolled": totp.enrolled(session.user)}
+    user, context = session.user, {"next": _after(request), "enrolled": totp.enrolled(session.user)}
     status = 200
     if request.method == "POST":
         if throttles.too_often(str(request.META.get("REMOTE_ADDR", ""))):
             return _page(request, "second_factor", context | {"error": "Too many tries; wait a minute."}, 429)
-        check, ip = totp.verify if context["enrolled"] else totp.confirmed, str(request.META.get("REMOTE_ADDR", ""))
-        if not throttles.locked(str(user.pk), ip) and check(user, request.POST.get("code", "")):
+        check = totp.verify if context["enrolled"] else totp.confirmed
+        if check(user, request.POST.get("code", "")):
             session.strengthen("otp")
-            return redirect(safe_next(request))
-        throttles.failed([str(user.pk)], ip)
+            return HttpResponseRedirect(_after(request))
         context["error"], status = "This code is wrong, or was used already.", 400
     if not context["enrolled"]:
-        secret = totp.enrol(user)
+        secret = totp.waiting(user)
         context |= {"secret": secret, "picture": segno.make(totp.address(user, secret)).svg_inline(scale=5, border=2)}
     return _page(request, "second_factor", context, status)
 
@@ -248,11 +284,8 @@ def _sign_in_first(request: HttpRequest) -> HttpResponse:
     return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
 
 
-def safe_next(request: HttpRequest) -> str:
-    """Where to go afterwards: an address of ours, else the getting-started page."""
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
-    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if wanted and ours else reverse("welcome")
+def _after(request: HttpRequest) -> str:
+    return safe_next(request, reverse("welcome"))
 
 
 def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:

@@ -48,7 +48,7 @@ class Wishes:
         if not self.login and (self.max_age is None or now - shown <= self.max_age):
             return False
         asked: dict[str, float] = request.session.get(_ASKED, {})
-        this = hashlib.sha256(request.META.get("QUERY_STRING", "").encode()).hexdigest()[:16]
+        this = _of(request)
         since = asked.get(this, 0.0)
         if shown >= since > now - _ASKED_SECONDS:
             return False
@@ -56,10 +56,21 @@ class Wishes:
             request.session[_ASKED] = dict([*asked.items(), (this, now)][-_MOST_ASKED:])
         return True
 
+    def answered(self, request: HttpRequest) -> None:
+        """A code was given: the same address asks anew."""
+        asked = request.session.get(_ASKED, {})
+        if asked.pop(_of(request), None) is not None:
+            request.session[_ASKED] = asked
+
     def ask_nothing(self, error: type[Exception]) -> None:
         """Raises the error where no page may be shown."""
         if self.silent:
             raise error(redirect_uri=self.redirect_uri, state=self.state)  # type: ignore[call-arg]
+
+
+def _of(request: HttpRequest) -> str:
+    """The request of a client, among those that this browser was asked to sign in for."""
+    return hashlib.sha256(request.META.get("QUERY_STRING", "").encode()).hexdigest()[:16]
 
 
 def _invalid(sentence: str, uri: str, state: str | None) -> InvalidRequestError:

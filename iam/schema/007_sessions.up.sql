@@ -1,5 +1,6 @@
 -- What ends with a password or an account, whoever changes it: our doors, an operator's SQL, or catch-up. And how tokens of
 -- OAuth clients were won: one authorization is a code and all that came of it.
+-- promises: table ended_sessions
 -- promises: column oauth_authorization_codes.authorization_id
 -- promises: column oauth_access_tokens.authorization_id
 -- promises: column oauth_refresh_tokens.authorization_id
@@ -17,15 +18,14 @@ ALTER TABLE oauth_refresh_tokens
 CREATE INDEX idx_oauth_access_tokens_authorization_id ON oauth_access_tokens (authorization_id);
 CREATE INDEX idx_oauth_refresh_tokens_authorization_id ON oauth_refresh_tokens (authorization_id);
 
--- The row 'ended:<user>' is for tokens that the legacy system issued: they have no session, and end when they are older. Not for
--- what catch-up brings: it must be able to remove the user again, and legacy judges such tokens then.
+-- For tokens that the legacy system issued: they have no session, and end when they are older. It refers to nobody, so that the
+-- user can be removed again.
+CREATE TABLE ended_sessions (user_id uuid PRIMARY KEY, ended_at timestamptz NOT NULL);
+
 CREATE FUNCTION end_sessions() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     UPDATE user_sessions SET is_active = false WHERE user_id = NEW.id AND is_active;
-    INSERT INTO user_sessions (user_id, session_id, is_active, expires_at)
-    SELECT NEW.id, 'ended:' || NEW.id, false, now() + interval '8 days'
-    WHERE coalesce(current_setting('portal.applying', true), '') <> 'on'
-    ON CONFLICT (session_id) DO UPDATE SET created_at = now(), expires_at = excluded.expires_at;
+    INSERT INTO ended_sessions VALUES (NEW.id, now()) ON CONFLICT (user_id) DO UPDATE SET ended_at = now();
     UPDATE oauth_refresh_tokens SET revoked_at = now() WHERE user_id = NEW.id AND revoked_at IS NULL;
     UPDATE oauth_access_tokens SET expires_at = now() WHERE user_id = NEW.id AND expires_at > now();
     DELETE FROM oauth_authorization_codes WHERE user_id = NEW.id;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
@@ -58,7 +59,7 @@ class EventAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"title": "Audit log", "may_verify": request.user.has_perm("audit.verify_event")}
-        context |= {"query": request.GET.urlencode(), **_anchored()}
+        context |= {"query": request.GET.urlencode(), "place": settings.AUDIT_ANCHORS}
         return super().changelist_view(request, context | (extra_context or {}))
 
     def verify(self, request: HttpRequest) -> HttpResponse:
@@ -67,10 +68,10 @@ class EventAdmin(ReadOnlyAdmin):
             chain.record("verify_chain", data={"count": verdict.events})
             if not verdict.intact:
                 raise Refusal(
-                    f"The chain is broken at event {verdict.broken_at}: {verdict.why}.", subject="audit log",
+                    str(verdict), subject="audit log",
                     todo="Compare with a backup, and find out who has owner rights on the portal's database.",
                 )  # fmt: skip
-            return f"All {verdict.events:,} events are as they were written."
+            return str(verdict)
 
         back = reverse("admin:audit_event_changelist")
         return console.act(request, "audit.verify_event", ask, back=back, done="")
@@ -88,11 +89,3 @@ class EventAdmin(ReadOnlyAdmin):
         answer = StreamingHttpResponse(anchors.lines(chosen), content_type="application/jsonl")
         answer["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
         return answer
-
-
-def _anchored() -> dict[str, Any]:
-    """When the log was last anchored, or why that is not known."""
-    try:
-        return {"anchor": anchors.latest(), "anchor_trouble": ""}
-    except (OSError, anchors.Untrue) as error:
-        return {"anchor": None, "anchor_trouble": str(error) or "The newest anchor was not written with our key."}

@@ -10,27 +10,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import fsspec
 import structlog
+from botocore.exceptions import BotoCoreError
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
+from django.db import connection, transaction
 from django.utils import timezone
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, KeySet
 
 from migration_portal.audit.chain import Verdict
 from migration_portal.audit.chain import verify as verify_chain
 from migration_portal.audit.models import Event
+from migration_portal.locks import Lock
 from migration_portal.refusal import Refusal
 
 log = structlog.get_logger(__name__)
 _ALGORITHM = "ES256"
+_AWAY = (OSError, BotoCoreError)
+"""What stores raise when they do not answer."""
 _MOST = 10_000
 """Events in one anchor."""
 _ORDER = int("FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551", 16)
@@ -54,8 +59,11 @@ class Untrue(Exception):
 def write() -> int:
     """Anchor the events that no anchor has yet. Returns how many. Raises Refusal when the store does not answer."""
     try:
-        return sum(_write_one() for _ in iter(_waiting, 0))
-    except OSError as error:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # One at a time: two that follow the same anchor would belie each other for ever.
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.ANCHORS)])
+            return sum(_write_one() for _ in iter(_waiting, 0))
+    except _AWAY as error:
         raise Refusal(
             "The audit log cannot be anchored.", subject=settings.AUDIT_ANCHORS, todo=f"The store says: {error}."
         ) from error
@@ -71,17 +79,13 @@ def verify() -> Verdict:
     """The chain itself, and then each anchor against it. Raises Refusal when the store does not answer."""
     verdict = verify_chain()
     try:
-        return (_against_anchors(verdict.events) or verdict) if verdict.intact else verdict
-    except OSError as error:
+        if not verdict.intact:
+            return verdict
+        return _against_anchors(verdict.events) or replace(verdict, anchored=_last_anchored())
+    except _AWAY as error:
         raise Refusal(
             "The anchors cannot be read.", subject=settings.AUDIT_ANCHORS, todo=f"The store says: {error}."
         ) from error
-
-
-def latest() -> Anchor | None:
-    """The newest anchor, for the page to say how old it is."""
-    names = _names()
-    return _read(names[-1]) if names else None
 
 
 def _against_anchors(events: int) -> Verdict | None:
@@ -119,10 +123,10 @@ def _write_one() -> int:
     system, place = _store()
     system.makedirs(place, exist_ok=True)
     path = f"{place}/{digests[-1][0]:020d}.jws"
-    if not system.exists(path):  # another worker was faster
-        with system.open(path, "wb") as file:
-            file.write(_signed(body).encode())
-        log.info("audit_anchored", events=len(digests), last=digests[-1][0])
+    # Under another name until it is whole: half an anchor would count as made up.
+    system.pipe_file(f"{path}.part", _signed(body).encode())
+    system.mv(f"{path}.part", path)
+    log.info("audit_anchored", events=len(digests), last=digests[-1][0])
     return len(digests)
 
 
@@ -151,7 +155,7 @@ def _hash(name: str) -> str:
 
 def _read(name: str) -> Anchor:
     try:
-        body = json.loads(jws.deserialize_compact(_content(name), _key(_secret()), [_ALGORITHM]).payload)
+        body = json.loads(jws.deserialize_compact(_content(name), _keys(), [_ALGORITHM]).payload)
         digests = tuple((int(id), str(digest)) for id, digest in body["digests"])
         if not digests or digests[-1][0] != int(name.removesuffix(".jws")):
             raise Untrue
@@ -162,18 +166,27 @@ def _read(name: str) -> Anchor:
 
 def _signed(body: dict[str, Any]) -> str:
     payload = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return jws.serialize_compact({"alg": _ALGORITHM, "typ": "audit-anchor"}, payload, _key(_secret()))
+    key = _key(_secret())
+    return jws.serialize_compact({"alg": _ALGORITHM, "typ": "audit-anchor", "kid": key.kid}, payload, key)
 
 
 def _secret() -> str:
     return str(settings.AUDIT_ANCHOR_KEY or settings.SECRET_KEY)
 
 
+def _keys() -> KeySet:
+    """Ours, and those before it."""
+    secrets = {settings.AUDIT_ANCHOR_KEY, settings.SECRET_KEY, *settings.AUDIT_ANCHOR_OLD_KEYS} - {""}
+    return KeySet([_key(secret) for secret in sorted(secrets)])
+
+
 @cache
 def _key(secret: str) -> ECKey:
     number = int.from_bytes(hashlib.sha512(f"audit anchors:{secret}".encode()).digest()) % (_ORDER - 1) + 1
     private = ec.derive_private_key(number, ec.SECP256R1())
-    return ECKey.import_key(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = ECKey.import_key(pem)
+    return ECKey.import_key(pem, {"kid": key.thumbprint()})
 
 
 def public_key() -> dict[str, Any]:

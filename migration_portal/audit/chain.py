@@ -85,15 +85,22 @@ def digest(event: Event) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How many events were checked, and the first that does not fit, if any."""
+    """How many events were checked, and the first that does not fit, if any; the last that an anchor outside the database has."""
 
     events: int
     broken_at: int | None = None
     why: str = ""
+    anchored: int = 0
 
     @property
     def intact(self) -> bool:
         return self.broken_at is None
+
+    def __str__(self) -> str:
+        if not self.intact:
+            return f"The chain is broken at event {self.broken_at}: {self.why}."
+        anchored = f"up to event {self.anchored} anchors agree" if self.anchored else "no anchor says so yet"
+        return f"All {self.events:,} events are as they were written; {anchored}."
 
 
 def verify() -> Verdict:

@@ -34,6 +34,8 @@ def register(request: HttpRequest) -> HttpResponse:
     console.need(request, _MANAGE)
     if request.method != "POST":
         return _form(request, None, _blank())
+    if again := console.first_asked_again(request, back=reverse("client_register")):
+        return again
     return _submitted(request, None, lambda asked: verbs.register(asked, by=console.by(request)))
 
 
@@ -44,6 +46,8 @@ def client(request: HttpRequest, pk: Any) -> HttpResponse:
         console.need(request, _VIEW)
         return _form(request, chosen, _filled(chosen))
     console.need(request, _MANAGE)
+    if again := console.first_asked_again(request, back=reverse("client", args=[pk])):
+        return again
 
     def do(asked: dict[str, Any]) -> tuple[OAuthClient, str]:
         verbs.change(chosen, asked, by=console.by(request))

@@ -23,8 +23,10 @@ _SEEN_EVERY = 60
 
 def doors(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     def middleware(request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith("/admin/") or not request.user.is_authenticated:
+        if not request.path.startswith("/admin/"):
             return get_response(request)
+        if not request.user.is_authenticated:
+            return _whole_page() if "HX-Request" in request.headers else get_response(request)
         return (
             _too_long(request)
             or _second_factor(request)
@@ -48,11 +50,19 @@ def _too_long(request: HttpRequest) -> HttpResponse | None:
         messages.info(
             request, "You were signed out: " + ("nothing was done for a while." if idle else "sign in anew each day.")
         )
-        after = {} if polled else {"next": request.get_full_path()}
-        return redirect(f"{reverse('admin:login')}?{urlencode(after)}")
+        return (
+            _whole_page()
+            if polled
+            else redirect(f"{reverse('admin:login')}?{urlencode({'next': request.get_full_path()})}")
+        )
     if not polled and now - session[_SEEN] > _SEEN_EVERY:
         session[_SEEN] = now
     return None
+
+
+def _whole_page() -> HttpResponse:
+    """For a part of a page that asks for itself: the whole is loaded anew, and leads to the login."""
+    return HttpResponse(headers={"HX-Refresh": "true"})
 
 
 def _second_factor(request: HttpRequest) -> HttpResponse | None:
@@ -68,12 +78,15 @@ def _second_factor(request: HttpRequest) -> HttpResponse | None:
 def _no_group(request: HttpRequest) -> HttpResponse | None:
     if request.user.is_superuser or not request.user.is_staff or request.user.get_all_permissions() or _free(request):
         return None
-    return console.page(request, "portal/operators/no_group.html", "No group yet").render()
+    answer = console.page(request, "portal/operators/no_group.html", "No group yet")
+    answer.status_code = 403
+    return answer.render()
 
 
 def _again(request: HttpRequest) -> HttpResponse | None:
     """Who is an operator, and who may what, is changed by people who have just shown who they are."""
-    if request.method != "POST" or not request.path.startswith(reverse("admin:app_list", args=["auth"])):
+    watched = tuple(reverse("admin:app_list", args=[app]) for app in ("auth", "otp_totp"))
+    if request.method != "POST" or not request.path.startswith(watched):
         return None
     return console.first_asked_again(request, back=request.path)
 

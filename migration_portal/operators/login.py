@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from unfold.forms import AuthenticationForm
 
 from iam import throttles
+from migration_portal.audit import chain
 
 
 class LoginForm(AuthenticationForm):
@@ -18,20 +19,22 @@ class LoginForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         assert self.request is not None
         ip = self.request.META.get("REMOTE_ADDR", "")
-        key = (
-            f"operator:{User.objects.filter(username=self.cleaned_data.get('username', '')).values_list('pk').first()}"
-        )
-        unknown = key.endswith("None")
+        operator = User.objects.filter(username=self.cleaned_data.get("username", "")).first()
+        key = f"operator:{operator.pk if operator else ''}"
         with contextlib.suppress(throttles.Unavailable):
             if throttles.locked(key, ip):
                 with contextlib.suppress(ValidationError):
                     super().clean()  # the answer takes its usual time
+                if operator:
+                    chain.record("lock_out", of=operator)
                 raise self.get_invalid_login_error()
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
             with contextlib.suppress(throttles.Unavailable):
-                throttles.failed([] if unknown else [key], ip)
+                throttles.failed([key] if operator else [], ip)
             raise
-        throttles.succeeded(key, ip)
+        with contextlib.suppress(throttles.Unavailable):
+            throttles.succeeded(key, ip)
+        chain.record("sign_in", of=operator, by=operator.get_username() if operator else None)
         return cleaned

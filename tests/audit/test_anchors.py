@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def test_an_untouched_log_agrees_with_its_anchors(place: Path) -> None:
         events(count)
         assert anchors.write() == count
     assert len(list(place.iterdir())) == 2
-    assert anchors.verify() == chain.Verdict(5)
+    assert anchors.verify() == chain.Verdict(5, anchored=Event.objects.order_by("-id").values_list("pk", flat=True)[0])
 
 
 def test_a_chain_that_was_computed_anew_is_found_at_its_first_event(world: World) -> None:
@@ -142,9 +143,9 @@ def test_an_export_ends_with_the_signed_head_and_anchors_it(place: Path) -> None
 def test_the_page_says_when_it_was_anchored_and_what_differs(world: World) -> None:
     events(2)
     client = browser("support")
-    assert "Not anchored outside it yet" in client.get("/admin/audit/event/").content.decode()
+    assert "no anchor says so yet" in client.post("/admin/audit/event/verify/", follow=True).content.decode()
     anchors.write()
-    assert "Last anchored outside it" in client.get("/admin/audit/event/").content.decode()
+    assert "anchors agree" in client.post("/admin/audit/event/verify/", follow=True).content.decode()
     first = Event.objects.order_by("id").values_list("pk", flat=True)[0]
     rewrite(first)
     assert f"broken at event {first}" in client.post("/admin/audit/event/verify/", follow=True).content.decode()
@@ -183,6 +184,48 @@ def test_anchors_are_kept_in_a_store_that_speaks_s3(s3: None) -> None:
     for count in (2, 3):
         events(count)
         assert anchors.write() == count
-    assert anchors.verify() == chain.Verdict(5)
+    assert anchors.verify().intact and anchors.verify().anchored
     rewrite(Event.objects.order_by("id").values_list("pk", flat=True)[3])
     assert not anchors.verify().intact
+
+
+def test_anchors_of_an_earlier_key_still_count(settings: Any) -> None:
+    events(2)
+    anchors.write()
+    settings.AUDIT_ANCHOR_KEY = "a new one"
+    events(2)
+    anchors.write()
+    assert anchors.verify().intact
+    settings.AUDIT_ANCHOR_KEY, settings.AUDIT_ANCHOR_OLD_KEYS = "the next", ["a new one"]
+    assert anchors.verify().intact
+    settings.AUDIT_ANCHOR_OLD_KEYS = []
+    assert "not written with our key" in anchors.verify().why
+
+
+def test_two_who_anchor_at_once_make_one_chain_of_anchors(place: Path) -> None:
+    events(6)
+
+    def write() -> None:
+        anchors.write()
+        connection.close()
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert anchors.verify().intact and len(list(place.iterdir())) == 1
+
+
+def test_a_store_that_is_away_is_said(settings: Any) -> None:
+    events(1)
+    settings.AUDIT_ANCHORS = "s3://vault/anchors"
+    settings.AUDIT_ANCHORS_OPTIONS = {
+        "key": "x", "secret": "y", "client_kwargs": {"endpoint_url": "http://127.0.0.1:9", "region_name": "us-east-1"},
+        "config_kwargs": {"retries": {"max_attempts": 0}},
+    }  # fmt: skip
+    with pytest.raises(Refusal):
+        anchors.write()
+    with pytest.raises(Refusal):
+        anchors.verify()
+    assert browser("support").get("/admin/audit/event/").status_code == 200

@@ -65,7 +65,7 @@ def test_where_the_tenant_wants_a_second_factor_a_password_is_good_for_enrolling
     weak = api.login(user).json()["access_token"]
     answer = api.call("GET", "/users", weak)
     assert answer.status_code == 401 and answer.json()["type"].endswith("enrolment-needed")
-    begun = api.call("POST", "/me/mfa", weak).json()
+    begun = api.call("POST", "/me/mfa", weak, current_password=PASSWORD).json()
     assert begun["address"].startswith("otpauth://totp/") and begun["secret"] in begun["address"]
     assert api.call("POST", "/me/mfa/confirm", weak, code="000000").status_code == 400
     assert not User.objects.get(pk=user.pk).mfa_enabled
@@ -79,9 +79,9 @@ def test_where_the_tenant_wants_a_second_factor_a_password_is_good_for_enrolling
 def test_nobody_who_holds_a_password_alone_enrols_a_second_time(api: Api, settings: Any) -> None:
     user, code = with_codes(settings, api.tenant)
     strong = api.login(user, code=code.now()).json()["access_token"]
-    assert api.call("POST", "/me/mfa", strong).status_code == 409
+    assert api.call("POST", "/me/mfa", strong, current_password=PASSWORD).status_code == 409
     old = api.client.post("/api/auth/login", {"username": user.username, "password": PASSWORD}).json()["access_token"]
-    assert api.call("POST", "/me/mfa", old).status_code == 409
+    assert api.call("POST", "/me/mfa", old, current_password=PASSWORD).status_code == 409
     assert api.call("POST", "/me/mfa/confirm", old, code="000000").status_code == 400
 
 
@@ -114,7 +114,10 @@ def test_codes_that_cannot_be_checked_are_a_page_and_a_problem(api: Api, setting
     user, browser = make_user(api.tenant), Client()
     browser.post("/oauth/sign-in", {"username": user.username, "password": PASSWORD})
     assert browser.get("/oauth/second-factor").status_code == 503
-    assert api.call("POST", "/me/mfa", api.login(user).json()["access_token"]).status_code == 503
+    assert (
+        api.call("POST", "/me/mfa", api.login(user).json()["access_token"], current_password=PASSWORD).status_code
+        == 503
+    )
 
 
 def test_a_redis_that_is_away_lets_no_code_count(api: Api, settings: Any) -> None:
@@ -127,7 +130,7 @@ def test_guesses_at_a_code_count_like_wrong_passwords(api: Api) -> None:
     TenantSettings.objects.create(tenant=api.tenant, mfa_required=True)
     user = make_user(api.tenant)
     weak = api.login(user).json()["access_token"]
-    secret = api.call("POST", "/me/mfa", weak).json()["secret"]
+    secret = api.call("POST", "/me/mfa", weak, current_password=PASSWORD).json()["secret"]
     for _ in range(throttles.FAILURES):
         assert api.call("POST", "/me/mfa/confirm", weak, code="000000").status_code == 400
     assert api.call("POST", "/me/mfa/confirm", weak, code=pyotp.TOTP(secret).now()).status_code == 400

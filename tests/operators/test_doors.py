@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django_otp.oath import TOTP
-from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from iam import throttles
@@ -70,8 +70,9 @@ def test_an_operator_enrols_and_signs_in_with_codes_from_then_on(world: World) -
     assert b"<svg" in page.content
     assert b"no code" in client.post("/admin/second-factor/", {"code": "000000"}).content
     TOTPDevice.objects.update(throttling_failure_timestamp=None, throttling_failure_count=0)
-    done = client.post("/admin/second-factor/", {"code": pyotp.TOTP(page.context["secret"]).now()})
+    done = client.post("/admin/second-factor/", {"code": pyotp.TOTP(page.context["secret"]).now()}, follow=True)
     codes = done.context["codes"]
+    assert client.get("/admin/second-factor/codes/").status_code == 302  # once
     assert len(codes) == 10 and client.get("/admin/").status_code == 200
     other, _ = sign_in()
     assert other.get("/admin/").headers["Location"] == "/admin/second-factor/?next=%2Fadmin%2F"
@@ -208,3 +209,92 @@ def test_operators_passwords_have_rules(world: World, weak: str) -> None:
     body = {"old_password": PASSWORD, "new_password1": weak, "new_password2": weak}
     assert client.post("/admin/password_change/", body).status_code == 200
     assert User.objects.get(username="ann").check_password(PASSWORD)
+
+
+def test_a_page_of_recovery_codes_that_is_loaded_again_makes_no_others(world: World) -> None:
+    device = enrolled(operator())
+    client, _ = sign_in()
+    client.post("/admin/second-factor/", {"code": code_of(device)})
+    answer = client.post("/admin/second-factor/", {"renew": "yes"})
+    assert answer.headers["Location"].startswith("/admin/second-factor/codes/")
+    before = set(StaticToken.objects.values_list("token", flat=True))
+    for _ in range(2):
+        client.get(answer.headers["Location"])
+    assert set(StaticToken.objects.values_list("token", flat=True)) == before
+
+
+def test_wrong_codes_of_an_authenticator_spare_the_recovery_codes(world: World) -> None:
+    user = operator()
+    enrolled(user)
+    recovery = StaticDevice.objects.create(user=user, name="recovery")
+    recovery.token_set.create(token="abcd2345")
+    client, _ = sign_in()
+    for _ in range(5):
+        client.post("/admin/second-factor/", {"code": "000000"})
+    assert client.post("/admin/second-factor/", {"code": "ABCD 2345", "next": "/admin/"}).status_code == 302
+    assert not TOTPDevice.objects.filter(throttling_failure_count__gt=0).exists()
+
+
+def test_a_console_that_was_left_alone_gets_nobody_a_second_factor(world: World) -> None:
+    operator()
+    client, _ = sign_in()
+    first = client.get("/admin/second-factor/").context["secret"]
+    assert client.get("/admin/second-factor/").context["secret"] != first
+    later(client, SHOWN, 901)
+    for answer in (client.get("/admin/second-factor/"), client.post("/admin/second-factor/", {"code": "000000"})):
+        assert answer.headers["Location"].startswith("/admin/confirm/")
+
+
+def test_the_proof_can_be_shown_without_redis(world: World, settings: Any) -> None:
+    operator()
+    client, _ = sign_in()
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+    assert client.post("/admin/confirm/", {"shown": "wrong"}).status_code == 200
+    assert client.post("/admin/confirm/", {"shown": PASSWORD}).status_code == 302
+
+
+def test_removing_a_second_factor_wants_a_fresh_proof(world: World) -> None:
+    device = enrolled(operator())
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss", password=PASSWORD))
+    boss.get("/admin/")
+    later(boss, SHOWN, 901)
+    asked = boss.post(f"/admin/otp_totp/totpdevice/{device.pk}/delete/", {"post": "yes"})
+    assert asked.headers["Location"].startswith("/admin/confirm/") and TOTPDevice.objects.exists()
+
+
+def test_a_part_of_a_page_leads_to_the_login_as_a_whole(world: World) -> None:
+    operator()
+    client, _ = sign_in()
+    client.get("/admin/")
+    later(client, "console_seen", 3700)
+    for _ in range(2):  # signed out now, and gone already
+        answer = client.get("/admin/dashboard/live/", headers={"HX-Request": "true"})
+        assert (answer.status_code, answer.content, answer["HX-Refresh"]) == (200, b"", "true")
+
+
+def test_every_door_of_the_console_has_the_policies_headers(world: World) -> None:
+    User.objects.create_user("ann", password=PASSWORD, is_staff=True)
+    client, _ = sign_in()
+    answer = client.get("/admin/")
+    assert (
+        answer.status_code == 403
+        and answer["X-Frame-Options"] == "DENY"
+        and "Content-Security-Policy" in answer.headers
+    )
+
+
+def test_sign_ins_and_lock_outs_are_in_the_audit_log(world: World) -> None:
+    operator()
+    sign_in()
+    for _ in range(throttles.FAILURES + 1):
+        sign_in("wrong")
+    verbs = list(Event.objects.values_list("verb", flat=True))
+    assert verbs.count("sign_in") == 1 and "lock_out" in verbs
+
+
+def test_next_is_an_address_and_no_word(world: World) -> None:
+    operator()
+    client, _ = sign_in()
+    for wanted in ("word", "//evil.example/", "https://evil.example/"):
+        assert client.post("/admin/confirm/", {"shown": PASSWORD, "next": wanted}).headers["Location"] == "/admin/"

@@ -167,8 +167,8 @@ class Command(BaseCommand):
         verdict = anchors.verify()
         chain.record("verify_chain", by=by, data={"count": verdict.events})
         if not verdict.intact:
-            raise Refusal(f"The chain is broken at event {verdict.broken_at}: {verdict.why}.", subject="audit log")
-        self.stdout.write(f"All {verdict.events:,} events are as they were written.")
+            raise Refusal(str(verdict), subject="audit log")
+        self.stdout.write(str(verdict))
 
 
 @contextmanager

@@ -69,6 +69,8 @@ def test_an_account_elsewhere_is_linked_once_and_signs_in_from_then_on(page: Any
     page.click("text=Continue with Acme")
     page.wait_for_selector("text=Sign in once with your password")
     sign_in(page, user.username)
+    page.wait_for_selector("h1:has-text('Is this your Acme account?')")
+    page.click("button:has-text('Yes, link it')")
     page.wait_for_selector("h1:has-text('Welcome, Ann Lee')")
     assert SocialConnection.objects.get().user == user
     sign_out(page)
@@ -98,6 +100,7 @@ def test_somebody_elses_account_is_not_linked_twice(page: Any) -> None:
         page.wait_for_selector("h1:has-text('Welcome')")
         page.click("a:has-text('Link')")
         if name == "first":
+            page.click("button:has-text('Yes, link it')")
             page.wait_for_selector("button:has-text('Unlink')")
             sign_out(page)
     page.wait_for_selector("text=belongs to somebody else")
@@ -133,3 +136,14 @@ def test_an_account_elsewhere_signs_nobody_in_whose_tenant_lives_in_legacy(page:
     page.click("text=Continue with Acme")
     page.wait_for_selector("text=has not moved here yet")
     assert not Session.objects.filter(user=user).exists()
+
+
+def test_an_account_that_waits_is_linked_to_nobody_who_does_not_say_so(page: Any) -> None:
+    user = make_user(make_tenant(), full_name="Ann Lee")
+    page.goto("/oauth/sign-in")
+    page.click("text=Continue with Acme")
+    page.wait_for_selector("text=Sign in once with your password")
+    sign_in(page, user.username)
+    page.click("button:has-text('No')")
+    page.wait_for_selector("h1:has-text('Welcome, Ann Lee')")
+    assert not SocialConnection.objects.exists()
