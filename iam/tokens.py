@@ -1,32 +1,26 @@
 """Access and refresh tokens, and the sessions behind them that can be revoked.
 
-Two forms: as the legacy system issued them (JWT, HS256, with its claims), for its clients; and our
-own (ES256, keys in iam/keys.py), for the new API. A token's algorithm says which key it must be
-signed with, so neither passes for the other. `sub` of the legacy form is the user name, but users are
-looked up by `user_id`: two tenants may each have a bob. Tokens that the legacy system issued carry
+Those of the legacy form are for its clients, our own (iam/forms.py) for the new API. `sub` of the legacy form is the
+user name, but users are looked up by `user_id`: two tenants may each have a bob. Tokens that the legacy system issued carry
 no `sid`; they go on working until they expire.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
-from types import MappingProxyType
+from functools import cache
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from joserfc import jws, jwt
+from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 
-from iam import keys, policy
+from iam import forms, policy
 from iam.models import EndedSessions, Session, User
 
 LEGACY_ACCESS = timedelta(minutes=30)
@@ -72,8 +66,7 @@ class About:
     user: str = ""
 
 
-class BadToken(Exception):
-    """The token is not ours, was changed, has expired, was revoked, or is of the wrong kind."""
+BadToken = forms.BadToken
 
 
 def issue(user: User, *, ip: str | None, agent: str, own: bool = False, amr: Sequence[str] = PASSWORD_ONLY) -> Pair:
@@ -166,7 +159,7 @@ def about(token: str) -> About:
     Tokens that legacy refreshed have lost their tenant: it is the user's.
     """
     try:
-        claims = _verified(token)
+        claims = forms.verified(token)
         tenant, user = str(claims.get("tenant_id") or ""), str(claims.get("user_id") or "")
         if user and not tenant:
             tenant = str(User.objects.filter(pk=uuid.UUID(user)).values_list("tenant_id", flat=True).first() or "")
@@ -189,7 +182,7 @@ def revoke(token: str) -> None:
 def revoked(token: str) -> bool:
     """Whether a token was ended here: asked before legacy, which does not know, is. Access and refresh tokens alike."""
     try:
-        claims = _verified(token)
+        claims = forms.verified(token)
         issued, user = _issued(claims), uuid.UUID(str(claims.get("user_id")))
     except (BadToken, KeyError, ValueError, TypeError):
         return False  # not ours to judge
@@ -200,16 +193,9 @@ def revoked(token: str) -> bool:
     return EndedSessions.objects.filter(pk=user, ended_at__gt=issued).exists()
 
 
-def sign(claims: dict[str, Any], life: timedelta) -> str:
-    """A token of our own form."""
-    now, key = int(time.time()), keys.signing()
-    about = {"iss": settings.ISSUER, "iat": now, "exp": now + int(life.total_seconds())}
-    return jwt.encode({"alg": keys.ALGORITHM, "typ": "JWT", "kid": key.kid}, claims | about, key, [keys.ALGORITHM])
-
-
 def decode(token: str, *, kind: str) -> Mapping[str, Any]:
     """The claims of a good token of this kind: access or refresh. Raises BadToken."""
-    claims = _verified(token)
+    claims = forms.verified(token)
     try:
         jwt.JWTClaimsRegistry(exp={"essential": True}).validate(dict(claims))
     except JoseError as error:
@@ -226,47 +212,17 @@ def _pair(user: User, session: Session, *, own: bool) -> Pair:
         about |= {"sub": str(user.pk), **how(session.amr, session.auth_time)}
         left = session.expires_at - timezone.now()
         access = min(policy.of(user.tenant_id).access, left)
-        return Pair(sign(about, access), sign(about | again, left), int(access.total_seconds()))
+        return Pair(forms.signed(about, access), forms.signed(about | again, left), int(access.total_seconds()))
     about["sub"] = user.username or ""
     seconds = int(LEGACY_ACCESS.total_seconds())
-    return Pair(_as_legacy(about, LEGACY_ACCESS), _as_legacy(about | again, LEGACY_REFRESH), seconds)
+    return Pair(
+        forms.signed_as_legacy(about, LEGACY_ACCESS), forms.signed_as_legacy(about | again, LEGACY_REFRESH), seconds
+    )
 
 
 def how(amr: Sequence[str], at: datetime) -> dict[str, Any]:
     """The claims that say how and when a user showed who they are: OpenID Connect Core §2, levels of NIST SP 800-63B."""
     return {"amr": list(amr), "acr": STRONG if "otp" in amr else WEAK, "auth_time": int(at.timestamp())}
-
-
-def _as_legacy(claims: dict[str, Any], life: timedelta) -> str:
-    expires = int(time.time() + life.total_seconds())
-    return jwt.encode(
-        {"alg": "HS256", "typ": "JWT"}, claims | {"exp": expires}, _legacy_key(settings.LEGACY_JWT_SECRET), ["HS256"]
-    )
-
-
-def _verified(token: str) -> Mapping[str, Any]:
-    try:
-        if jws.extract_compact(token.encode()).headers().get("alg") == keys.ALGORITHM:
-            claims: Mapping[str, Any] = jwt.decode(token, keys.verifying(), [keys.ALGORITHM]).claims
-            issuer = settings.ISSUER
-        else:
-            claims, issuer = _of_legacy_form(token, settings.LEGACY_JWT_SECRET), None
-    except (JoseError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        raise BadToken from error
-    if claims.get("iss") != issuer:
-        raise BadToken
-    return claims
-
-
-@cache
-def _legacy_key(secret: str) -> OctKey:
-    return OctKey.import_key(secret)
-
-
-@lru_cache(4096)
-def _of_legacy_form(token: str, secret: str) -> Mapping[str, Any]:
-    """A signature that was good once is good for ever; whether the token has expired is asked each time."""
-    return MappingProxyType(jwt.decode(token, _legacy_key(secret), ["HS256"]).claims)
 
 
 def _digest(token: str) -> str:

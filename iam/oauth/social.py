@@ -17,18 +17,17 @@ from authlib.integrations.django_client import OAuth
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from flags import homes
 from flags.evaluate import is_on
-from flags.models import TenantHome
 from iam import policy, tokens
 from iam.models import User
 from iam.oauth.browser import remember, signed_in
 from iam.oauth.models import SocialConnection
+from iam.oauth.pages import NotHere, at_home, page
 from iam.permissions import subject
 
 log = structlog.get_logger(__name__)
@@ -94,7 +93,9 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
     if known is not None:
         if not known.user.is_active or not is_on(FLAG, subject(known.user)):
             return _say(request, "Signing in this way is not switched on for you. Use your password.", 403)
-        if homes.serving(str(known.user.tenant_id), write=True) != TenantHome.Home.IAM:
+        try:
+            at_home(known.user)
+        except NotHere:
             return _say(request, "Your organization has not moved here yet.", 409)
         if policy.of(known.user.tenant_id).second_factor_due(known.user):
             return _say(request, "Your account asks for a one-time code: sign in with your password and a code.", 403)
@@ -136,7 +137,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         return redirect("welcome")
     shown = waiting["username"] or waiting["email"] or waiting["name"] or waiting["id"]
     title = _settings(waiting["provider"])["title"]
-    return render(request, "oauth/link.html", {"account": shown, "provider": title, "user": user})
+    return page(request, "link", {"account": shown, "provider": title, "user": user})
 
 
 def _link(user: User, waiting: dict[str, Any]) -> None:
@@ -203,4 +204,4 @@ def _failed(request: HttpRequest, name: str, error: Exception) -> HttpResponse:
 
 
 def _say(request: HttpRequest, message: str, status: int) -> HttpResponse:
-    return render(request, "oauth/message.html", {"title": "This did not work", "message": message}, status=status)
+    return page(request, "message", {"title": "This did not work", "message": message}, status)

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import segno
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import OAuth2Error
 from authlib.oidc.core.errors import ConsentRequiredError, InteractionRequiredError, LoginRequiredError
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from flags import homes
 from flags.evaluate import is_on
-from flags.models import TenantHome
 from iam import throttles, tokens, totp
-from iam.models import Session, User
+from iam.models import Session
 from iam.oauth import server as oauth
 from iam.oauth import social
-from iam.oauth.browser import forget, remember, safe_next, session_of, signed_in, strong_enough
+from iam.oauth.browser import forget, remember, session_of, signed_in, strong_enough
 from iam.oauth.models import (
     FLAG,
     SCOPES,
@@ -38,70 +34,60 @@ from iam.oauth.models import (
     may_act_for,
     spend,
 )
+from iam.oauth.pages import NotHere, after, at_home, page, sign_in_first
 from iam.oauth.wishes import Wishes
 from iam.permissions import roles, subject
 from iam.sign_in import Asked, CodeNeeded, PasswordDue, Refused, WeakPassword, WrongCredentials, sign_in
-
-_FRESH = timedelta(minutes=15)
-
-
-class _NotHere(Exception):
-    """The user's tenant lives in the legacy system."""
-
-
-def _at_home(user: User) -> None:
-    if homes.serving(str(user.tenant_id), write=True) != TenantHome.Home.IAM:
-        raise _NotHere
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
 def sign_in_page(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
-        "next": _after(request),
+        "next": after(request),
         "providers": social.providers(),
         "name": request.POST.get("username", ""),
     }
     if request.method == "POST":
         try:
             return _sign_in(request, context)
-        except _NotHere:
-            return _page(request, "sign_in", context | {"error": "Your organization has not moved here yet."}, 409)
+        except NotHere:
+            return page(request, "sign_in", context | {"error": "Your organization has not moved here yet."}, 409)
         except (throttles.Unavailable, totp.Unreadable):
             sentence = "Sign-ins cannot be checked now: try again, or tell your operators."
-            return _page(request, "sign_in", context | {"error": sentence}, 503)
-    return _page(request, "sign_in", context)
+            return page(request, "sign_in", context | {"error": sentence}, 503)
+    return page(request, "sign_in", context)
 
 
 def _sign_in(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     sent, ip = request.POST, str(request.META.get("REMOTE_ADDR", ""))
     if throttles.too_often(ip):
-        return _page(request, "sign_in", context | {"error": "Too many tries; wait a minute."}, 429)
+        return page(request, "sign_in", context | {"error": "Too many tries; wait a minute."}, 429)
     asked = Asked(
         sent.get("username", ""), sent.get("password", ""), sent.get("tenant", ""), ip=ip, code=sent.get("code"),
         new_password=sent.get("new_password"),
     )  # fmt: skip
     try:
-        found = sign_in(asked, codes=True, admit=_at_home)
+        found = sign_in(asked, codes=True, admit=at_home)
     except WrongCredentials:
-        return _page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
+        return page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
     except CodeNeeded:
-        return _page(request, "sign_in", context | {"ask_code": True, "error": "Now the code, too."}, 401)
+        return page(request, "sign_in", context | {"ask_code": True, "error": "Now the code, too."}, 401)
     except PasswordDue:
         more = {"ask_new": True, "ask_code": bool(asked.code), "error": "Your password has expired: choose a new one."}
-        return _page(request, "sign_in", context | more, 403)
+        return page(request, "sign_in", context | more, 403)
     except WeakPassword as weak:
         more = {"ask_new": True, "ask_code": bool(asked.code), "error": str(weak)}
-        return _page(request, "sign_in", context | more, 422)
+        return page(request, "sign_in", context | more, 422)
     except Refused:
-        return _page(request, "sign_in", context | {"error": "Your organization has been switched off."}, 403)
+        return page(request, "sign_in", context | {"error": "Your organization has been switched off."}, 403)
     try:
         remember(request, found.user, found.amr)
     except tokens.BadToken:  # the password has changed meanwhile
-        return _page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
+        return page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
     if social.waits(request):
         return redirect("social_confirm")
-    return HttpResponseRedirect(_after(request))
+    return HttpResponseRedirect(after(request))
 
 
 @never_cache
@@ -123,26 +109,26 @@ def authorize(request: HttpRequest) -> HttpResponse:
         wishes = Wishes.read(request, grant)
         if session is None or user is None or wishes.sign_in_again(request, session):
             wishes.ask_nothing(LoginRequiredError)
-            return _sign_in_first(request)
+            return sign_in_first(request)
         if not strong_enough(session):
             wishes.ask_nothing(InteractionRequiredError)
             return redirect(f"{reverse('oauth_second_factor')}?{urlencode({'next': request.get_full_path()})}")
         if not is_on(FLAG, subject(user)):
             sentence = "Signing in to other applications is not switched on for you yet."
-            return _page(request, "message", {"title": "Not yet", "message": sentence}, 403)
-        _at_home(user)
+            return page(request, "message", {"title": "Not yet", "message": sentence}, 403)
+        at_home(user)
         if not may_act_for(grant.client, user, session.amr):
             sentence = "This application is for another organization than yours."
-            return _page(request, "message", {"title": "Not for you", "message": sentence}, 403)
+            return page(request, "message", {"title": "Not for you", "message": sentence}, 403)
         return _consent(request, grant, wishes, session)
-    except _NotHere:
-        return _page(
+    except NotHere:
+        return page(
             request, "message", {"title": "Not yet", "message": "Your organization has not moved here yet."}, 409
         )
     except OAuth2Error as error:
         return _refused(request, error)
     except ValueError:  # Authlib's, about characters that an error's description cannot hold
-        return _page(
+        return page(
             request, "message", {"title": "This did not work", "message": "The application's request is garbled."}, 400
         )
 
@@ -158,50 +144,10 @@ def _consent(request: HttpRequest, grant: oauth.CodeGrant, wishes: Wishes, sessi
     elif wishes.consent or before is None or not set(wanted.split()) <= set((before.scope or "").split()):
         wishes.ask_nothing(ConsentRequiredError)
         asked = [SCOPES[name] for name in wanted.split() if name in SCOPES]
-        return _page(request, "consent", {"client": client, "asked": asked, "user": user})
+        return page(request, "consent", {"client": client, "asked": asked, "user": user})
     wishes.answered(request)
     grant.session = session
     return _back(oauth.server().create_authorization_response(request, grant_user=user, grant=grant))
-
-
-@never_cache
-@require_http_methods(["GET", "POST"])
-def second_factor(request: HttpRequest) -> HttpResponse:
-    """Enrol for one-time codes, or show one: what the user or the tenant asks for beyond a password."""
-    session = session_of(request)
-    if session is None:
-        return _sign_in_first(request)
-    if strong_enough(session):
-        return HttpResponseRedirect(_after(request))
-    if not totp.enrolled(session.user) and timezone.now() - session.auth_time > _FRESH:
-        return _sign_in_first(request)  # a browser that was left alone gets nobody a second factor
-    try:
-        _at_home(session.user)
-        return _second_factor(request, session)
-    except _NotHere:
-        return _page(
-            request, "message", {"title": "Not yet", "message": "Your organization has not moved here yet."}, 409
-        )
-    except (throttles.Unavailable, totp.Unreadable):
-        sentence = "One-time codes cannot be checked now: tell your operators."
-        return _page(request, "message", {"title": "Not now", "message": sentence}, 503)
-
-
-def _second_factor(request: HttpRequest, session: Session) -> HttpResponse:
-    user, context = session.user, {"next": _after(request), "enrolled": totp.enrolled(session.user)}
-    status = 200
-    if request.method == "POST":
-        if throttles.too_often(str(request.META.get("REMOTE_ADDR", ""))):
-            return _page(request, "second_factor", context | {"error": "Too many tries; wait a minute."}, 429)
-        check = totp.verify if context["enrolled"] else totp.confirmed
-        if check(user, request.POST.get("code", "")):
-            session.strengthen("otp")
-            return HttpResponseRedirect(_after(request))
-        context["error"], status = "This code is wrong, or was used already.", 400
-    if not context["enrolled"]:
-        secret = totp.waiting(user)
-        context |= {"secret": secret, "picture": segno.make(totp.address(user, secret)).svg_inline(scale=5, border=2)}
-    return _page(request, "second_factor", context, status)
 
 
 @csrf_exempt
@@ -243,15 +189,15 @@ def welcome(request: HttpRequest) -> HttpResponse:
     """Getting started: who you are here, what you may, how you sign in, and who may act for you."""
     session = session_of(request)
     if session is None:
-        return _sign_in_first(request)
+        return sign_in_first(request)
     if not strong_enough(session):
         return redirect("oauth_second_factor")
     user = session.user
     if not is_on("new_ui_enabled", subject(user)):
         sentence = "You are signed in. The new pages are not switched on for you yet; your applications work as before."
-        return _page(request, "message", {"title": f"Welcome, {user.full_name or user.username}", "message": sentence})
+        return page(request, "message", {"title": f"Welcome, {user.full_name or user.username}", "message": sentence})
     connected = {one.provider: one for one in SocialConnection.objects.filter(user=user)}
-    return _page(request, "welcome", {
+    return page(request, "welcome", {
         "user": user, "roles": roles(user), "grants": Grant.objects.filter(user=user).select_related("client"),
         "sessions": Session.objects.filter(user=user, is_active=True).order_by("-last_activity")[:10],
         "providers": [(one, connected.get(one.name)) for one in social.providers()],
@@ -280,14 +226,6 @@ def _back(answer: HttpResponse) -> HttpResponse:
     return answer
 
 
-def _sign_in_first(request: HttpRequest) -> HttpResponse:
-    return redirect(f"{reverse('oauth_sign_in')}?{urlencode({'next': request.get_full_path()})}")
-
-
-def _after(request: HttpRequest) -> str:
-    return safe_next(request, reverse("welcome"))
-
-
 def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:
     """Back to the client where its address is known to be its own; else it is said here, and nobody is sent anywhere."""
     if getattr(error, "redirect_uri", None):
@@ -295,8 +233,4 @@ def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:
         if location:
             return _back(HttpResponseRedirect(location))
     sentence = f"The application requested something it is not allowed to do: {error.description or error.error}."
-    return _page(request, "message", {"title": "This did not work", "message": sentence}, 400)
-
-
-def _page(request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    return render(request, f"oauth/{name}.html", context, status=status)
+    return page(request, "message", {"title": "This did not work", "message": sentence}, 400)

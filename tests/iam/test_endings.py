@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from joserfc import jwt
 
-from iam import passwords, removal, tokens
+from iam import forms, passwords, removal, tokens
 from iam.models import Session, User
 from iam.oauth.models import AccessToken, RefreshToken, digest
 from tests.iam.conftest import Api
@@ -69,7 +69,7 @@ class Held:
             "sub": self.user.username, "user_id": str(self.user.pk), "tenant_id": str(self.user.tenant_id),
             "exp": int(time.time() - 60 + life.total_seconds()), **more,
         }  # fmt: skip
-        key = tokens._legacy_key(django_settings.LEGACY_JWT_SECRET)
+        key = forms.legacy_key(django_settings.LEGACY_JWT_SECRET)
         return jwt.encode({"alg": "HS256"}, claims, key, ["HS256"])
 
 
