@@ -6,6 +6,7 @@ import re
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from django.http import HttpRequest
+from django.utils.encoding import repercent_broken_unicode
 
 from legacy_compat.contracts.shapes import Answer
 
@@ -34,8 +35,8 @@ def refusal(request: HttpRequest) -> Answer | None:
     if request.headers.get("Transfer-Encoding"):
         return NO_LENGTH
     path = raw(request).partition("?")[0]
-    judged = request.META.get("PATH_INFO", "").encode("latin-1", "replace")
-    if not path.startswith("/") or unquote_to_bytes(path) != judged:
+    meant = repercent_broken_unicode(unquote_to_bytes(path)).decode()  # as Django reads it
+    if not path.startswith("/") or meant != request.path_info:
         return BAD_PATH  # routed and throttled by one path, passed on by another
     segments = path.removesuffix("/").split("/")[1:]
     if any(part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")):
