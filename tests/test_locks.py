@@ -38,5 +38,5 @@ def test_versions_agree_on_the_numbers() -> None:
     numbers = {lock.name: int(lock) for lock in Lock}
     assert numbers == {
         "RUN": 0x5167, "GUARD": 0x5168, "APPLY": 0x5169, "FOLLOW": 0x516A, "MOVES": 0x516B0001, "LEDGER": 0x51670001,
-        "AUDIT": 0x51670002, "SCHEMA": 0x51670003,
+        "AUDIT": 0x51670002, "SCHEMA": 0x51670003, "ANCHORS": 0x51670004,
     }  # fmt: skip
