@@ -33,7 +33,8 @@ OPEN = {
 BODIES: dict[str, dict[str, Any]] = {
     "/me": {"bio": "x"}, "/users": {"username": "n", "email": "n@example.org", "password": "a longer password"},
     "/users/{user}": {"full_name": "X"}, "/users/{user}/roles": {"roles": []}, "/tenants/{tenant}": {"name": "X"},
-    "/roles": {"name": "r", "permissions": []}, "/roles/{role}": {"name": "r", "permissions": []}, "/licenses": {"validity_days": 30},
+    "/roles": {"name": "r", "permissions": []}, "/roles/{role}": {"name": "r", "permissions": []},
+    "/licenses": {"validity_days": 30},
     "/me/password": {"current_password": "no", "new_password": "a longer password"},
 }  # fmt: skip
 
