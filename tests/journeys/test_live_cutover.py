@@ -91,7 +91,9 @@ class Mishaps:
 
 
 def caught_up() -> bool:
-    """Near enough for a move to be accepted."""
+    """Near enough for a move to be accepted; after a restart of a server the run is verified again, and moves wait."""
+    if Run.objects.exclude(state="completed").exists():
+        return False
     return FlowStatus.objects.filter(direction="forward", entries__lt=500, lag_seconds__lt=20).exists()
 
 
