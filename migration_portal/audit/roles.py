@@ -51,10 +51,10 @@ def grant() -> str:
                 f"The role {name} of DATABASE_URL is a superuser or a member of its owner: give it a role of its own."
             )
         composed = {"user": sql.Identifier(name), "password": sql.Literal(password)}
-        if not found:
-            cursor.execute(
-                sql.SQL("CREATE ROLE {user} LOGIN PASSWORD {password}").format(**composed).as_string(cursor.connection)
-            )
+        verb = "ALTER" if found else "CREATE"  # also when the password in DATABASE_URL is a new one
+        cursor.execute(
+            sql.SQL(f"{verb} ROLE {{user}} LOGIN PASSWORD {{password}}").format(**composed).as_string(cursor.connection)
+        )
         for statement in _GRANTS.strip().split(";\n"):
             cursor.execute(sql.SQL(statement.rstrip(";")).format(**composed).as_string(cursor.connection))
     return str(name)
@@ -63,12 +63,12 @@ def grant() -> str:
 @register(Tags.security, deploy=True)
 def one_role(app_configs: Any, **options: Any) -> list[CheckMessage]:
     """Who owns the tables can switch off the triggers that keep the audit log."""
-    if settings.DATABASE_OWNER:
+    if settings.DATABASE_OWNER and settings.DATABASE_OWNER["USER"] != settings.DATABASES["default"]["USER"]:
         return []
     return [
         Warning(
-            "DATABASE_OWNER_URL is not set: the portal owns its tables, and could change its own audit log.",
-            hint="Migrate as a role of its own; `migrate` creates the role of DATABASE_URL and grants it what it needs.",
+            "The portal uses its database as the owner of its tables, and could change its own audit log.",
+            hint="Set DATABASE_OWNER_URL to another role; `migrate` creates that of DATABASE_URL, and grants it what it needs.",
             id="audit.W001",
         )
     ]  # fmt: skip

@@ -67,6 +67,15 @@ def test_the_portal_works_as_that_role(world: World, user: tuple[str, dict[str, 
     assert manage(world, "migrate", **user[1]).returncode == 0  # again: what is there stays
 
 
+def test_a_new_password_in_the_settings_is_the_roles_from_then_on(
+    world: World, user: tuple[str, dict[str, str]]
+) -> None:
+    rotated = user[1] | {"DATABASE_URL": user[0].replace(":secret@", ":rotated@")}
+    assert manage(world, "migrate", **rotated).returncode == 0
+    with psycopg.connect(rotated["DATABASE_URL"], autocommit=True) as portal, pytest.raises(psycopg.errors.Error):
+        portal.execute("SELECT setval('audit_event_id_seq', 1)")
+
+
 def test_a_role_that_could_help_itself_is_refused(world: World, user: tuple[str, dict[str, str]]) -> None:
     owner = user[1]["DATABASE_OWNER_URL"]
     told = manage(world, "migrate", DATABASE_OWNER_URL=owner, DATABASE_URL=owner)
