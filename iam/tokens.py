@@ -230,9 +230,10 @@ def _digest(token: str) -> str:
 
 
 def _issued(claims: Mapping[str, Any]) -> datetime:
-    """When a token without a session was issued: the legacy system does not say, but how long its tokens live."""
+    """When a token without a session was issued, at the latest: the legacy system does not say, but how long its tokens live, and
+    that in whole seconds."""
     life = LEGACY_REFRESH if claims.get("type") == "refresh" else LEGACY_ACCESS
-    return datetime.fromtimestamp(claims["exp"], UTC) - life
+    return datetime.fromtimestamp(claims["exp"], UTC) - life + timedelta(seconds=1)
 
 
 def _user(claims: Mapping[str, Any], *, token: str) -> User:

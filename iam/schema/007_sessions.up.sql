@@ -19,13 +19,14 @@ CREATE INDEX idx_oauth_access_tokens_authorization_id ON oauth_access_tokens (au
 CREATE INDEX idx_oauth_refresh_tokens_authorization_id ON oauth_refresh_tokens (authorization_id);
 
 -- For tokens that the legacy system issued: they have no session, and end when they are older. It refers to nobody, so that the
--- user can be removed again.
+-- user can be removed again. Not for what catch-up brings: that is late, and may follow a token which was issued after the change.
 CREATE TABLE ended_sessions (user_id uuid PRIMARY KEY, ended_at timestamptz NOT NULL);
 
 CREATE FUNCTION end_sessions() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     UPDATE user_sessions SET is_active = false WHERE user_id = NEW.id AND is_active;
-    INSERT INTO ended_sessions VALUES (NEW.id, now()) ON CONFLICT (user_id) DO UPDATE SET ended_at = now();
+    INSERT INTO ended_sessions SELECT NEW.id, now() WHERE coalesce(current_setting('portal.applying', true), '') <> 'on'
+    ON CONFLICT (user_id) DO UPDATE SET ended_at = now();
     UPDATE oauth_refresh_tokens SET revoked_at = now() WHERE user_id = NEW.id AND revoked_at IS NULL;
     UPDATE oauth_access_tokens SET expires_at = now() WHERE user_id = NEW.id AND expires_at > now();
     DELETE FROM oauth_authorization_codes WHERE user_id = NEW.id;

@@ -184,6 +184,15 @@ def test_what_catch_up_brings_ends_sessions_and_holds_nobody_back(held: Held) ->
     removal.remove(other)
 
 
+def test_what_catch_up_brings_late_ends_no_token_that_legacy_issued_since(held: Held) -> None:
+    newer = held.of_legacy()
+    with connections["iam"].cursor() as cursor:
+        cursor.execute("SET LOCAL portal.applying = 'on'")
+        sql("UPDATE users SET hashed_password = 'x' || hashed_password WHERE id = %s", held.user)
+        cursor.execute("SET LOCAL portal.applying = ''")
+    assert held.api.client.get("/api/auth/me", headers=bearer(newer)).status_code == 200
+
+
 def test_oauth_switched_off_stops_the_tokens_that_clients_have(held: Held) -> None:
     from flags.evaluate import definitions
     from flags.models import Flag
