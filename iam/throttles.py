@@ -17,7 +17,7 @@ from functools import cache
 import redis
 import structlog
 from django.conf import settings
-from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond, storage, strategies
+from limits import RateLimitItemPerMinute, RateLimitItemPerSecond, storage, strategies
 from limits.errors import StorageError
 
 log = structlog.get_logger(__name__)
@@ -68,10 +68,12 @@ def locked(user: str, ip: str) -> bool:
     """Whether the user may not sign in from there now. Raises Unavailable."""
 
     def free() -> bool:
-        here = _limiter().test(_HERE, "sign-in", _digest(user, network(ip)))
+        if not _limiter().test(_HERE, "sign-in", _digest(user, network(ip))):
+            return False
         if _redis(settings.REDIS_URL).exists(_known(user, ip)):
-            return here
-        return here and all(_limiter().test(limit, *key) for limit, key in _from_elsewhere(user, ip))
+            return True
+        elsewhere = _limiter().test(_ELSEWHERE, "sign-in", _digest(user))
+        return elsewhere and _limiter().test(_UNKNOWN, "nobody", _digest(network(ip)))
 
     return not _counted(free, write=True)
 
@@ -108,10 +110,6 @@ def too_many_guesses(user: str) -> bool:
 def guessed(user: str) -> None:
     """A wrong password, where one had to be shown again. Raises Unavailable."""
     _counted(lambda: _limiter().hit(_HERE, "guess", _digest(user)), write=True)
-
-
-def _from_elsewhere(user: str, ip: str) -> list[tuple[RateLimitItem, tuple[str, str]]]:
-    return [(_ELSEWHERE, ("sign-in", _digest(user))), (_UNKNOWN, ("nobody", _digest(network(ip))))]
 
 
 _away_until: dict[str, float] = {}

@@ -125,9 +125,8 @@ def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer],
         session.is_active = not reused
         session.device_info = before | {"jti": uuid.uuid4().hex}
         session.last_activity = now
-        if (
-            not own
-        ):  # the legacy system's refresh tokens live seven days each; a session of ours ends when it was to end
+        if not own:
+            # The legacy system's refresh tokens live seven days each; a session of ours ends when it was to end.
             session.expires_at = now + LEGACY_REFRESH
         session.save()
     if reused:

@@ -56,14 +56,14 @@ def verify(user: User, code: str) -> bool:
 
 def waiting(user: User) -> str:
     """The secret that waits for a code, base32; a new one where none does. Raises Unreadable."""
-    stored = _ask("get", f"totp:enrol:{user.pk}")
+    stored = _ask("get", _waits(user))
     return _opened(stored.decode()) if stored else enrol(user)
 
 
 def enrol(user: User) -> str:
     """A new secret, base32, which counts once a code of it is `confirmed` within ten minutes. Raises Unreadable."""
     secret = pyotp.random_base32()
-    _ask("set", f"totp:enrol:{user.pk}", sealed(secret, _key(), os.urandom(_NONCE)), ex=_ENROL)
+    _ask("set", _waits(user), sealed(secret, _key(), os.urandom(_NONCE)), ex=_ENROL)
     return secret
 
 
@@ -76,8 +76,7 @@ def address(user: User, secret: str) -> str:
 
 def confirmed(user: User, code: str) -> bool:
     """Whether the code is one of the secret that waits; then the user is enrolled. Raises Unreadable."""
-    waits = f"totp:enrol:{user.pk}"
-    stored = _ask("get", waits)
+    stored = _ask("get", _waits(user))
     if stored is None:
         return False
     user.mfa_secret_encrypted = stored.decode()
@@ -85,13 +84,18 @@ def confirmed(user: User, code: str) -> bool:
         return False
     user.mfa_enabled = True
     user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
-    _ask("delete", waits)
+    _ask("delete", _waits(user))
     return True
 
 
 def sealed(secret: str, key: bytes, nonce: bytes) -> str:
     """A base32 secret as the legacy system stores it."""
     return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, secret.encode(), None)).decode()
+
+
+def _waits(user: User) -> str:
+    """Where a secret is that no code of has been shown yet."""
+    return f"totp:enrol:{user.pk}"
 
 
 def _secret(user: User) -> str:

@@ -54,12 +54,6 @@ def _obey(rules: policy.Policy, bearer: tokens.Bearer, request: HttpRequest, *, 
         raise _step_up(user)
 
 
-def tenant_is_on(user: User) -> None:
-    """Raises Problem where the user's tenant has been switched off."""
-    if not policy.of(user.tenant_id).active:
-        raise tenant_off()
-
-
 def tenant_off() -> Problem:
     return Problem(403, "tenant-off", "Your organization has been switched off: ask its administrators.")
 

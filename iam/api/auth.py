@@ -11,7 +11,7 @@ from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
 from iam import policy, throttles, tokens, totp
-from iam.api.access import Token, at_home, caller, tenant_is_on, tenant_off
+from iam.api.access import Token, at_home, caller, tenant_off
 from iam.api.problems import Problem, ProblemOut
 from iam.models import User
 from iam.permissions import allowed, roles
@@ -141,7 +141,8 @@ def refresh(request: HttpRequest, asked: RefreshIn) -> dict[str, Any]:
 
 def _may_go_on(bearer: tokens.Bearer) -> None:
     """Raises Problem where the user must do something else first than refresh."""
-    tenant_is_on(bearer.user)
+    if not policy.of(bearer.user.tenant_id).active:
+        raise tenant_off()
     if policy.password_due(bearer.user):
         raise _problem(PasswordDue())
 

@@ -12,6 +12,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django_otp import user_has_device
 
 from migration_portal import console
 from migration_portal.console.confirming import SHOWN
@@ -66,8 +67,6 @@ def _whole_page() -> HttpResponse:
 
 
 def _second_factor(request: HttpRequest) -> HttpResponse | None:
-    from django_otp import user_has_device
-
     if request.user.is_verified() or _free(request):  # type: ignore[union-attr]
         return None
     if not settings.CONSOLE_SECOND_FACTOR and not user_has_device(request.user):
