@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,9 +43,9 @@ class Policy:
         """How long a session of our own lives."""
         return timedelta(days=self.settings.refresh_token_ttl_days or 30)
 
-    def second_factor_due(self, user: User) -> bool:
-        """Whether a password alone is too little for this user."""
-        return bool(self.settings.mfa_required) or totp.enrolled(user)
+    def enough(self, user: User, amr: Sequence[str]) -> bool:
+        """Whether the user has shown as much as they or their tenant ask for."""
+        return "otp" in amr or not (self.settings.mfa_required or totp.enrolled(user))
 
     def weakness(self, password: str, user: User) -> str:
         """What is wrong with a new password, as a sentence; empty when nothing is."""

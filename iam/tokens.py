@@ -53,9 +53,13 @@ class Bearer:
         return None if scope is None else frozenset(str(scope).split())
 
     @property
+    def amr(self) -> Sequence[str]:
+        return self.claims.get("amr", PASSWORD_ONLY)
+
+    @property
     def strong(self) -> bool:
         """Whether more than a password was shown."""
-        return "otp" in self.claims.get("amr", PASSWORD_ONLY)
+        return "otp" in self.amr
 
 
 @dataclass(frozen=True)

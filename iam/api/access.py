@@ -50,7 +50,7 @@ def _obey(rules: policy.Policy, bearer: tokens.Bearer, request: HttpRequest, *, 
     if calls and seconds and throttles.over_limit(str(user.pk), calls, seconds, write=write):
         sentence = f"Your organization allows {calls} calls in {seconds} seconds; wait a while."
         raise Problem(429, "too-often", sentence, headers={"Retry-After": str(seconds)})
-    if not weak and not bearer.strong and rules.second_factor_due(user):
+    if not weak and not rules.enough(user, bearer.amr):
         raise _step_up(user)
 
 

@@ -37,7 +37,7 @@ def signed_in(request: HttpRequest) -> User | None:
 
 def strong_enough(session: Session) -> bool:
     """Whether the user has shown as much as they or their tenant ask for."""
-    return "otp" in session.amr or not policy.of(session.user.tenant_id).second_factor_due(session.user)
+    return policy.of(session.user.tenant_id).enough(session.user, session.amr)
 
 
 def remember(request: HttpRequest, user: User, amr: Sequence[str]) -> None:

@@ -279,7 +279,7 @@ def may_act_for(client: OAuthClient, user: User, amr: Sequence[str]) -> bool:
     rules = policy.of(user.tenant_id)
     if not rules.active or homes.serving(str(user.tenant_id), write=False) != TenantHome.Home.IAM:
         return False
-    return "otp" in amr or not rules.second_factor_due(user)
+    return rules.enough(user, amr)
 
 
 def end(authorization: uuid.UUID | None) -> None:

@@ -32,6 +32,8 @@ from iam.permissions import subject
 
 log = structlog.get_logger(__name__)
 FLAG = "social_login_enabled"
+_SHOWN = ("fed",)
+"""What another provider's word is (RFC 8176's registry has no name for it; this one is Microsoft's)."""
 _WAITING, _WAITS_SECONDS = "social_waiting", 600
 _GITHUB: dict[str, Any] = {
     "title": "GitHub", "authorize_url": "https://github.com/login/oauth/authorize",
@@ -97,10 +99,10 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
             at_home(known.user)
         except NotHere:
             return _say(request, "Your organization has not moved here yet.", 409)
-        if policy.of(known.user.tenant_id).second_factor_due(known.user):
+        if not policy.of(known.user.tenant_id).enough(known.user, _SHOWN):
             return _say(request, "Your account asks for a one-time code: sign in with your password and a code.", 403)
         try:
-            remember(request, known.user, ["fed"])
+            remember(request, known.user, _SHOWN)
         except tokens.BadToken:
             return _say(request, "Your account has just changed. Try again.", 409)
         return redirect("welcome")
