@@ -64,7 +64,7 @@ def target_keys(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]])
     count = range(len(table.key))
     return queries("source")["target_keys"].format(
         owner=SQL(", ").join(
-            SQL("({})::{}").format(compile.raw(c.sql), compile.raw(info.columns[c.name].type)) for c in owner
+            SQL("({})::{}").format(compile.raw(c.sql), compile.raw(info.columns[c.name].sent_as)) for c in owner
         ),
         values=SQL(", ").join(SQL("{}::text[]").format(Literal([key[n] for key in keys])) for n in count),
         names=SQL(", ").join(Identifier(f"k{n}") for n in count),

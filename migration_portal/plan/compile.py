@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from migration_portal.plan.model import Catalog, ForeignKey, Plan, Table, TableInfo
+from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, Plan, Table, TableInfo
 
 # Types without a hash operator class: compared by their text.
 _UNHASHABLE = {"json", "xml", "point", "box", "path", "polygon", "circle", "line", "lseg"}
@@ -28,11 +28,12 @@ def source_table(plan: Plan, table: Table) -> Composed:
 def mapped_columns(table: Table, target: TableInfo) -> Composed:
     """The select list over the source row: every target column, cast to its type but never to its length.
 
-    A cast to varchar(20) would cut silently; without the length, the target refuses the long value.
+    A cast to varchar(20) would cut silently; without the length, the target refuses the long value. A type that only the target
+    has is cast there, when the value is written.
     """
     parts = [
         SQL("({expression})::{type} AS {name}").format(
-            expression=raw(column.sql), type=raw(target.columns[column.name].type), name=Identifier(column.name)
+            expression=raw(column.sql), type=raw(target.columns[column.name].sent_as), name=Identifier(column.name)
         )
         for column in table.columns
     ]
@@ -121,10 +122,15 @@ def mapped(
 def comparable(columns: Iterable[str], target: TableInfo) -> Composed:
     """A ROW(…) over target column names whose fields can all be hashed and compared."""
     parts = [
-        SQL("{}::text").format(Identifier(name)) if target.columns[name].type in _UNHASHABLE else Identifier(name)
+        SQL("{}::{}").format(Identifier(name), raw(kind)) if (kind := _hashed_as(target.columns[name])) else Identifier(name)
         for name in columns
     ]
     return SQL("ROW({})").format(SQL(", ").join(parts))
+
+
+def _hashed_as(column: ColumnInfo) -> str:
+    """Empty when it is hashed as it is; a type of one server's own hashes by numbers of its own."""
+    return "text" if column.type in _UNHASHABLE else column.sent_as if column.sent_as != column.type else ""
 
 
 def mappable(plan: Plan, table: Table, catalog: Catalog) -> Composed:

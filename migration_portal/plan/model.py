@@ -86,6 +86,12 @@ class ColumnInfo:
     full_type: str = ""
     computed: bool = False
     """The server makes it out of the row's other columns."""
+    portable: str = ""
+    """The type in which the other server, which may not know `type`, sends its values."""
+
+    @property
+    def sent_as(self) -> str:
+        return self.portable or self.type  # what an earlier version remembered has only the type
 
 
 @dataclass(frozen=True)

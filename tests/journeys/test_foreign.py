@@ -127,3 +127,25 @@ def test_ids_in_another_case_come_back_as_they_were(world: World) -> None:
     there_and_back(world, home.lower())
     assert TenantHome.objects.get().legacy_tenant == home
     assert legacy(world, "SELECT id, full_name FROM users") == [(before[0][0], "Zoë")]
+
+
+def test_types_that_one_side_alone_has_are_cast_where_they_are_written(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    builders.user(world, home, full_name="Ann", phone_number="home", avatar_url="https://example.org")
+    for side in (legacy, iam):
+        side(world, "CREATE TYPE phones AS ENUM ('work', 'home')")  # numbered, and hashed, differently
+        side(world, "CREATE DOMAIN address AS varchar(255) CHECK (starts_with(value, 'https:'))")
+    legacy(world, "ALTER TABLE users ALTER phone_number TYPE phones USING phone_number::phones")
+    apply.apply(by="tester")
+    iam(world, "ALTER TABLE users ALTER avatar_url TYPE address")
+    iam(world, "CREATE TYPE names AS ENUM ('Ann', 'Zoë', 'Bo')")
+    iam(world, "ALTER TABLE users ALTER full_name TYPE names USING full_name::names")
+    run = builders.migrated(world, capture=True)
+    assert report(run).passed and report(run).accounted
+    legacy(world, "UPDATE users SET phone_number = 'work', full_name = 'Bo'")
+    both_loops()
+    assert iam(world, "SELECT phone_number, full_name::text FROM users") == [("work", "Bo")]
+    there_and_back(world, home)
+    row = legacy(world, "SELECT phone_number::text, full_name, avatar_url FROM users")
+    assert row == [("work", "Zoë", "https://example.org")]

@@ -1,6 +1,7 @@
 """Plant random slips, and print by room how many its own tests notice.
 
-`python -m tests.seams.mutate [--mutants 40] [--seed 1] [room …]`. The operators are cosmic-ray's. A mutant that nobody
+`python -m tests.seams.mutate [--mutants 40] [--seed 1] [--at-once 2] [room …]`. The operators are cosmic-ray's. A mutant is
+judged by the tests that run its line in their own process; one that none runs so, by all of the room's. A mutant that nobody
 can notice is explained in explained.toml, and not counted. Exits with 1 when a room's score is under 90 %.
 """
 
@@ -14,6 +15,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
@@ -21,7 +23,8 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
 from tests.seams.faults import ROOT
-from tests.seams.planting import Broken, Verdict, in_copies, must_pass, noticed
+from tests.seams.planting import Broken, Verdict, in_copies, noticed
+from tests.seams.reach import Reach
 
 WANTED = 0.9
 _OPERATORS = (
@@ -74,13 +77,14 @@ class Mutant:
 
     room: str
     file: str
+    line: int
     operator: str
     planted: str
     was: str
     now: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.was} → {self.now}"
+        return f"{self.file}:{self.line}: {self.was} → {self.now}"
 
 
 def mutants(name: str, count: int, seed: int) -> list[Mutant]:
@@ -90,10 +94,9 @@ def mutants(name: str, count: int, seed: int) -> list[Mutant]:
     for path, operator, occurrence in random.Random(seed).sample(places, len(places)):
         text = path.read_text(encoding="utf-8")
         planted = mutate_code(text, get_operator(operator)(), occurrence)
-        changed = [line for line in difflib.ndiff(text.splitlines(), (planted or "").splitlines()) if line[0] in "-+"]
-        was, now = (line[2:].strip() for line in changed) if len(changed) == 2 else ("", "")
+        number, was, now = _changed(text, planted or "")
         if planted and was and not _TUNING.match(was) and _runs(planted):
-            made.append(Mutant(name, str(path.relative_to(ROOT)), operator, planted, was, now))
+            made.append(Mutant(name, str(path.relative_to(ROOT)), number, operator, planted, was, now))
         if len(made) == count:
             break
     return made
@@ -108,6 +111,16 @@ def _places(path: Path) -> Iterator[tuple[Path, str, int]]:
             yield from ((path, name, occurrence) for occurrence in range(count))
 
 
+def _changed(text: str, planted: str) -> tuple[int, str, str]:
+    """The number of the one line that differs, as it was and as it is; empty when several differ."""
+    differ = [line for line in difflib.ndiff(text.splitlines(), planted.splitlines()) if line[0] != "?"]
+    changed = [number for number, line in enumerate(differ) if line[0] in "-+"]
+    if len(changed) != 2:
+        return 0, "", ""
+    was, now = (differ[number][2:].strip() for number in changed)
+    return changed[0] + 1, was, now
+
+
 def _runs(text: str) -> bool:
     try:
         compile(text, "mutant", "exec")
@@ -116,19 +129,12 @@ def _runs(text: str) -> bool:
     return True
 
 
-def judge(mutant: Mutant, copy: Path) -> Verdict:
-    """Its own module's tests first, then the room's."""
-    stem, tests = Path(mutant.file).stem, ROOMS[mutant.room].tests
-    own = [str(path.relative_to(copy)) for each in tests for path in (copy / each).rglob(f"test_{stem}.py")]
-    verdict = Verdict("", 0)
-    for chosen in filter(None, (own, tests)):
-        try:
-            verdict = noticed(copy, mutant.file, mutant.planted, chosen)
-        except Broken:  # not even the settings can be read with it
-            return Verdict("nothing runs", verdict.seconds)
-        if verdict.by:
-            break
-    return verdict
+def judge(mutant: Mutant, copy: Path, reach: Reach) -> Verdict:
+    tests = reach.tests(mutant.file, mutant.line) or ROOMS[mutant.room].tests
+    try:
+        return noticed(copy, mutant.file, mutant.planted, tests)
+    except Broken:  # not even the settings can be read with it
+        return Verdict("nothing runs", 0)
 
 
 def explained() -> dict[tuple[str, str], str]:
@@ -142,25 +148,29 @@ def main() -> int:
     parser.add_argument("rooms", nargs="*", choices=[[], *ROOMS])
     parser.add_argument("--mutants", type=int, default=40, help="how many a room")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=2, help="how many are judged side by side")
     asked = parser.parse_args()
-    reasons, low = explained(), False
-    rooms = asked.rooms or list(ROOMS)
-    for _ in in_copies(must_pass, [ROOMS[room].tests for room in rooms]):
-        pass
-    for room in rooms:
-        chosen = mutants(room, asked.mutants, asked.seed)
-        counted = [mutant for mutant in chosen if (mutant.file, mutant.now) not in reasons]
-        killed = 0
-        for mutant, verdict in in_copies(judge, counted):
-            killed += bool(verdict.by)
-            print(f"{verdict.seconds:5.0f} s  {verdict.by or 'SURVIVED'}: {mutant}", flush=True)
-        score = killed / max(len(counted), 1)
-        low |= score < WANTED
-        print(
-            f"{room}: {killed} of {len(counted)} noticed, {score:.0%} ({len(chosen) - len(counted)} explained)",
-            flush=True,
-        )
-    return 1 if low else 0
+    return 1 if min([score(room, asked) for room in asked.rooms or ROOMS]) < WANTED else 0
+
+
+def score(room: str, asked: argparse.Namespace) -> float:
+    """Print each verdict as it comes, and what share was noticed; 0 when the tests fail without any mutant."""
+    reasons, chosen = explained(), mutants(room, asked.mutants, asked.seed)
+    counted = [mutant for mutant in chosen if (mutant.file, mutant.now) not in reasons]
+    try:
+        [(_, reach)] = in_copies(Reach.measured, [ROOMS[room].tests], at_once=1)
+    except Broken as broken:
+        print(f"{room}: {broken}", flush=True)
+        return 0
+    killed = 0
+    for mutant, verdict in in_copies(partial(judge, reach=reach), counted, at_once=asked.at_once):
+        killed += bool(verdict.by)
+        print(f"{verdict.seconds:5.0f} s  {verdict.by or 'SURVIVED'}: {mutant}", flush=True)
+    share = killed / max(len(counted), 1)
+    print(
+        f"{room}: {killed} of {len(counted)} noticed, {share:.0%} ({len(chosen) - len(counted)} explained)", flush=True
+    )
+    return share
 
 
 if __name__ == "__main__":

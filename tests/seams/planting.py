@@ -19,7 +19,6 @@ from tests.seams.faults import ROOT
 
 T = TypeVar("T")
 R = TypeVar("R")
-_COPIES = 2
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".portal", "__pycache__", ".*_cache")
 _MOST_SECONDS = 900
 _FAILED = 1
@@ -69,9 +68,9 @@ def _run(copy: Path, tests: Iterable[str]) -> Verdict:
     return Verdict(by, time.monotonic() - began)
 
 
-def in_copies(work: Callable[[T, Path], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+def in_copies(work: Callable[[T, Path], R], items: Iterable[T], at_once: int = 2) -> Iterator[tuple[T, R]]:
     """Do the work for each item in a copy of the project that nobody else uses meanwhile; as they end."""
-    with _copies() as copies, ThreadPoolExecutor(_COPIES) as pool:
+    with _copies(at_once) as copies, ThreadPoolExecutor(at_once) as pool:
 
         def one(item: T) -> tuple[T, R]:
             copy = copies.get()
@@ -85,9 +84,9 @@ def in_copies(work: Callable[[T, Path], R], items: Iterable[T]) -> Iterator[tupl
 
 
 @contextmanager
-def _copies() -> Iterator[queue.Queue[Path]]:
+def _copies(count: int) -> Iterator[queue.Queue[Path]]:
     with tempfile.TemporaryDirectory(prefix="seams-") as place:
         copies: queue.Queue[Path] = queue.Queue()
-        for number in range(_COPIES):
+        for number in range(count):
             copies.put(shutil.copytree(ROOT, Path(place) / str(number), ignore=_LEFT_OUT))
         yield copies

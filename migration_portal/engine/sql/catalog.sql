@@ -1,6 +1,15 @@
 -- name: columns
--- format_type without the modifier: a cast to it never truncates.
+-- format_type without the modifier: a cast to it never truncates. `portable`: what the other server knows, too, and what COPY
+-- sends in the same bytes: of a domain what it is made of, of an enumeration (or citext) its text.
+WITH RECURSIVE made_of AS (
+    SELECT oid AS type, oid AS base, typtype, typbasetype, typnamespace FROM pg_type
+    UNION ALL
+    SELECT made_of.type, t.oid, t.typtype, t.typbasetype, t.typnamespace
+    FROM made_of JOIN pg_type AS t ON t.oid = made_of.typbasetype
+    WHERE made_of.typtype = 'd'
+)
 SELECT c.relname AS table_name, a.attname AS name, format_type(a.atttypid, NULL) AS type,
+       CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN format_type(b.base, NULL) ELSE 'text' END AS portable,
        a.attnotnull AS not_null,
        (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '') AS has_default,
        format_type(a.atttypid, a.atttypmod) AS full_type,
@@ -8,6 +17,7 @@ SELECT c.relname AS table_name, a.attname AS name, format_type(a.atttypid, NULL)
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN made_of AS b ON b.type = a.atttypid AND b.typtype <> 'd'
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p')
 ORDER BY c.relname, a.attnum
 
