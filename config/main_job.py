@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 console = Console()
 POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
+RELEASED_PLAN = embedded.PROJECT / "migration_portal/plan/plans/sigma_permit_released.toml"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if options.flavour == "released":
+        os.environ.setdefault("MIGRATION_PLAN", str(RELEASED_PLAN))
+        os.environ.setdefault("LEGACY_CONTRACT", "observed")
     try:
         with ExitStack() as stack:
             embedded.home().mkdir(parents=True, exist_ok=True)
@@ -65,6 +69,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run ARGS=…", description=__doc__)
     parser.add_argument("--users", type=int, default=10_000, help="users of the sample legacy system")
     parser.add_argument("--tenants", type=int, default=0, help="its tenants (default: one for every 100 users)")
+    parser.add_argument(
+        "--flavour",
+        choices=["documented", "released"],
+        default="documented",
+        help="whose schema the sample has: %(default)s",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=8000, help="of the console; the next free one is taken")
     parser.add_argument("--exit", action="store_true", help="exit after the run instead of serving the console")
@@ -177,12 +187,12 @@ def _migrate_sample(options: argparse.Namespace) -> int:
     from migration_portal.inventory.requests import take_now
     from migration_portal.runs.report import report
     from migration_portal.runs.start import start
-    from migration_portal.sample.dirt import Dirt
+    from migration_portal.sample.dirt import FLAVOURS
     from migration_portal.sample.fill import fill
     from migration_portal.schema.apply import apply
 
     try:
-        dirt = Dirt(options.users, options.tenants or max(10, options.users // 100))
+        dirt = FLAVOURS[options.flavour](options.users, options.tenants or max(10, options.users // 100))
     except ValueError as error:
         console.print(f"[red]{error}[/red]")
         return 2

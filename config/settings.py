@@ -80,6 +80,7 @@ LEGACY_UPSTREAM_SECONDS = env.float("LEGACY_UPSTREAM_SECONDS", default=10.0)
 LEGACY_SERVED_BY = env("LEGACY_SERVED_BY", default="")
 # Under its name of version 0.1, too: an installation keeps its limit.
 AUTH_CALLS_A_MINUTE = env.int("AUTH_CALLS_A_MINUTE", default=env.int("LEGACY_CALLS_A_MINUTE", default=5))
+OTHER_CALLS_A_MINUTE = env.int("OTHER_CALLS_A_MINUTE", default=100 if LEGACY_CONTRACT == "observed" else 0)
 # Without Redis nothing is counted: "reads" lets reads through and refuses sign-ins and writes, "allow" lets all through,
 # "refuse" none.
 THROTTLES_WITHOUT_REDIS = env.str("THROTTLES_WITHOUT_REDIS", default="reads")
@@ -139,6 +140,7 @@ INSTALLED_APPS = [
     "legacy_compat",
 ]
 MIDDLEWARE = [
+    "legacy_compat.headers.middleware",
     "django.middleware.security.SecurityMiddleware",
     "flags.middleware.home_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -1,13 +1,14 @@
 """The console, the new API and its OAuth endpoints, the legacy endpoints, and health probes for load balancers."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from config.health import live, ready
 from iam.api.problems import no_such_page
 from iam.api.root import api
 from iam.oauth.discovery import jwks, metadata
+from legacy_compat.shared import shared
 from migration_portal import dashboard
 from migration_portal.inventory import views
 
@@ -24,6 +25,7 @@ urlpatterns = [
     path("admin/legacy_compat/legacyrequest/board/", RedirectView.as_view(pattern_name="traffic")),
     path("admin/legacy_compat/legacyrequest/board/live/", RedirectView.as_view(pattern_name="traffic_live")),
     path("admin/", admin.site.urls),
+    re_path(r"^api/v1/(?P<path>(?:roles|sessions|applications)/.*)$", shared),
     path("api/v1/", api.urls),
     path("api/v1/<path:rest>", no_such_page),
     path("oauth/", include("iam.oauth.urls")),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import calendar
+import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 
-from iam.models import License, Tenant
+from iam.models import License, Subscription, Tenant
 
 
 def find(key: str) -> License | None:
@@ -33,9 +36,44 @@ class Judgement(Enum):
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     INACTIVE = "inactive"
+    SUBSCRIPTION = "subscription"
+    """The subscription it is linked to is not active."""
+    UNJUDGED = "unjudged"
+    """It is linked to a subscription that nobody here knows: not good until somebody who knows says so."""
 
 
-def expiry(licence: License) -> datetime | None:
+@dataclass(frozen=True)
+class Terms:
+    """From when and for how long a licence is good: by its subscription where it is linked to one, else by its own dates."""
+
+    issued_at: datetime | None
+    validity_days: int | None
+    ends: datetime | None
+    subscription: Subscription | None = None
+
+
+def subscription_of(licence: License) -> Subscription | None:
+    try:
+        return Subscription.objects.filter(pk=uuid.UUID(licence.linked_subscription or "")).first()
+    except ValueError:
+        return None
+
+
+def terms(licence: License, subscription: Subscription | None) -> Terms:
+    """A subscription without an end goes on; the released service then tells the days of the month or year it began in."""
+    if subscription is None:
+        return Terms(licence.issued_at, licence.validity_days, _expiry(licence))
+    begins, ends = subscription.issue_date, subscription.end_date
+    if begins is None:
+        return Terms(None, None, ends, subscription)
+    if ends is not None:
+        return Terms(begins, (ends - begins).days, ends, subscription)
+    yearly = subscription.billing_interval == "yearly"
+    days = 365 + calendar.isleap(begins.year) if yearly else calendar.monthrange(begins.year, begins.month)[1]
+    return Terms(begins, days, None, subscription)
+
+
+def _expiry(licence: License) -> datetime | None:
     """Judged by its own issue date and validity: the released service failed on a licence without a subscription."""
     if licence.issued_at is None or licence.validity_days is None:
         return None
@@ -45,13 +83,18 @@ def expiry(licence: License) -> datetime | None:
         return None  # so far away that no calendar has it
 
 
-def judge(licence: License | None, now: datetime) -> Judgement:
+def judge(licence: License | None, now: datetime) -> tuple[Judgement, Terms | None]:
     """Of a licence that came with its tenant."""
     if licence is None:
-        return Judgement.UNKNOWN
-    ends = expiry(licence)
-    if ends is not None and ends <= now:
-        return Judgement.EXPIRED
+        return Judgement.UNKNOWN, None
+    subscription = subscription_of(licence) if licence.linked_subscription else None
+    found = terms(licence, subscription)
     if licence.tenant is not None and not licence.tenant.is_active:
-        return Judgement.INACTIVE
-    return Judgement.VALID
+        return Judgement.INACTIVE, found
+    if licence.linked_subscription and subscription is None:
+        return Judgement.UNJUDGED, found
+    if subscription is not None and subscription.status != "active":
+        return Judgement.SUBSCRIPTION, found
+    if found.ends is not None and found.ends <= now:
+        return Judgement.EXPIRED, found
+    return Judgement.VALID, found

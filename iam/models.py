@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from flags import homes
@@ -37,8 +38,8 @@ class IamModel(models.Model):
 
 class Tenant(IamModel):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    name = models.CharField(max_length=255, null=True)
-    slug = models.CharField(max_length=100, null=True)
+    name = models.TextField(null=True)
+    slug = models.TextField(null=True)
     is_active = models.BooleanField(null=True, default=True)
     created_at = models.DateTimeField(null=True, default=timezone.now)
     max_licenses = models.IntegerField(default=0)
@@ -61,18 +62,23 @@ class User(IamModel):
     """Both of a user that a token speaks for: read along."""
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     tenant = models.ForeignKey(Tenant, on_delete=models.DO_NOTHING)
-    email = models.CharField(max_length=255, null=True)
-    username = models.CharField(max_length=100, null=True)
-    full_name = models.CharField(max_length=255, null=True)
+    email = models.TextField(null=True)
+    username = models.TextField(null=True)
+    full_name = models.TextField(null=True)
     hashed_password = models.CharField(max_length=255)
     is_active = models.BooleanField(null=True, default=True)
     is_superuser = models.BooleanField(null=True, default=False)
     is_verified = models.BooleanField(null=True, default=False)
-    avatar_url = models.CharField(max_length=500, null=True)
+    avatar_url = models.TextField(null=True)
     bio = models.TextField(null=True)
-    phone_number = models.CharField(max_length=50, null=True)
+    phone_number = models.TextField(null=True)
     mfa_enabled = models.BooleanField(null=True, default=False)
     mfa_secret_encrypted = models.TextField(null=True)
+    refresh_token = models.TextField(null=True)
+    oauth_provider = models.TextField(null=True)
+    oauth_id = models.TextField(null=True)
+    sso_provider = models.TextField(null=True)
+    sso_id = models.TextField(null=True)
     require_password_change = models.BooleanField(null=True, default=False)
     password_expires_at = models.DateTimeField(null=True)
     account_locked_until = models.DateTimeField(null=True)
@@ -82,6 +88,7 @@ class User(IamModel):
     last_login = models.DateTimeField(null=True)
     last_login_at = models.DateTimeField(null=True)
     last_password_change = models.DateTimeField(null=True)
+    email_verified_at = models.DateTimeField(null=True)
 
     class Meta(IamModel.Meta):
         db_table = "users"
@@ -103,7 +110,8 @@ class User(IamModel):
 
 class License(IamModel):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    license_key = models.CharField(max_length=255, null=True)
+    license_key = models.TextField(null=True)
+    license_secret = models.TextField(null=True)
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.DO_NOTHING)
     template_id = models.CharField(max_length=36, null=True)
     linked_subscription = models.CharField(max_length=36, null=True)
@@ -117,6 +125,26 @@ class License(IamModel):
 
     def __str__(self) -> str:
         return self.license_key or str(self.pk)
+
+
+class Subscription(IamModel):
+    """Legacy's, followed: what a linked licence is worth."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    tenant_id = models.UUIDField()
+    plan_id = models.CharField(max_length=36, null=True)
+    status = models.TextField()
+    start_date = models.DateTimeField(null=True)
+    issue_date = models.DateTimeField(null=True)
+    end_date = models.DateTimeField(null=True)
+    billing_interval = models.TextField(null=True)
+
+    class Meta(IamModel.Meta):
+        db_table = "subscriptions"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class TenantSettings(IamModel):
@@ -144,25 +172,39 @@ class TenantSettings(IamModel):
 
 
 class Permission(IamModel):
+    """What may be done with a resource: `code` says it, resource:action, and `name` is what legacy calls it."""
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     name = models.CharField(max_length=100)
+    resource = models.CharField(max_length=100)
+    action = models.CharField(max_length=50)
+    description = models.TextField(null=True)
+    is_system = models.BooleanField(null=True, default=False)
+    created_at = models.DateTimeField(null=True, default=timezone.now)
+    code = models.GeneratedField(
+        expression=Concat("resource", models.Value(":"), "action"), output_field=models.TextField(), db_persist=True
+    )
 
     class Meta(IamModel.Meta):
         db_table = "permissions"
         default_permissions = ()
 
     def __str__(self) -> str:
-        return self.name
+        return self.code
 
 
 class Role(IamModel):
-    """A role of one tenant, or of all (`tenant` None)."""
+    """A role of one tenant, or of all (`tenant` None). Two of those are the default ones, whatever their ids: see `default`."""
+
+    ADMIN, USER = "admin", "user"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     name = models.CharField(max_length=100)
     description = models.TextField(null=True)
     is_system = models.BooleanField(null=True, default=False)
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.DO_NOTHING)
+    created_at = models.DateTimeField(null=True, default=timezone.now)
+    updated_at = models.DateTimeField(null=True, default=timezone.now)
     permissions = models.ManyToManyField(Permission, through="RolePermission")
     users = models.ManyToManyField(User, through="UserRole", through_fields=("role", "user"), related_name="roles")
 
@@ -172,6 +214,13 @@ class Role(IamModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def default(cls, name: str) -> models.QuerySet[Role]:
+        """The role of everybody who has none assigned: ADMIN of superusers, USER of the others. One row."""
+        return cls.objects.filter(
+            pk__in=cls.objects.filter(tenant=None, name=name).order_by("created_at", "pk").values("pk")[:1]
+        )
 
 
 class RolePermission(IamModel):
@@ -226,6 +275,8 @@ class EndedSessions(IamModel):
 
     user_id = models.UUIDField(primary_key=True)
     ended_at = models.DateTimeField()
+    kept = models.DateTimeField(null=True)
+    """When the tokens of legacy's were issued that go on, of who changed the password with them."""
 
     class Meta(IamModel.Meta):
         db_table = "ended_sessions"
@@ -268,6 +319,11 @@ class Session(IamModel):
     def auth_time(self) -> datetime:
         at = (self.device_info or {}).get("auth_time")
         return datetime.fromtimestamp(at, UTC) if at else self.created_at
+
+    def renew(self) -> None:
+        """The refresh token before this is not good any more."""
+        self.device_info = (self.device_info or {}) | {"jti": uuid.uuid4().hex}
+        self.save(update_fields=["device_info"])
 
     def strengthen(self, method: str) -> None:
         """The user has now shown more; the refresh token before this is not good any more."""

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from flags.decide import Subject
 from flags.evaluate import is_on
-from iam.models import Permission, Role, User
+from iam.models import Permission, Role, User, UserRole
 
 SUPERUSER = "superuser"
 """What the legacy endpoints ask for, and no role gives."""
@@ -25,10 +25,10 @@ def roles(user: User) -> list[str]:
 
 
 def allowed(user: User) -> frozenset[str]:
-    """Names of permissions, `resource:action`."""
+    """Codes of permissions, `resource:action`."""
     if is_on("rbac_enabled", subject(user)):
-        return frozenset(Permission.objects.filter(role__in=_current(user)).values_list("name", flat=True))
-    return frozenset(Permission.objects.values_list("name", flat=True)) if user.is_superuser else _OWN
+        return frozenset(Permission.objects.filter(role__in=_current(user)).values_list("code", flat=True))
+    return frozenset(Permission.objects.values_list("code", flat=True)) if user.is_superuser else _OWN
 
 
 def powers(user: User) -> frozenset[str]:
@@ -36,6 +36,14 @@ def powers(user: User) -> frozenset[str]:
     return allowed(user) | ({SUPERUSER} if user.is_superuser else frozenset())
 
 
+def reach(user: User) -> frozenset[str]:
+    """Of these powers, those that reach further than the user's own profile: what whoever touches the user must have, too."""
+    return powers(user) - _OWN
+
+
 def _current(user: User) -> QuerySet[Role]:
+    """Who was never given a role, as in a legacy system that knew none, has the default one."""
+    if not UserRole.objects.filter(user=user).exists():
+        return Role.default(Role.ADMIN if user.is_superuser else Role.USER)
     alive = Q(userrole__expires_at__isnull=True) | Q(userrole__expires_at__gt=timezone.now())
     return Role.objects.filter(alive, userrole__user=user)

@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
@@ -56,6 +57,31 @@ def too_often(ip: str, *, write: bool = True) -> bool:
     limit = RateLimitItemPerMinute(settings.AUTH_CALLS_A_MINUTE)
     # The name is kept from when only legacy endpoints counted: counters go on through an upgrade.
     return not _counted(lambda: _limiter().hit(limit, "legacy-auth", network(ip)), write=write)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How often somebody may call, how often still, and for how many seconds."""
+
+    limit: int
+    remaining: int
+    seconds: int
+
+
+def count(kind: str, key: str, limit: int, *, write: bool) -> Count | None:
+    """Count a call in this minute; None when it is one too many, which does not count. Raises Unavailable."""
+    item, counted = RateLimitItemPerMinute(limit), Count(limit, limit, 60)
+
+    def ask() -> bool:
+        nonlocal counted
+        # Asked first: what is refused does not count.
+        if not _limiter().test(item, kind, _digest(key)) or not _limiter().hit(item, kind, _digest(key)):
+            return False
+        reset, remaining = _limiter().get_window_stats(item, kind, _digest(key))
+        counted = Count(limit, remaining, max(0, int(reset - time.time())))
+        return True
+
+    return counted if _counted(ask, write=write) else None
 
 
 def over_limit(user: str, calls: int, seconds: int, *, write: bool) -> bool:

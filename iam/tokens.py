@@ -2,20 +2,24 @@
 
 Those of the legacy form are for its clients, our own (iam/forms.py) for the new API. `sub` of the legacy form is the
 user name, but users are looked up by `user_id`: two tenants may each have a bob. Tokens that the legacy system issued carry
-no `sid`; they go on working until they expire.
+no `sid`; they go on working until they expire. A refresh token of the legacy form is good while it is the one in
+`users.refresh_token`, as in the legacy system: the column follows its user to and fro, whoever issued the token.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import connections, transaction
+from django.db.models import Q
 from django.utils import timezone
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -73,16 +77,24 @@ class About:
 BadToken = forms.BadToken
 
 
+class Inactive(BadToken):
+    """The token is good, its user is off."""
+
+
 def issue(user: User, *, ip: str | None, agent: str, own: bool = False, amr: Sequence[str] = PASSWORD_ONLY) -> Pair:
     """Begin a session, with tokens of our own form or of the legacy system's."""
     life = policy.of(user.tenant_id).refresh if own else LEGACY_REFRESH
-    return _pair(user, begin(user, ip=ip, agent=agent, life=life, amr=amr), own=own)
+    with transaction.atomic(using="iam"):
+        pair = _pair(user, begin(user, ip=ip, agent=agent, life=life, amr=amr), own=own)
+        if not own:
+            _remember(user, pair.refresh)
+    return pair
 
 
-def begin(user: User, *, ip: str | None, agent: str, life: timedelta, amr: Sequence[str], id: str = "") -> Session:
+def begin(user: User, *, ip: str | None, agent: str, life: timedelta, amr: Sequence[str]) -> Session:
     """A new session of the user, who has just shown who they are.
 
-    Raises BadToken when the password or the account has changed since the user was read, IntegrityError for an `id` that there is.
+    Raises BadToken when the password or the account has changed since the user was read.
     """
     now = timezone.now()
     won = {"jti": uuid.uuid4().hex, "amr": list(amr), "auth_time": now.timestamp()}
@@ -92,7 +104,7 @@ def begin(user: User, *, ip: str | None, agent: str, life: timedelta, amr: Seque
         if locked.filter(pk=user.pk, hashed_password=user.hashed_password, is_active=True).first() is None:
             raise BadToken
         return Session.objects.create(
-            user=user, session_id=id or uuid.uuid4().hex, device_info=won, ip_address=ip or None,
+            user=user, session_id=uuid.uuid4().hex, device_info=won, ip_address=ip or None,
             user_agent=agent[:500], expires_at=now + life,
         )  # fmt: skip
 
@@ -107,17 +119,17 @@ def strengthen(bearer: Bearer, method: str) -> Pair:
 
 
 def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer], object] = bool) -> tuple[User, Pair]:
-    """The next pair of the same session and form. A token used twice ends its whole family.
+    """The next pair of the same session and form. One of our own form that is used twice ends its whole family.
 
-    Raises BadToken, and whatever `admit` raises for whom it speaks for, before anything is written.
+    Raises BadToken (Inactive), and whatever `admit` raises for whom it speaks for, before anything is written.
     """
     claims = decode(token, kind="refresh")
-    user, own = _user(claims, token=token), "iss" in claims
+    user = _user(claims, token=token)
     if not user.is_active:
-        raise BadToken
+        raise Inactive
     admit(Bearer(user, claims))
-    if "sid" not in claims:
-        return user, _adopt(token, claims, user, ip=ip, agent=agent)
+    if "iss" not in claims:
+        return user, _refresh_as_legacy(token, claims, user, ip=ip, agent=agent)
     reused = False
     with transaction.atomic(using="iam"):
         session = Session.objects.select_for_update().filter(session_id=claims["sid"], user=user).first()
@@ -129,25 +141,52 @@ def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer],
         session.is_active = not reused
         session.device_info = before | {"jti": uuid.uuid4().hex}
         session.last_activity = now
-        if not own:
-            # The legacy system's refresh tokens live seven days each; a session of ours ends when it was to end.
-            session.expires_at = now + LEGACY_REFRESH
         session.save()
     if reused:
         raise BadToken
-    return user, _pair(user, session, own=own)
+    return user, _pair(user, session, own=True)
 
 
-def _adopt(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None, agent: str) -> Pair:
-    """A refresh token of the legacy system begins a session here: once, and its reuse ends that session."""
-    session_id = _digest(token)
-    try:
-        with transaction.atomic(using="iam"):
-            session = begin(user, ip=ip, agent=agent, life=LEGACY_REFRESH, amr=PASSWORD_ONLY, id=session_id)
-    except IntegrityError:
-        Session.objects.filter(session_id=session_id).update(is_active=False)
-        raise BadToken from None
-    return _pair(user, session, own=False)
+def _refresh_as_legacy(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None, agent: str) -> Pair:
+    """The one in the column is good, and replaced; one of the legacy system's own begins a session here."""
+    with transaction.atomic(using="iam"):
+        kept = User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("refresh_token", flat=True)
+        if not hmac.compare_digest((kept.first() or "").encode(), token.encode()):
+            raise BadToken
+        if "sid" in claims:
+            now = timezone.now()
+            going_on = Session.objects.filter(session_id=claims["sid"], user=user, is_active=True, expires_at__gt=now)
+            # Each lives seven days, and so does what it belongs to.
+            going_on.update(last_activity=now, expires_at=now + LEGACY_REFRESH)
+            session = going_on.first()
+            if session is None:
+                raise BadToken
+            session.renew()
+        else:
+            session = begin(user, ip=ip, agent=agent, life=LEGACY_REFRESH, amr=PASSWORD_ONLY)
+        pair = _pair(user, session, own=False)
+        _remember(user, pair.refresh)
+    return pair
+
+
+def _remember(user: User, refresh: str | None) -> None:
+    """As the legacy system does: one for each user, the last."""
+    User.objects.filter(pk=user.pk).update(refresh_token=refresh, updated_at=timezone.now())
+
+
+@contextmanager
+def keeping(token: str) -> Iterator[None]:
+    """A transaction in which a change of the password does not end what this access token came with. Raises BadToken."""
+    claims = decode(token, kind="access")
+    session, at = claims.get("sid", ""), "" if "sid" in claims else _issued(claims).isoformat()
+    with transaction.atomic(using="iam"), connections["iam"].cursor() as cursor:
+        cursor.execute(_KEEPING, [session, at])
+        yield
+        cursor.execute(_KEEPING, ["", ""])
+
+
+_KEEPING = "SELECT set_config('iam.kept_session', %s, true), set_config('iam.kept_at', %s, true)"
+"""Heeded by the trigger that ends sessions (iam/schema/008)."""
 
 
 def authenticate(token: str) -> Bearer:
@@ -172,13 +211,19 @@ def about(token: str) -> About:
 
 
 def revoke(token: str) -> None:
-    """End the session behind an access token; one that legacy issued has none, and is remembered as ended. Raises BadToken."""
+    """End the session behind an access token; one that legacy issued has none, and is remembered as ended. Raises BadToken.
+
+    Where the token has the legacy form, so does the refresh token that is good no more.
+    """
     claims = decode(token, kind="access")
+    user = _user(claims, token=token)
+    if "iss" not in claims:
+        _remember(user, None)
     if "sid" in claims:
         Session.objects.filter(session_id=claims["sid"]).update(is_active=False)
         return
     ends = datetime.fromtimestamp(claims["exp"], UTC)
-    ended = {"user": _user(claims, token=token), "is_active": False, "expires_at": ends}
+    ended = {"user": user, "is_active": False, "expires_at": ends}
     Session.objects.update_or_create(session_id=_digest(token), defaults=ended)
 
 
@@ -193,7 +238,7 @@ def revoked(token: str) -> bool:
         return not Session.objects.filter(session_id=claims["sid"], is_active=True).exists()
     if Session.objects.filter(session_id=_digest(token), is_active=False).exists():
         return True
-    return EndedSessions.objects.filter(pk=user, ended_at__gt=issued).exists()
+    return EndedSessions.objects.filter(Q(kept=None) | ~Q(kept=issued), pk=user, ended_at__gt=issued).exists()
 
 
 def decode(token: str, *, kind: str) -> Mapping[str, Any]:
@@ -250,7 +295,8 @@ def _user(claims: Mapping[str, Any], *, token: str) -> User:
         raise BadToken from None
     session = claims.get("sid")
     # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
-    users = User.objects.raw(_user_statement(), [key, session, _digest(token), _issued(claims), session])
+    issued = _issued(claims)
+    users = User.objects.raw(_user_statement(), [key, session, _digest(token), issued, issued, session])
     user = next(iter(users), None)
     if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
         raise BadToken
@@ -265,6 +311,7 @@ def _user_statement() -> str:
         " FROM users AS u JOIN tenants AS t ON t.id = u.tenant_id LEFT JOIN tenant_settings AS w ON w.tenant_id = t.id"
         " WHERE u.id = %s AND (u.is_active IS NOT TRUE OR CASE WHEN %s::text IS NULL"
         f" THEN NOT EXISTS ({sessions} = %s AND NOT s.is_active)"
-        " AND NOT EXISTS (SELECT FROM ended_sessions AS e WHERE e.user_id = u.id AND e.ended_at > %s)"
+        " AND NOT EXISTS (SELECT FROM ended_sessions AS e WHERE e.user_id = u.id AND e.ended_at > %s"
+        " AND e.kept IS DISTINCT FROM %s)"
         f" ELSE EXISTS ({sessions} = %s AND s.user_id = u.id AND s.is_active) END)"
     )

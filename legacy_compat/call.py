@@ -24,6 +24,7 @@ from legacy_compat.contracts.shapes import Answer
 from legacy_compat.versions import Version
 
 MOST_BYTES = 1_000_000
+LOGINS = ("auth/login", "auth/v1/login")
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
@@ -40,6 +41,8 @@ class LegacyCall:
     query: Mapping[str, str]
     token: str
     body: Callable[[], Mapping[str, Any]]
+    content: Callable[[], bytes] = bytes
+    content_type: str = ""
     credentials: Credentials | Answer | None = None
     """Of a login; the answer where it names none."""
     licence: License | None = None
@@ -77,7 +80,7 @@ def read(request: HttpRequest, path: str, contract: Contract) -> LegacyCall:
     """Parse the request, and look up whom it is about: of a login, a refresh or a validation what it names itself, whatever
     token comes along; else the token's."""
     call = parse(request, path)
-    if path == "auth/login" and call.method == "POST":
+    if path in LOGINS and call.method == "POST":
         credentials = contract.credentials(request.content_type or "", call.fields)
         if isinstance(credentials, Answer):
             return replace(call, credentials=credentials)
@@ -104,9 +107,15 @@ def parse(request: HttpRequest, path: str) -> LegacyCall:
         ip=request.META.get("REMOTE_ADDR", ""),
         agent=request.headers.get("User-Agent", ""),
         query=request.GET.dict(),
-        token=_bearer(request),
+        token=bearer(request),
         body=lambda: _fields(request) if request.method in ("POST", "PUT", "PATCH") else {},
+        content=lambda: _content(request),
+        content_type=request.content_type or "",
     )
+
+
+def _content(request: HttpRequest) -> bytes:
+    return b"" if int(request.headers.get("Content-Length") or 0) > MOST_BYTES else request.body
 
 
 def _fields(request: HttpRequest) -> dict[str, Any]:
@@ -132,6 +141,7 @@ def _client(request: HttpRequest) -> str:
     return (named or request.headers.get("User-Agent", "").strip().partition(" ")[0] or "(unnamed)")[:100]
 
 
-def _bearer(request: HttpRequest) -> str:
+def bearer(request: HttpRequest) -> str:
+    """The token that came along, or an empty string."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

@@ -29,6 +29,15 @@ _ABSOLUTE = re.compile(r"https?://[^/?#]+(?=/)", re.IGNORECASE)
 _WRITTEN = "".join(map(chr, range(0x21, 0x7F)))
 
 
+def slash(request: HttpRequest, template: str | None) -> Answer | None:
+    """The way to the address as the released service writes it, where a slash at the end is missing or too much."""
+    path, mark, query = raw(request).partition("?")
+    if template is None or template.endswith(":path}") or path.endswith("/") == template.endswith("/"):
+        return None
+    right = path.rstrip("/") + ("/" if template.endswith("/") else "")
+    return Answer(307, b"", {"Location": f"{request.scheme}://{request.get_host()}{right}{mark}{query}"})
+
+
 def refusal(request: HttpRequest) -> Answer | None:
     """Why a request is neither answered nor passed on: its path may mean another one to whom it is passed, or its body has
     no length."""

@@ -74,7 +74,7 @@ def forward(request: HttpRequest) -> HttpResponse | StreamingHttpResponse | Answ
     An answer of up to `_WHOLE_BYTES` is read whole, so that a fault in its middle is a clear 502; what is
     longer is passed on as it comes, and breaks off where the upstream does.
     """
-    if not settings.LEGACY_UPSTREAM_URL or time.monotonic() < _closed_until:
+    if not open():
         return DOWN
     try:
         upstream = _ask(request)
@@ -89,6 +89,33 @@ def forward(request: HttpRequest) -> HttpResponse | StreamingHttpResponse | Answ
         return _failed(DOWN)
     _succeeded()
     return _passed_on(upstream, begun, whole=whole)
+
+
+def open() -> bool:
+    """Whether there is a legacy system to ask."""
+    return configured() and time.monotonic() >= _closed_until
+
+
+def configured() -> bool:
+    return bool(settings.LEGACY_UPSTREAM_URL)
+
+
+def ask(path: str, token: str) -> int:
+    """The status with which legacy answers a read of ours; 0 when it does not."""
+    if not open():
+        return 0
+    base = urllib3.util.parse_url(settings.LEGACY_UPSTREAM_URL.rstrip("/"))
+    _target.set((base.path or "") + path)
+    try:
+        answer = _pool.request(
+            "GET", str(base), headers={"Authorization": f"Bearer {token}"}, redirect=False,
+            timeout=urllib3.Timeout(connect=2, read=settings.LEGACY_UPSTREAM_SECONDS),
+        )  # fmt: skip
+    except urllib3.exceptions.HTTPError:
+        _failed(DOWN)
+        return 0
+    _succeeded()
+    return answer.status
 
 
 def _ask(request: HttpRequest) -> urllib3.BaseHTTPResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Literal
 
 import structlog
 from django.conf import settings
@@ -17,12 +18,15 @@ from flags.models import TenantHome
 from iam import throttles, tokens
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
-from legacy_compat import paths, proxy, record, serve, shadow, versions
-from legacy_compat.call import LegacyCall, parse, read
+from legacy_compat import headers, paths, proxy, record, serve, shadow, versions
+from legacy_compat.call import LOGINS, LegacyCall, parse, read
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.shapes import TOO_MANY, Answer
 from legacy_compat.models import LegacyRequest
+from legacy_compat.served.access import authorized
+from legacy_compat.served.auth import LivesInLegacy
+from legacy_compat.served.licences import AskLegacy
 
 log = structlog.get_logger(__name__)
 _CONTRACTS: dict[str, Contract] = {"documented": documented, "observed": observed}
@@ -38,26 +42,23 @@ def contract() -> Contract:
 def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
     """Any request under /api/ that legacy clients may make."""
     began, at = time.monotonic(), timezone.now()
-    path = path.rstrip("/")
-    call, home = parse(request, path), TenantHome.Home.IAM.value
+    call, home = parse(request, path.rstrip("/")), TenantHome.Home.IAM.value
     response: HttpResponseBase
     if refusal := paths.refusal(request):
         response = _response(refusal)
     else:
         try:
-            if path.startswith("auth/") and throttles.too_often(call.ip, write=call.method not in _SAFE):
-                response = _response(TOO_MANY)
-            else:
-                call = read(request, path, contract())
-                home = _home(call)
-                response, home = _answered(request, call, home)
+            call = read(request, call.path, contract())
+            home = _home(call)
+            response, home = _answered(request, call, home)
         except throttles.Unavailable:
             response = _response(contract().UNAVAILABLE)
     if call.version is versions.OLD:
-        for name, value in versions.headers(path).items():
+        for name, value in versions.headers(call.path).items():
             response.headers.setdefault(name, value)
+        response = headers.close(response)
     _note(LegacyRequest(
-        at=at, method=call.method[:10], endpoint=serve.name_of(path), version=call.version.name, client=call.client,
+        at=at, method=call.method[:10], endpoint=serve.name_of(call.path), version=call.version.name, client=call.client,
         home=str(home), tenant=call.tenant[:64], user=call.user[:64], status=response.status_code,
         milliseconds=round((time.monotonic() - began) * 1000, 2),
     ))  # fmt: skip
@@ -66,7 +67,7 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
 
 def _home(call: LegacyCall) -> str:
     """Who answers: by the canonical tenant alone. A login that cannot be placed is answered here, never by whichever."""
-    login = (call.method, call.path) == ("POST", "auth/login") and (isinstance(call.credentials, Answer) or call.apart)
+    login = call.method == "POST" and call.path in LOGINS and (isinstance(call.credentials, Answer) or call.apart)
     # What we cannot read, legacy might: nobody's refresh token is tried there unseen.
     refresh = (call.method, call.path) == ("POST", "auth/refresh") and call.text("refresh_token") is None
     if (login or refresh) and not settings.LEGACY_SERVED_BY:
@@ -75,19 +76,55 @@ def _home(call: LegacyCall) -> str:
 
 
 def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpResponseBase, str]:
-    """The answer, and whose it is."""
+    """The answer, and whose it is. Raises Unavailable."""
+    count = _count(request, call, home)
+    if count is False:
+        return headers.served(request, _response(TOO_MANY), None), TenantHome.Home.IAM.value
     if home == TenantHome.Home.LEGACY:
         return _proxied(request, call), home
     if call.version is versions.NEW:
         return _by_the_new_api(request, call.path), home
+    if asked := headers.preflight(request):
+        return asked, home
     try:
-        return _response(serve.answer(call, contract())), home
-    except serve.LivesInLegacy:
+        answer = paths.slash(request, serve.template(call.path)) or serve.answer(call, contract())
+    except (LivesInLegacy, AskLegacy):
         return _proxied(request, call), TenantHome.Home.LEGACY.value
+    except serve.PassOn:
+        return _passed_on(request, call), TenantHome.Home.LEGACY.value
+    return headers.served(request, _response(answer), count), home
+
+
+def _count(request: HttpRequest, call: LegacyCall, home: str) -> throttles.Count | Literal[False] | None:
+    """This call among those of its client in this minute; False when it is one too many. Who comes with a good token is known
+    by it, others by their network. Sign-in is counted for legacy, too; what else it answers it counts itself.
+    """
+    write = call.method not in _SAFE
+    if call.path in (*LOGINS, "auth/refresh"):
+        return False if throttles.too_often(call.ip, write=write) else None
+    limit = settings.AUTH_CALLS_A_MINUTE if call.path.startswith("auth/") else settings.OTHER_CALLS_A_MINUTE
+    if not limit or call.method == "OPTIONS" or (home == TenantHome.Home.LEGACY and not call.path.startswith("auth/")):
+        return None
+    key = call.token if call.user else throttles.network(call.ip)
+    return (
+        throttles.count("legacy-auth" if call.path.startswith("auth/") else "legacy", key, limit, write=write) or False
+    )
+
+
+def _passed_on(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
+    """What legacy goes on to answer for a tenant that has moved, to whom the IAM lets in."""
+    if call.token and isinstance(refused := authorized(call, contract()), Answer):
+        return _response(refused)
+    return _proxied(request, call) if proxy.configured() else _response(contract().NOT_FOUND)
 
 
 def _response(answer: Answer) -> HttpResponse:
-    return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=answer.headers)
+    response = HttpResponse(
+        answer.content, status=answer.status, content_type="application/json", headers=answer.headers
+    )
+    if isinstance(answer.body, bytes):  # nothing: a 204, or a redirection
+        del response["Content-Type"]
+    return response
 
 
 def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
@@ -100,14 +137,14 @@ def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
         return _response(answer)
     if isinstance(answer, HttpResponse):  # not one that is streamed
         if _signs_in_a_moved_tenant(call, answer):
-            return _response(contract().WRONG if call.path == "auth/login" else contract().BAD_REFRESH)
+            return _response(contract().WRONG if call.path in LOGINS else contract().BAD_REFRESH)
         shadow.consider(request, call, answer.status_code, answer.content, contract())
     return answer
 
 
 def _signs_in_a_moved_tenant(call: LegacyCall, answer: HttpResponse) -> bool:
     """Whether legacy gave tokens for a tenant that has left it. It keeps a copy of such users, and knows no lock-out of ours."""
-    if call.path not in ("auth/login", "auth/refresh") or answer.status_code != 200 or settings.LEGACY_SERVED_BY:
+    if call.path not in (*LOGINS, "auth/refresh") or answer.status_code != 200 or settings.LEGACY_SERVED_BY:
         return False
     try:
         given = json.loads(answer.content)

@@ -20,8 +20,8 @@ HASH = "$2b$12$" + "a" * 53
 def legacy_tables(world: World) -> None:
     """The legacy tables, empty."""
     with world.legacy() as legacy:
-        legacy.execute((fill._HERE / "schema.sql").read_bytes())
-        legacy.execute((fill._HERE / "constraints.sql").read_bytes())
+        legacy.execute((fill._HERE / "documented/schema.sql").read_bytes())
+        legacy.execute((fill._HERE / "documented/constraints.sql").read_bytes())
 
 
 def tenant(world: World, **values: Any) -> str:

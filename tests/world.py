@@ -50,12 +50,12 @@ class World:
     def portal(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.url("portal"), autocommit=True)
 
-    def sample(self, users: int = 400, tenants: int = 10, rate: float = 0.01) -> Any:
+    def sample(self, users: int = 400, tenants: int = 10, rate: float = 0.01, flavour: str = "documented") -> Any:
         """Fill the legacy database. Returns the Dirt that says what must come of it."""
-        from migration_portal.sample.dirt import Dirt
+        from migration_portal.sample.dirt import FLAVOURS
         from migration_portal.sample.fill import fill
 
-        dirt = Dirt(users, tenants, rate)
+        dirt = FLAVOURS[flavour](users, tenants, rate)
         with self.legacy() as legacy:
             fill(legacy, dirt, seed=1)
         return dirt

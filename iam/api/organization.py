@@ -51,7 +51,7 @@ class RoleOut(Schema):
 
     @staticmethod
     def resolve_permissions(role: Role) -> list[str]:
-        return sorted(permission.name for permission in role.permissions.all())
+        return sorted(permission.code for permission in role.permissions.all())
 
 
 class Roles(Paged):
@@ -93,7 +93,8 @@ class KeyIn(Schema):
 
 
 class Verdict(Schema):
-    """`reason` is empty for a valid licence; else unknown, expired or inactive."""
+    """`reason` is empty for a valid licence; else unknown, expired, inactive, subscription (it is linked to one that is not active)
+    or unjudged (to one that is not known)."""
 
     valid: bool
     reason: str
@@ -184,7 +185,7 @@ def issue_licence(request: HttpRequest, asked: LicenceIn) -> Status:
 def validate_licence(request: HttpRequest, asked: KeyIn) -> dict[str, Any]:
     """Anybody who knows the key may ask, as before."""
     found = find(asked.license_key)
-    verdict = judge(found, timezone.now())
+    verdict, _ = judge(found, timezone.now())
     return {"valid": verdict is Judgement.VALID, "reason": verdict.value, "license": found}
 
 
@@ -208,7 +209,7 @@ def _own_role(request: HttpRequest, user: User, role_id: uuid.UUID) -> Role:
     role = get_object_or_404(_roles(user), pk=role_id)
     if role.tenant_id is None:
         raise Problem(409, "system-role", "Roles of the system cannot be changed; make one of your own.")
-    within(request, set(role.permissions.values_list("name", flat=True)), "This role")
+    within(request, set(role.permissions.values_list("code", flat=True)), "This role")
     return role
 
 
@@ -225,7 +226,7 @@ def _licences(user: User) -> QuerySet[License]:
 def _grant(request: HttpRequest, role: Role, names: list[str]) -> None:
     """Let the role have exactly these permissions. Raises Problem for those the giver lacks: nobody climbs by a role they make."""
     within(request, set(names), "The role that you want")
-    wanted = Permission.objects.filter(name__in=names)
+    wanted = Permission.objects.filter(code__in=names)
     RolePermission.objects.filter(role=role).exclude(permission__in=wanted).delete()
     giver: User = request.auth.user  # type: ignore[attr-defined]
     for permission in wanted:

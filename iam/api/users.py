@@ -17,10 +17,9 @@ from iam.api.auth import ERRORS, Me, set_password
 from iam.api.paging import Page, Paged, paged
 from iam.api.problems import Problem, ProblemOut
 from iam.models import Permission, Role, User, UserRole
-from iam.permissions import powers
+from iam.permissions import reach
 
 router = Router(tags=["users"], auth=Token())
-_DEFAULT_ROLE = uuid.UUID("00000000-0000-4000-8000-000000000002")
 
 
 class Users(Paged):
@@ -68,15 +67,15 @@ def list_users(request: HttpRequest, asked: Query[Found]) -> dict[str, Any]:
 @router.post("", response={201: Me, ERRORS: ProblemOut})
 def create_user(request: HttpRequest, asked: NewUser) -> Status:
     """Create a user with the role `user`."""
-    creator = caller(request, "users:write")
-    within(request, set(Permission.objects.filter(role=_DEFAULT_ROLE).values_list("name", flat=True)), "A new user")
+    creator, role = caller(request, "users:write"), Role.default(Role.USER)
+    within(request, set(Permission.objects.filter(role__in=role).values_list("code", flat=True)), "A new user")
     user = User(
         tenant_id=creator.tenant_id, username=asked.username, email=asked.email, full_name=asked.full_name,
         hashed_password="",
     )  # fmt: skip
     with transaction.atomic(using="iam"):
         set_password(user, asked.password)
-        UserRole.objects.create(user=user, role_id=_DEFAULT_ROLE, assigned_by=creator)
+        UserRole.objects.create(user=user, role=role.get(), assigned_by=creator)
     return Status(201, user)
 
 
@@ -128,7 +127,7 @@ def assign_roles(request: HttpRequest, user_id: uuid.UUID, asked: RoleNames) -> 
     roles = Role.objects.filter(Q(tenant=None) | Q(tenant_id=giver.tenant_id), name__in=asked.roles)
     if unknown := set(asked.roles) - set(roles.values_list("name", flat=True)):
         raise Problem(422, "unknown-role", f"Your tenant has no such role: {', '.join(sorted(unknown))}.")
-    given = Permission.objects.filter(role__in=roles).values_list("name", flat=True)
+    given = Permission.objects.filter(role__in=roles).values_list("code", flat=True)
     within(request, set(given), "A role that you want to give")
     with transaction.atomic(using="iam"):
         UserRole.objects.filter(user=user).exclude(role__in=roles).delete()
@@ -153,7 +152,7 @@ def forget_second_factor(request: HttpRequest, user_id: uuid.UUID) -> Status:
 def _weaker(request: HttpRequest, caller: User, user_id: uuid.UUID) -> User:
     """A user of the caller's tenant. Raises Problem when their powers exceed the caller's, and Http404."""
     user = get_object_or_404(_theirs(caller), pk=user_id)
-    within(request, powers(user), "This user")
+    within(request, reach(user), "This user")
     return user
 
 

@@ -27,26 +27,21 @@ from legacy_compat.contracts.observed import (
     USER_DELETED,
     WRONG,
     WRONG_CURRENT,
-    licences,
     missing,
-    no_uuid,
-    not_a_number,
-    tenants,
-    too_large,
-    too_small,
 )
-from legacy_compat.contracts.protocol import Credentials, Paging
+from legacy_compat.contracts.paging import UsersAsked, UsersPage
+from legacy_compat.contracts.protocol import Credentials
 from legacy_compat.contracts.shapes import Answer, moment
 
 ABSENT: frozenset[str] = frozenset()
-USERS = Paging("page", "size", 100)
+USERS: UsersAsked = UsersPage
 USER_FIELDS: tuple[str, ...] = ("id", "email", "username", "full_name", "is_active", "is_superuser", "created_at")
 
 __all__ = [
     "ABSENT", "BAD_REFRESH", "BAD_TOKEN", "CHANGED", "FORBIDDEN", "INACTIVE", "LOGGED_OUT", "NOT_AUTHENTICATED",
     "NOT_FOUND", "NO_LICENCE", "NO_TENANT", "NO_USER", "OWN_ACCOUNT", "SLUG_TAKEN", "UNAVAILABLE", "USERS", "USER_DELETED",
-    "USER_FIELDS", "WRONG", "WRONG_CURRENT", "credentials", "licences", "missing", "no_uuid", "not_a_number", "tenant", "tenants",
-    "tokens", "too_large", "too_small", "user", "users", "validation",
+    "USER_FIELDS", "WRONG", "WRONG_CURRENT", "credentials", "missing", "tenant",
+    "tokens", "user", "users", "validation",
 ]  # fmt: skip
 
 
@@ -84,7 +79,10 @@ def users(users: Sequence[Any], total: int, first: int, size: int) -> Answer:
 
 
 def tenant(tenant: Tenant) -> dict[str, Any]:
-    return observed.tenant(tenant)
+    return {
+        "id": str(tenant.pk), "name": tenant.name, "slug": tenant.slug, "is_active": tenant.is_active,
+        "max_licenses": tenant.max_licenses, "created_at": moment(tenant.created_at),
+    }  # fmt: skip
 
 
 def validation(licence: License | None, now: datetime) -> Answer:

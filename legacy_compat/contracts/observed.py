@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from iam.licences import Judgement, expiry, judge
+from iam.licences import Judgement, Terms, judge
 from iam.models import License, Tenant, User
 from iam.tokens import Pair
-from legacy_compat.contracts.protocol import Credentials, Paging
+from legacy_compat.contracts.paging import Skipping, UsersAsked
+from legacy_compat.contracts.protocol import Credentials
 from legacy_compat.contracts.shapes import Answer, moment, text
 
 WRONG = Answer(401, {"detail": "Incorrect username or password"}, {"WWW-Authenticate": "Bearer"})
@@ -33,10 +34,10 @@ SLUG_TAKEN = Answer(400, {"detail": "Tenant slug already exists"})
 UNAVAILABLE = Answer(503, {"detail": "Service temporarily unavailable"}, {"Retry-After": "5"})
 BAD_CREDENTIALS = Answer(400, {"detail": "Invalid credentials format"})
 ABSENT = frozenset({"users"})
-USERS = Paging("skip", "limit", 100, skips_rows=True)
+USERS: UsersAsked = Skipping
 USER_FIELDS: tuple[str, ...] = (
-    "tenant_id", "email", "username", "full_name", "is_active", "is_superuser", "is_verified", "avatar_url", "bio",
-    "phone_number", "id", "created_at", "updated_at", "last_login",
+    "tenant_id", "email", "username", "full_name", "is_active", "is_superuser", "is_verified", "oauth_provider", "oauth_id",
+    "sso_provider", "sso_id", "avatar_url", "bio", "phone_number", "id", "created_at", "updated_at", "last_login",
 )  # fmt: skip
 
 
@@ -63,38 +64,6 @@ def missing(*names: str) -> Answer:
     )
 
 
-def not_a_number(name: str, value: str) -> Answer:
-    entry = {
-        "type": "int_parsing", "loc": ["query", name],
-        "msg": "Input should be a valid integer, unable to parse string as an integer", "input": value,
-    }  # fmt: skip
-    return Answer(422, {"detail": [entry]})
-
-
-def no_uuid(name: str, value: str) -> Answer:
-    entry = {
-        "type": "uuid_parsing", "loc": ["path", name],
-        "msg": "Input should be a valid UUID, invalid character found", "input": value,
-    }  # fmt: skip
-    return Answer(422, {"detail": [entry]})
-
-
-def too_large(name: str, value: str, most: int) -> Answer:
-    entry = {
-        "type": "less_than_equal", "loc": ["query", name], "msg": f"Input should be less than or equal to {most}",
-        "input": value, "ctx": {"le": most},
-    }  # fmt: skip
-    return Answer(422, {"detail": [entry]})
-
-
-def too_small(name: str, value: str, least: int) -> Answer:
-    entry = {
-        "type": "greater_than_equal", "loc": ["query", name], "msg": f"Input should be greater than or equal to {least}",
-        "input": value, "ctx": {"ge": least},
-    }  # fmt: skip
-    return Answer(422, {"detail": [entry]})
-
-
 def tokens(pair: Pair, user: User | None) -> Answer:
     """A login's or a refresh's answer; the released service never says who it was."""
     return Answer(
@@ -110,8 +79,9 @@ def user(user: Any) -> dict[str, Any]:
     return {
         "tenant_id": str(user.tenant_id), "email": user.email, "username": user.username,
         "full_name": user.full_name, "is_active": user.is_active, "is_superuser": user.is_superuser,
-        "is_verified": user.is_verified, "oauth_provider": None, "oauth_id": None, "sso_provider": None, "sso_id": None,
-        "avatar_url": user.avatar_url, "bio": user.bio, "phone_number": user.phone_number, "id": str(user.id),
+        "is_verified": user.is_verified, "oauth_provider": user.oauth_provider, "oauth_id": user.oauth_id,
+        "sso_provider": user.sso_provider, "sso_id": user.sso_id, "avatar_url": user.avatar_url,
+        "bio": user.bio, "phone_number": user.phone_number, "id": str(user.id),
         "created_at": moment(user.created_at), "updated_at": moment(user.updated_at),
         "last_login": moment(user.last_login),
     }  # fmt: skip
@@ -123,38 +93,40 @@ def users(users: Sequence[Any], total: int, first: int, size: int) -> Answer:
 
 def tenant(tenant: Tenant) -> dict[str, Any]:
     return {
-        "id": str(tenant.pk), "name": tenant.name, "slug": tenant.slug, "is_active": tenant.is_active,
-        "max_licenses": tenant.max_licenses, "created_at": moment(tenant.created_at),
+        "name": tenant.name, "slug": tenant.slug, "is_active": tenant.is_active, "max_licenses": tenant.max_licenses,
+        "id": str(tenant.pk), "created_at": moment(tenant.created_at),
     }  # fmt: skip
 
 
-def tenants(tenants: Sequence[Tenant], total: int, page: int, size: int) -> Answer:
-    pages = -(-total // size)
-    items = [tenant(one) for one in tenants]
-    return Answer(200, {"items": items, "total": total, "page": page, "size": size, "pages": pages})
-
-
-def licence(licence: License) -> dict[str, Any]:
+def licence(licence: License, terms: Terms) -> dict[str, Any]:
+    """As a validation shows it: its key is cut."""
+    key = licence.license_key or ""
     return {
-        "id": str(licence.pk), "license_key": licence.license_key, "tenant_id": text(licence.tenant_id),
-        "template_id": licence.template_id, "linked_subscription": licence.linked_subscription,
-        "issued_at": moment(licence.issued_at), "validity_days": licence.validity_days,
-        "expires_at": moment(expiry(licence)), "payload": licence.payload,
+        "id": str(licence.pk), "license_key": key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}...",
+        "tenant_id": text(licence.tenant_id), "template_id": licence.template_id,
+        "linked_subscription": licence.linked_subscription, "issued_at": moment(terms.issued_at),
+        "validity_days": terms.validity_days, "expires_at": moment(terms.ends), "payload": licence.payload,
     }  # fmt: skip
-
-
-def licences(licences: Sequence[License], total: int, page: int, size: int) -> Answer:
-    items = [licence(one) for one in licences]
-    return Answer(200, {"items": items, "total": total, "page": page, "size": size, "pages": -(-total // size)})
 
 
 def validation(wanted: License | None, now: datetime) -> Answer:
-    verdict = judge(wanted, now)
-    if wanted is None or verdict is Judgement.UNKNOWN:
+    verdict, terms = judge(wanted, now)
+    if wanted is None or terms is None:
         return NO_LICENCE
+    if verdict is Judgement.VALID:
+        return Answer(200, {"valid": True, "license": licence(wanted, terms), "message": "License is valid and active"})
     if verdict is Judgement.EXPIRED:
-        details = f"Expired on {expiry(wanted):%Y-%m-%d}"
-        return Answer(200, {"valid": False, "error": "License has expired", "details": details})
-    if verdict is Judgement.INACTIVE:
-        return Answer(200, {"valid": False, "error": "License is inactive", "details": "Tenant is inactive"})
-    return Answer(200, {"valid": True, "license": licence(wanted), "message": "License is valid and active"})
+        return _not_valid("License has expired", f"Expired on {terms.ends:%Y-%m-%d}")
+    details = {
+        Judgement.INACTIVE: "Associated tenant is inactive or not found",
+        Judgement.SUBSCRIPTION: f"Linked subscription is {terms.subscription.status if terms.subscription else ''}",
+        Judgement.UNJUDGED: "Linked subscription is unknown",
+    }
+    return _not_valid("License is inactive", details[verdict])
+
+
+def _not_valid(error: str, details: str) -> Answer:
+    return Answer(200, {"valid": False, "error": error, "details": details})
+
+
+_LONGEST_KEY = 50

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from iam.models import License, Tenant, User
 from iam.tokens import Pair
+from legacy_compat.contracts.paging import UsersAsked
 from legacy_compat.contracts.shapes import Answer
 
 
@@ -19,16 +20,6 @@ class Credentials:
     name: str
     password: str
     tenant: str
-
-
-@dataclass(frozen=True)
-class Paging:
-    """How a list is asked for: by number of page, or by rows to skip; with its parameters' names and default size."""
-
-    first: str
-    size: str
-    default_size: int
-    skips_rows: bool = False
 
 
 class Contract(Protocol):
@@ -43,6 +34,7 @@ class Contract(Protocol):
     NOT_FOUND: Answer
     NO_USER: Answer
     NO_TENANT: Answer
+    NO_LICENCE: Answer
     LOGGED_OUT: Answer
     CHANGED: Answer
     WRONG_CURRENT: Answer
@@ -52,7 +44,8 @@ class Contract(Protocol):
     UNAVAILABLE: Answer
     ABSENT: frozenset[str]
     """Paths that other profiles serve and this one does not."""
-    USERS: Paging
+    USERS: UsersAsked
+    """How the list of users is asked for."""
     USER_FIELDS: tuple[str, ...]
 
     def credentials(self, content_type: str, form: Mapping[str, Any]) -> Credentials | Answer:
@@ -60,14 +53,6 @@ class Contract(Protocol):
 
     def missing(self, *names: str) -> Answer:
         """422 with one entry for each missing field, in the order given."""
-
-    def not_a_number(self, name: str, value: str) -> Answer: ...
-
-    def no_uuid(self, name: str, value: str) -> Answer: ...
-
-    def too_large(self, name: str, value: str, most: int) -> Answer: ...
-
-    def too_small(self, name: str, value: str, least: int) -> Answer: ...
 
     def tokens(self, pair: Pair, user: User | None) -> Answer:
         """A login's answer, or a refresh's (`user` None)."""
@@ -77,9 +62,5 @@ class Contract(Protocol):
     def users(self, users: Sequence[Any], total: int, first: int, size: int, /) -> Answer: ...
 
     def tenant(self, tenant: Tenant, /) -> dict[str, Any]: ...
-
-    def tenants(self, tenants: Sequence[Tenant], total: int, page: int, size: int, /) -> Answer: ...
-
-    def licences(self, licences: Sequence[License], total: int, page: int, size: int, /) -> Answer: ...
 
     def validation(self, licence: License | None, now: datetime, /) -> Answer: ...

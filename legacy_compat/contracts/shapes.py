@@ -18,7 +18,9 @@ class Answer:
 
     @property
     def content(self) -> bytes:
-        """The body as the released service's JSON library wrote it: compact, not escaped beyond what JSON needs."""
+        """The body as the released service's JSON library wrote it: compact, not escaped beyond what JSON needs; bytes as is."""
+        if isinstance(self.body, bytes):
+            return self.body
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -12,7 +12,6 @@ from migration_portal.engine import capture_queue
 from migration_portal.engine.guard import set_home
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock, only_one
-from migration_portal.plan import directions
 from migration_portal.runs.connections import open_transfer
 
 
@@ -37,9 +36,7 @@ def _mirror_again(transfer: Transfer, tenant: TenantHome) -> None:
     assert transfer.queue is not None
     plan = transfer.plan
     for source in {table.source for table in plan.tables if not table.reverse}:
-        column = directions.tenant_column(plan, source, transfer.source_catalog)
-        if column is not None:
-            capture_queue.enqueue_tenant(transfer.queue, plan, source, column, tenant.legacy_tenant)
+        capture_queue.enqueue_tenant(transfer.queue, plan, transfer.source_catalog, source, tenant.legacy_tenant)
 
 
 def resume() -> int:

@@ -119,11 +119,13 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
             f"Tables inherit from it ({', '.join(children)}): their rows are read with it, their changes would not be captured.",
             subject=source, todo="Make them partitions, or views; or run without capture.",
         )  # fmt: skip
-    key, tenant = _key_of(plan, source), directions.tenant_column(plan, source, catalog)
+    key = _key_of(plan, source)
+    types = {catalog[source].columns[name].type for name in key} | directions.tenant_types(plan, source, catalog)
     parts: dict[str, Composable] = {
-        "name": Literal(source), "pinned": pinned(catalog, source, [*key, *filter(None, [tenant])]),
+        "name": Literal(source), "pinned": pinned(types),
         "old": _array("OLD", key), "new": _array("NEW", key),
-        "old_tenant": text_of("OLD", tenant), "new_tenant": text_of("NEW", tenant),
+        "old_tenant": directions.tenant_as_written(plan, source, catalog, "OLD"),
+        "new_tenant": directions.tenant_as_written(plan, source, catalog, "NEW"),
     }  # fmt: skip
     for query, trigger, kind in (
         ("function", "portal_capture", "trigger"),
@@ -180,9 +182,8 @@ def function_name(kind: str, source: str) -> str:
     return f"{name.encode()[:50].decode(errors='ignore')}_{hashlib.sha256(source.encode()).hexdigest()[:10]}"
 
 
-def pinned(catalog: Catalog, source: str, columns: list[str]) -> Composable:
-    """What makes a function write these columns alike in every session; nothing where all of them always are."""
-    types = {catalog[source].columns[name].type for name in columns}
+def pinned(types: set[str]) -> Composable:
+    """What makes a function write values of these types alike in every session; nothing where all of them always are."""
     return SQL("") if types <= _PLAIN else _PINNED
 
 
@@ -194,11 +195,8 @@ def _key_of(plan: Plan, source: str) -> tuple[str, ...]:
 
 
 def _array(row: str, columns: tuple[str, ...]) -> Composable:
-    return SQL("ARRAY[{}]").format(SQL(", ").join(text_of(row, column) for column in columns))
-
-
-def text_of(row: str, column: str | None) -> Composable:
-    return SQL("{}.{}::text").format(SQL(row), Identifier(column)) if column else SQL("NULL::text")  # type: ignore[arg-type]
+    texts = (SQL("{}.{}::text").format(SQL(row), Identifier(column)) for column in columns)  # type: ignore[arg-type]
+    return SQL("ARRAY[{}]").format(SQL(", ").join(texts))
 
 
 def remove(connection: Connection[Any], schema: str) -> None:

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier, Literal
 
-from migration_portal.engine.capture import attach, function_name, patiently, pinned, text_of, watched
+from migration_portal.engine.capture import attach, function_name, patiently, pinned, watched
 from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
@@ -51,11 +51,11 @@ class Writer:
 def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, by_default: bool) -> None:
     """Refuse writes for tenants that are at home elsewhere; `by_default` is for tenants nobody has decided about."""
     for source in plan.sources:
-        tenant = directions.tenant_column(plan, source, catalog)
         parts = {
-            "old_tenant": text_of("OLD", tenant), "new_tenant": text_of("NEW", tenant), "by_default": Literal(by_default),
+            "old_tenant": directions.tenant_as_written(plan, source, catalog, "OLD"),
+            "new_tenant": directions.tenant_as_written(plan, source, catalog, "NEW"), "by_default": Literal(by_default),
             "lock_class": Literal(int(Lock.GUARD)), "lock_mask": Literal(GUARD_BUCKETS - 1),
-            "pinned": pinned(catalog, source, [tenant] if tenant else []),
+            "pinned": pinned(directions.tenant_types(plan, source, catalog)),
         }  # fmt: skip
 
         def make(source: str = source, parts: dict[str, Any] = parts) -> None:

@@ -12,7 +12,7 @@ WHERE n.nspname = {schema} AND c.relkind IN ('r', 'p') ORDER BY c.relname
 
 -- name: users
 SELECT count(*) AS total, count(*) FILTER (WHERE is_active) AS active,
-       count(*) FILTER (WHERE is_superuser) AS superusers, count(*) FILTER (WHERE mfa_enabled) AS mfa
+       count(*) FILTER (WHERE is_superuser) AS superusers, count(*) FILTER (WHERE {mfa}) AS mfa
 FROM {users}
 
 -- name: schemes

@@ -49,7 +49,9 @@ def read(legacy: Connection[Any], schema: str) -> dict[str, Any]:
     if not set(_NEEDED) <= set(tables):
         return content
     names = {name: Identifier(schema, name) for name in _NEEDED}
-    content["users"] = rows(legacy, queries["users"].format(**names))[0]
+    columns = {column["name"] for column in tables["users"]["columns"]}
+    mfa = Identifier("mfa_enabled") if "mfa_enabled" in columns else SQL("false")
+    content["users"] = rows(legacy, queries["users"].format(mfa=mfa, **names))[0]
     schemes = rows(legacy, queries["schemes"].format(**names))
     content["password_schemes"] = {row["scheme"]: row["count"] for row in schemes}
     for row in rows(legacy, queries["tenants"].format(**names)):

@@ -129,9 +129,14 @@ def _order(plan: Plan, info: TableInfo, seen: set[str]) -> Iterator[Finding]:
 
 
 def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
-    """Per source table, the columns that reversing does not restore, nor legacy compute. Empty lists are left out."""
+    """Per source table, the columns that reversing does not restore, nor legacy compute. Empty lists are left out.
+
+    Rows of nobody never leave legacy: they need no way back.
+    """
     lost: dict[str, list[str]] = {}
     for name in plan.sources:
+        if not any(table.tenant or table.through for table in plan.tables if table.source == name):
+            continue
         restored = {column.name for table in plan.tables if table.source == name for column in table.reverse}
         ignored = {column for table in plan.tables if table.source == name for column in table.ignored}
         columns = source[name].columns.values()

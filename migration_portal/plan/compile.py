@@ -122,7 +122,9 @@ def mapped(
 def comparable(columns: Iterable[str], target: TableInfo) -> Composed:
     """A ROW(…) over target column names whose fields can all be hashed and compared."""
     parts = [
-        SQL("{}::{}").format(Identifier(name), raw(kind)) if (kind := _hashed_as(target.columns[name])) else Identifier(name)
+        SQL("{}::{}").format(Identifier(name), raw(kind))
+        if (kind := _hashed_as(target.columns[name]))
+        else Identifier(name)
         for name in columns
     ]
     return SQL("ROW({})").format(SQL(", ").join(parts))

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Catalog, Column, ForeignKey, Plan, Table
+from migration_portal.plan.model import Catalog, Column, ForeignKey, Plan, Table, Through
 
 
 def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
@@ -22,6 +22,7 @@ def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
             key=target[table.target].primary_key,
             columns=table.reverse,
             tenant=_source_of(table, table.tenant, source) if table.tenant else None,
+            through=_through(plan, table, source),
             ignored=(),
             reject=(),
             quality=(),
@@ -44,14 +45,42 @@ def tenant_column(plan: Plan, source: str, catalog: Catalog) -> str | None:
     return _source_of(table, table.tenant, catalog) if table and table.tenant else None
 
 
-def tenant_of_source_row(plan: Plan, source: str) -> Composable:
+def tenant_as_written(plan: Plan, source: str, catalog: Catalog, row: str) -> Composable:
+    """The tenant of the source row `row` (OLD, say), as the source writes it, as text; NULL for rows of nobody."""
+    if column := tenant_column(plan, source, catalog):
+        return SQL("{}.{}::text").format(compile.raw(row), Identifier(column))
+    if (link := _link(plan, source)) is None:
+        return SQL("NULL::text")
+    table, parent = link
+    return SQL("(SELECT p.{}::text FROM {} AS p WHERE p.{} = {}.{})").format(
+        Identifier(_source_of(parent, parent.tenant, catalog) or ""), compile.source_table(plan, parent),
+        Identifier(parent.key[0]), compile.raw(row), Identifier(_referring(table, catalog)),
+    )  # fmt: skip
+
+
+def tenant_types(plan: Plan, source: str, catalog: Catalog) -> set[str]:
+    """The type of the column that says whose row it is; empty for rows of nobody."""
+    link = _link(plan, source)
+    name = link[1].source if link else source
+    column = tenant_column(plan, name, catalog)
+    return {catalog[name].columns[column].type} if column else set()
+
+
+def tenant_of_source_row(plan: Plan, source: str, catalog: Catalog) -> Composable:
     """The row's tenant as the target writes it, as text; NULL for rows of nobody."""
-    table = _with_tenant(plan, source)
+    link = _link(plan, source)
+    table = link[1] if link else _with_tenant(plan, source)
     if table is None or table.tenant is None:
         return SQL("NULL::text")
     column = table.column(table.tenant)
     assert column is not None
-    return SQL("(CASE WHEN NOT {} THEN {} END)::text").format(compile.rejected(table), compile.raw(column.sql))
+    own = SQL("(CASE WHEN NOT {} THEN {} END)::text").format(compile.rejected(table), compile.raw(column.sql))
+    if link is None:
+        return own
+    return SQL("(SELECT {} FROM {} WHERE {} = {})").format(
+        own, compile.source_table(plan, table), Identifier(table.source, table.key[0]),
+        Identifier(source, _referring(link[0], catalog)),
+    )  # fmt: skip
 
 
 def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
@@ -81,10 +110,16 @@ def at_home(tenant: Composable, homes: frozenset[str], *, by_default: bool) -> C
 
 
 def target_tenant(plan: Plan, table: Table, target: Catalog, schema: Composable, alias: str) -> Composable:
-    """The tenant of the target row `alias`, as homes write it: its own column, or that of its parent of the same source."""
+    """The tenant of the target row `alias`, as homes write it: its own column, or that of its parent."""
     row = compile.raw(alias)
     if table.tenant:
         return SQL("lower({}.{}::text)").format(row, Identifier(table.tenant))
+    if table.through:
+        parent = plan.table(table.through.parent)
+        return SQL("(SELECT lower(p.{}::text) FROM {}.{} AS p WHERE p.{} = {}.{})").format(
+            Identifier(parent.tenant or ""), schema, Identifier(parent.target),
+            Identifier(target[parent.target].primary_key[0]), row, Identifier(table.through.column),
+        )  # fmt: skip
     found = through_first(plan, table, target)
     if found is None:
         return SQL("NULL::text")
@@ -106,6 +141,30 @@ def through_first(plan: Plan, table: Table, target: Catalog) -> tuple[Table, For
 
 def _with_tenant(plan: Plan, source: str) -> Table | None:
     return next((table for table in siblings(plan, source) if table.tenant), None)
+
+
+def _link(plan: Plan, source: str) -> tuple[Table, Table] | None:
+    """The table plan of this source whose rows have their parent's tenant, and the parent's."""
+    if _with_tenant(plan, source) is not None:
+        return None
+    table = next((table for table in siblings(plan, source) if table.through), None)
+    return (table, plan.table(table.through.parent)) if table and table.through else None
+
+
+def _referring(table: Table, catalog: Catalog) -> str:
+    """The source column that refers to the parent. Raises PlanError when there is none."""
+    assert table.through is not None
+    column = _source_of(table, table.through.column, catalog)
+    if column is None:
+        raise PlanError("No legacy column leads to its parent.", subject=f"{table.target}.{table.through.column}")
+    return column
+
+
+def _through(plan: Plan, table: Table, source: Catalog) -> Through | None:
+    """The way back: the parent's source, and the source column that refers to it."""
+    if table.through is None:
+        return None
+    return Through(plan.table(table.through.parent).source, _referring(table, source))
 
 
 def _source_of(table: Table, name: str | None, catalog: Catalog) -> str | None:

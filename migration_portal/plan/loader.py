@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Column, Plan, Rule, Table
+from migration_portal.plan.model import Column, Plan, Rule, Table, Through
 
 _PLAN_KEYS = {"name", "description", "source_schema", "target_schema", "tables"}
 _TABLE_KEYS = {
-    "source", "target", "key", "tenant", "columns", "defaults", "ignored", "secret", "reject", "quality", "reverse",
+    "source", "target", "key", "tenant", "tenant_through", "columns", "defaults", "ignored", "secret", "reject", "quality",
+    "reverse",
 }  # fmt: skip
 
 # Text that would fail a cast to uuid. One regular expression for the whole form takes six times as long.
@@ -48,6 +49,8 @@ def parse(text: str, *, name: str = "plan") -> Plan:
     if not tables:
         raise PlanError("The plan lists no tables.", subject=name, todo="Add at least one [[tables]].")
     tables = tuple(_share_secrets(table, tables) for table in tables)
+    for table in tables:
+        _check_through(table, tables, name)
     targets = [table.target for table in tables]
     if twice := {target for target in targets if targets.count(target) > 1}:
         raise PlanError(f"Filled more than once: {', '.join(sorted(twice))}.", subject=name)
@@ -77,12 +80,41 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         key=tuple(entry["key"]),
         columns=tuple(columns),
         tenant=entry.get("tenant"),
+        through=_through(entry.get("tenant_through"), place),
         ignored=tuple(entry.get("ignored", ())),
         secret=frozenset(entry.get("secret", ())),
         reject=_rules(entry.get("reject", {}), place),
         quality=_rules(entry.get("quality", {}), place),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
+
+
+def _through(entry: Any, place: str) -> Through | None:
+    if entry is None:
+        return None
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise PlanError(
+            "'tenant_through' is not understood.",
+            subject=place,
+            todo='Write it like tenant_through = { users = "user_id" }.',
+        )
+    [(parent, column)] = entry.items()
+    return Through(str(parent), str(column))
+
+
+def _check_through(table: Table, tables: tuple[Table, ...], name: str) -> None:
+    if table.through is None:
+        return
+    place = f"{name}, {table.target}, tenant_through"
+    parent = next((other for other in tables if other.target == table.through.parent), None)
+    if parent is None or parent.tenant is None or len(parent.key) != 1:
+        raise PlanError(
+            f"{table.through.parent} is no table of the plan with a tenant and a key of one column.", subject=place
+        )
+    if table.tenant is not None:
+        raise PlanError("It has a tenant of its own, too.", subject=place, todo="Keep one of them.")
+    if table.column(table.through.column) is None:
+        raise PlanError(f"{table.through.column} is not mapped.", subject=place, todo="Map it.")
 
 
 def _share_secrets(table: Table, tables: tuple[Table, ...]) -> Table:

@@ -28,6 +28,14 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Through:
+    """The target table of the parent, and the target column that refers to it."""
+
+    parent: str
+    column: str
+
+
+@dataclass(frozen=True)
 class Table:
     """How the rows of one source table become rows of one target table."""
 
@@ -36,6 +44,8 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     tenant: str | None = None
+    through: Through | None = None
+    """Of a table without a tenant of its own: whose tenant its rows have."""
     ignored: tuple[str, ...] = ()
     secret: frozenset[str] = frozenset()
     """Columns, on either side, whose values are never shown, logged or kept in quarantine."""

@@ -87,7 +87,7 @@ def _remove_too(run: Run, transfer: Transfer, row: QuarantinedRow) -> None:
 
 def _refuse_elsewhere(transfer: Transfer, table: Table, where: Composable, row: QuarantinedRow) -> None:
     """Asked under the lock of catch-up, as it does: legacy's row of a tenant that has left would overwrite the IAM's."""
-    tenant = directions.tenant_of_source_row(transfer.plan, table.source)
+    tenant = directions.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
     home = directions.at_home(tenant, homes.in_iam(), by_default=True)
     statement = SQL("SELECT FROM {} WHERE ({}) AND NOT {}")
     with transfer.source.transaction():

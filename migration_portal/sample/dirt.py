@@ -16,6 +16,9 @@ class Dirt:
     users: int
     tenants: int
     rate: float = 0.001
+    flavour = "documented"
+    kinds = 12
+    """Of dirty users, `each` rows of every one."""
 
     def __post_init__(self) -> None:
         if self.tenants < 5 or self.users < 40 * self.each + self.tenants:
@@ -35,8 +38,13 @@ class Dirt:
     def tenants_without_admin(self) -> int:
         return 1
 
+    @property
+    def dirty(self) -> int:
+        """Users before the first clean one."""
+        return self.kinds * self.each + self.bad_tenants
+
     def quarantined(self) -> dict[str, dict[str, int]]:
-        """Per target table and reason, the rows a run of the default plan must quarantined."""
+        """Per target table and reason, the rows a run of the flavour's plan must quarantine."""
         n, bad = self.each, self.bad_tenants
         users = {"id_not_uuid": n, "missing_tenants": n, "duplicate_key": n, "tenant_id_not_uuid": bad}
         return {
@@ -59,7 +67,7 @@ class Dirt:
         }
 
     def quality(self) -> dict[str, int]:
-        """Per quality rule of the default plan's users table, the rows it must count."""
+        """Per quality rule of the plan's users table, the rows it must count."""
         n = self.each
         return {
             "email_differs_only_in_case": 2 * n,
@@ -70,3 +78,29 @@ class Dirt:
             "odd_timestamp": 2 * n,
             "empty_text": 1,
         }
+
+
+@dataclass(frozen=True)
+class ReleasedDirt(Dirt):
+    """The same of a released Sigma Permit: its foreign keys hold, so nobody's tenant is missing."""
+
+    flavour = "released"
+    kinds = 7
+
+    def quarantined(self) -> dict[str, dict[str, int]]:
+        n, bad = self.each, self.bad_tenants
+        return {
+            "tenants": {"id_not_uuid": bad},
+            "users": {"id_not_uuid": n, "duplicate_key": n, "tenant_id_not_uuid": bad},
+            "licenses": {"id_not_uuid": n, "tenant_id_not_uuid": bad},
+        }
+
+    def rows(self) -> dict[str, int]:
+        return {"tenants": self.tenants, "users": self.users, "licenses": self.users, "subscriptions": self.users // 10}
+
+    def quality(self) -> dict[str, int]:
+        n = self.each
+        return {"email_differs_only_in_case": 2 * n, "escaped_twice": n}
+
+
+FLAVOURS = {kind.flavour: kind for kind in (Dirt, ReleasedDirt)}

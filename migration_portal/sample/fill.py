@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from migration_portal.engine.queries import named
 from migration_portal.refusal import Refusal
-from migration_portal.sample.dirt import Dirt
+from migration_portal.sample.dirt import FLAVOURS, Dirt
 
 _HERE = Path(__file__).parent
-TABLES = ("tenants", "users", "licenses", "tenant_settings")
 
 # bcrypt, cost 12, of "sample-password-0" … "sample-password-3". Sample users sign in with these; nobody else can.
 HASHES = (
@@ -25,24 +25,20 @@ HASHES = (
 
 
 def fill(legacy: Connection[Any], dirt: Dirt, *, seed: int, replace: bool = False) -> None:
-    """Create the legacy tables and fill them, in one transaction.
+    """Create the flavour's tables and fill them, in one transaction.
 
     Raises Refusal when the database holds such tables already, unless `replace` is true.
     """
+    here = _HERE / dirt.flavour
     with legacy.transaction():
-        present = legacy.execute(
-            "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s)",
-            [list(TABLES)],
-        ).fetchone()
-        if present and present[0]:
-            if not replace:
-                raise Refusal(
-                    f"It already holds {', '.join(sorted(present[0]))}.", subject="legacy database",
-                    todo="Pass --replace to drop them, if this is not a real legacy system.",
-                )  # fmt: skip
-            for table in present[0]:
-                legacy.execute(SQL("DROP TABLE {} CASCADE").format(Identifier(table)))
-        legacy.execute((_HERE / "schema.sql").read_bytes())
+        present = sorted(_present(legacy))
+        if present and not replace:
+            raise Refusal(
+                f"It already holds {', '.join(present)}.", subject="legacy database",
+                todo="Pass --replace to drop them, if this is not a real legacy system.",
+            )  # fmt: skip
+        _drop(legacy, present)
+        legacy.execute((here / "schema.sql").read_bytes())
         legacy.execute("SET LOCAL synchronous_commit = off")
         values = {
             "seed": Literal(f"{seed}:"),
@@ -51,11 +47,32 @@ def fill(legacy: Connection[Any], dirt: Dirt, *, seed: int, replace: bool = Fals
             "bad_tenants": Literal(dirt.bad_tenants),
             "tenants_without_admin": Literal(dirt.tenants_without_admin),
             "each": Literal(dirt.each),
-            "dirty": Literal(12 * dirt.each + dirt.bad_tenants),
+            "dirty": Literal(dirt.dirty),
+            "subscriptions": Literal(dirt.users // 10),
             "hashes": Literal(list(HASHES)),
         }
-        for statement in named(_HERE / "fill.sql").values():
+        for statement in named(here / "fill.sql").values():
             legacy.execute(statement.format(**values))
-        legacy.execute((_HERE / "constraints.sql").read_bytes())
+        legacy.execute((here / "constraints.sql").read_bytes())
     # As a system that has run for a while: visibility known, so that key ranges come from the index alone.
-    legacy.execute("VACUUM (ANALYZE) tenants, users, licenses, tenant_settings")
+    legacy.execute("VACUUM (ANALYZE)")
+
+
+def _present(legacy: Connection[Any]) -> list[str]:
+    """The tables of any flavour that are there."""
+    known = {name for flavour in FLAVOURS for name in _TABLE.findall((_HERE / flavour / "schema.sql").read_text())}
+    there = legacy.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s)", [list(known)]
+    )
+    return [row[0] for row in there]
+
+
+def _drop(legacy: Connection[Any], tables: list[str]) -> None:
+    for table in tables:
+        legacy.execute(SQL("DROP TABLE {} CASCADE").format(Identifier(table)))
+    for kind in _TYPE.findall((_HERE / "released" / "schema.sql").read_text()):
+        legacy.execute(SQL("DROP TYPE IF EXISTS {}").format(Identifier(kind)))
+
+
+_TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
+_TYPE = re.compile(r"^CREATE TYPE (\w+)", re.MULTILINE)

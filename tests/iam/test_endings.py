@@ -54,17 +54,22 @@ class Held:
             "refresh": api.call("POST", "/auth/refresh", "", refresh_token=self.own["refresh_token"]).status_code
             == 200,
             "old access": old.get("/api/auth/me", headers=bearer(self.old["access_token"])).status_code == 200,
-            "old refresh": refreshed(old, self.old["refresh_token"]),
+            "old refresh": refreshed(old, self.kept(self.old["refresh_token"])),
             "legacy's access": old.get("/api/auth/me", headers=bearer(self.of_legacy())).status_code == 200,
-            "legacy's refresh": refreshed(old, self.of_legacy(type="refresh")),
+            "legacy's refresh": refreshed(old, self.kept(self.of_legacy(type="refresh"))),
             "browser": self.browser.get("/oauth/welcome").status_code == 200,
             "client's access": api.call("GET", "/me", "oauth-access").status_code == 200,
             "client's refresh": old.post("/oauth/token", basic | again, secure=True).status_code == 200,
         }
 
-    def of_legacy(self, **more: str) -> str:
+    def kept(self, token: str) -> str:
+        """As if it were the last that this user was given: what ends it then is not that."""
+        User.objects.filter(pk=self.user.pk).update(refresh_token=token)
+        return token
+
+    def of_legacy(self, **more: Any) -> str:
         """Issued by the legacy system a minute ago: it has no session here."""
-        life = tokens.LEGACY_REFRESH if more else tokens.LEGACY_ACCESS
+        life = tokens.LEGACY_REFRESH if more.get("type") else tokens.LEGACY_ACCESS
         claims = {
             "sub": self.user.username, "user_id": str(self.user.pk), "tenant_id": str(self.user.tenant_id),
             "exp": int(time.time() - 60 + life.total_seconds()), **more,
@@ -112,8 +117,10 @@ def by_the_user(held: Held) -> None:
 
 
 def at_the_old_door(held: Held) -> None:
+    """With tokens of another sign-in: who changes it there goes on."""
+    other = held.api.client.post("/api/auth/login", {"username": held.user.username, "password": PASSWORD}).json()
     body = {"current_password": PASSWORD, "new_password": NEW}
-    answer = held.api.client.post("/api/auth/change-password", body, headers=bearer(held.old["access_token"]))
+    answer = held.api.client.post("/api/auth/change-password", body, headers=bearer(other["access_token"]))
     assert answer.status_code == 200
 
 
@@ -217,6 +224,23 @@ def test_refreshing_does_not_make_a_session_of_ours_longer(held: Held) -> None:
     pair = held.api.call("POST", "/auth/refresh", "", refresh_token=held.own["refresh_token"]).json()
     assert pair["expires_in"] <= 180
     assert tokens.decode(pair["refresh_token"], kind="refresh")["exp"] <= time.time() + 181
+
+
+def test_who_changes_the_password_at_the_old_door_goes_on_and_nobody_else(held: Held) -> None:
+    body = {"current_password": PASSWORD, "new_password": NEW}
+    held.api.client.post("/api/auth/change-password", body, headers=bearer(held.old["access_token"]))
+    assert {kind for kind, good in held.good().items() if good} == {"old access", "old refresh"}
+
+
+def test_who_changes_it_with_a_token_of_legacys_goes_on_and_nobody_else(held: Held) -> None:
+    mine, again = held.of_legacy(), held.of_legacy(type="refresh")
+    theirs = held.of_legacy(exp=int(time.time()) + 300)
+    body = {"current_password": PASSWORD, "new_password": NEW}
+    held.api.client.post("/api/auth/change-password", body, headers=bearer(mine))
+    old = held.api.client
+    assert old.get("/api/auth/me", headers=bearer(theirs)).status_code == 401
+    assert old.get("/api/auth/me", headers=bearer(mine)).status_code == 200
+    assert refreshed(old, held.kept(again))
 
 
 def test_an_old_clients_refresh_tokens_live_seven_days_each(held: Held) -> None:

@@ -71,4 +71,5 @@ def test_a_parent_filled_later_is_an_error() -> None:
 
 
 def test_what_the_way_back_loses_is_listed() -> None:
-    assert lost_in_reverse(parse(PLAN), {"users": info("users", "id", "name")}) == {"users": ["name"]}
+    plan = PLAN.replace("key", 'tenant = "id"\nkey')
+    assert lost_in_reverse(parse(plan), {"users": info("users", "id", "name")}) == {"users": ["name"]}

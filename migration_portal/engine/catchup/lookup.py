@@ -53,7 +53,7 @@ def stage_all(work: Work, table: Table) -> None:
 
 def at_home(work: Work, name: str) -> Composable:
     """True for the source rows whose tenant the source owns."""
-    tenant = directions.tenant_of_source_row(work.flow.transfer.plan, name)
+    tenant = directions.tenant_of_source_row(work.flow.transfer.plan, name, work.flow.transfer.source_catalog)
     return directions.at_home(tenant, work.homes, by_default=work.flow.by_default)
 
 
@@ -71,7 +71,8 @@ def _note_exceptions(work: Work, table: Table, keys: list[Key]) -> None:
     if not (work.homes_differ and work.first(table)):
         return
     statement = query(
-        "written_elsewhere", key=compile.source_key(table), tenant=directions.tenant_of_source_row(transfer.plan, name),
+        "written_elsewhere", key=compile.source_key(table),
+        tenant=directions.tenant_of_source_row(transfer.plan, name, transfer.source_catalog),
         table=compile.source_table(transfer.plan, table), where=source.by_source_key(table, keys),
         rejected=compile.rejected(table), at_home=at_home(work, name),
     )  # fmt: skip

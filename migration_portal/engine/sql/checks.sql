@@ -5,13 +5,13 @@ SELECT count(*) FROM {table}
 SELECT count(*) FROM {child} AS c WHERE {set} AND NOT EXISTS (SELECT FROM {parent} AS p WHERE {joined})
 
 -- name: tenants_without_admin
--- Active tenants in which nobody active administers: nobody could let the others in.
+-- Active tenants in which nobody active administers: nobody could let the others in. A superuser without a role is an administrator.
 SELECT t.id::text FROM {tenants} AS t
 WHERE t.is_active AND NOT EXISTS (
     SELECT FROM {users} AS u
-    JOIN {user_roles} AS ur ON ur.user_id = u.id
-    JOIN {roles} AS r ON r.id = ur.role_id AND r.name = 'admin'
-    WHERE u.tenant_id = t.id AND u.is_active
+    LEFT JOIN {user_roles} AS ur ON ur.user_id = u.id
+    LEFT JOIN {roles} AS r ON r.id = ur.role_id
+    WHERE u.tenant_id = t.id AND u.is_active AND (r.name = 'admin' OR ur.user_id IS NULL AND u.is_superuser)
 )
 
 -- name: users_without_role

@@ -89,7 +89,7 @@ def select_rows(transfer: Transfer, table: Table, side: Side, where: Composable,
 def _at_home_in_legacy(transfer: Transfer, table: Table, side: Side) -> Composable:
     """Rows of tenants at home in legacy: a table without a reverse section is the IAM's alone for the others."""
     if side == "legacy":
-        tenant = directions.tenant_of_source_row(transfer.plan, table.source)
+        tenant = directions.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
     else:
         schema = Identifier(transfer.schema)
         tenant = directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, table.target)

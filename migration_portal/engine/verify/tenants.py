@@ -91,7 +91,10 @@ def _owner(transfer: Transfer, table: Table) -> list[str]:
 def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable | None:
     column = directions.tenant_column(transfer.plan, table.source, transfer.source_catalog)
     if column is None:
-        return None
+        whose = directions.tenant_as_written(
+            transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
+        )
+        return SQL("lower({}) = {}").format(whose, Literal(tenant.lower())) if table.through else None
     if "char" not in (kind := transfer.source_catalog[table.source].columns[column].type) and kind != "text":
         return SQL("{} = {}").format(Identifier(column), Literal(tenant))
     ways = sorted({tenant, tenant.lower(), tenant.upper()})  # a row may refer to it in another way than it is written
@@ -102,6 +105,11 @@ def _iam_where(transfer: Transfer, table: Table, tenant: str) -> Composable:
     """The tenant's rows: by their own column, or by a foreign key to the first table of the same source."""
     if table.tenant:
         return SQL("{} = {}").format(Identifier(table.tenant), Literal(tenant))
+    if table.through:
+        whose = directions.target_tenant(
+            transfer.plan, table, transfer.target_catalog, Identifier(transfer.schema), table.target
+        )
+        return SQL("{} = {}").format(whose, Literal(tenant.lower()))
     through = directions.through_first(transfer.plan, table, transfer.target_catalog)
     if through is None or through[0].tenant is None:
         return SQL("false")

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from migration_portal import databases
 from migration_portal.refusal import Refusal
-from migration_portal.sample.dirt import Dirt
+from migration_portal.sample.dirt import FLAVOURS
 from migration_portal.sample.fill import fill
 
 
@@ -19,6 +19,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--users", type=int, default=10_000)
         parser.add_argument("--tenants", type=int, default=0, help="default: one for every 100 users, at least 10")
+        parser.add_argument(
+            "--flavour", choices=sorted(FLAVOURS), default="documented", help="whose schema: %(default)s"
+        )
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--dirt", type=float, default=0.001, help="share of dirty rows")
         parser.add_argument("--replace", action="store_true", help="drop tables of an earlier sample")
@@ -27,7 +30,7 @@ class Command(BaseCommand):
         tenants = options["tenants"] or max(10, options["users"] // 100)
         started = time.monotonic()
         try:
-            dirt = Dirt(options["users"], tenants, options["dirt"])
+            dirt = FLAVOURS[options["flavour"]](options["users"], tenants, options["dirt"])
             with databases.legacy_writable("sample") as legacy:
                 fill(legacy, dirt, seed=options["seed"], replace=options["replace"])
         except (ValueError, Refusal) as refusal:
@@ -35,5 +38,5 @@ class Command(BaseCommand):
         expected = sum(sum(reasons.values()) for reasons in dirt.quarantined().values())
         self.stdout.write(
             f"{dirt.users:,} users and licences in {tenants:,} tenants, {time.monotonic() - started:.1f} s; "
-            f"a run of the default plan quarantines {expected:,} rows."
+            f"a run of its plan quarantines {expected:,} rows."
         )

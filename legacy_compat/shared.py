@@ -1,0 +1,48 @@
+"""/api/v1/, where both APIs live: the new one, and the released service's roles, sessions and applications."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, URLResolver
+from django.urls.resolvers import RegexPattern
+from django.views.decorators.csrf import csrf_exempt
+
+from iam import forms
+from iam.api.problems import no_such_page
+from iam.api.root import api
+from legacy_compat import serve, versions
+from legacy_compat.call import bearer
+from legacy_compat.routing import legacy
+
+_NEW = URLResolver(RegexPattern(r"^/api/v1/"), api.urls[0])
+
+
+@csrf_exempt
+def shared(request: HttpRequest, path: str) -> HttpResponseBase:
+    """An address of the released service's is legacy's for who comes with a token of its form; for others, where the new API
+    has no such address: it writes its lists without a slash at the end.
+    """
+    known = _known(request)
+    theirs = versions.asked(request) is versions.OLD and serve.template(f"v1/{path.rstrip('/')}") is not None
+    if theirs and (not known or _of_legacy_form(bearer(request))):
+        return legacy(request, f"v1/{path}")
+    if not known:
+        return no_such_page(request)
+    match = _NEW.resolve(request.path_info)
+    answer: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+    return answer
+
+
+def _known(request: HttpRequest) -> bool:
+    try:
+        return bool(_NEW.resolve(request.path_info))
+    except Resolver404:
+        return False
+
+
+def _of_legacy_form(token: str) -> bool:
+    try:
+        return "iss" not in forms.verified(token)
+    except forms.BadToken:
+        return False
