@@ -110,3 +110,22 @@ class Shadowed(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.day}"
+
+
+class GivenUp(models.Model):
+    """An endpoint that somebody has accepted nobody answers any more."""
+
+    endpoint = models.CharField(max_length=200, primary_key=True)
+    by = models.CharField(max_length=150)
+    reason = models.TextField()
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["endpoint"]
+        default_permissions = ("view",)
+        permissions = [("give_up_endpoint", "Can accept that nobody answers a legacy endpoint")]
+        verbose_name = "endpoint given up"
+        verbose_name_plural = "endpoints given up"
+
+    def __str__(self) -> str:
+        return self.endpoint

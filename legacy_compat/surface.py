@@ -1,21 +1,18 @@
-"""The released service's whole surface: who answers each endpoint, before a tenant moves, after, and once legacy is gone.
+"""What of the released service's surface is not served here, and why.
 
-An endpoint about data that has moved is served here (serve.py). All else under /api/ goes on to legacy, for a moved tenant too, as
+An endpoint about data that has moved is served (serve.py). All else under /api/ goes on to legacy, for a moved tenant too, as
 long as there is a legacy system. What the released service answered outside of /api/ is answered by nobody here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from django.conf import settings
-
 _CRUD = ("POST", "GET", "PUT", "DELETE")
 _ONE = ("GET", "PUT", "DELETE")
-LEGACY, IAM, NOBODY = "legacy", "iam", "nobody"
 
 
 @dataclass(frozen=True, order=True)
@@ -28,17 +25,6 @@ class Endpoint:
     @property
     def name(self) -> str:
         return f"{self.method} {self.path if self.path.startswith('/') else f'/api/{self.path}'}"
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Who answers an endpoint: LEGACY, IAM or NOBODY."""
-
-    endpoint: Endpoint
-    before: str
-    after: str
-    finalized: str
-    why: str = ""
 
 
 def _group(path: str, methods: Iterable[str] = ("GET",)) -> list[Endpoint]:
@@ -95,16 +81,3 @@ def pattern(path: str) -> re.Pattern[str]:
     for _, deep, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         text += ("(.+)" if deep else "([^/]+)") + re.escape(rest)
     return re.compile(text)
-
-
-def standings(served: Iterable[Endpoint]) -> Iterator[Standing]:
-    """Of every endpoint, in order, as this deployment is set up."""
-    upstream = bool(settings.LEGACY_UPSTREAM_URL)
-    for endpoint in sorted({*served, *PASSED_ON, *GIVEN_UP}):
-        before = LEGACY if upstream else NOBODY
-        if endpoint in GIVEN_UP:
-            yield Standing(endpoint, before, NOBODY, NOBODY, GIVEN_UP[endpoint])
-        elif endpoint in PASSED_ON:
-            yield Standing(endpoint, before, before, NOBODY, PASSED_ON[endpoint])
-        else:
-            yield Standing(endpoint, before, IAM, IAM)

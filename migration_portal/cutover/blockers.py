@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from flags.models import TenantHome
+from legacy_compat.standing import unanswered
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
 from migration_portal.engine.ledger import rows
@@ -69,6 +70,11 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
     elif flow.lag_seconds > settings.CUTOVER_MAX_LAG_SECONDS and flow.entries > flow.retrying:
         reasons.append(
             f"Catch-up is {flow.lag_seconds:.0f} s behind; it must come under {settings.CUTOVER_MAX_LAG_SECONDS} s."
+        )
+    if home == TenantHome.Home.IAM and (left := unanswered()):
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        reasons.append(
+            f"Legacy endpoints that nobody would answer: {', '.join(left[:3])}{more}. Accept them by name under “API surface”."
         )
     if changed := drift(run, transfer):
         reasons.append(changed)

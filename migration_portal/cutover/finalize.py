@@ -6,6 +6,7 @@ from django.db import connection, transaction
 from psycopg.sql import SQL, Identifier
 
 from flags.models import TenantHome
+from legacy_compat.standing import unanswered
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
@@ -33,6 +34,10 @@ def blockers() -> list[str]:
         reasons.append("No tenant was cut over.")
     if strays := Stray.objects.filter(run=run.key, state="open").count():
         reasons.append(f"Undecided stray writes: {strays}.")
+    if left := unanswered(finalized=True):
+        reasons.append(
+            f"Legacy endpoints that nobody would answer: {len(left)}. Accept them by name under “API surface”."
+        )
     with open_transfer(run, "finalize") as transfer:
         for name, queue in (("legacy", transfer.queue), ("the IAM", transfer.target)):
             assert queue is not None

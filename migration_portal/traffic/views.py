@@ -11,9 +11,11 @@ from django.urls import reverse
 
 from legacy_compat import versions
 from legacy_compat.models import Mismatch
+from legacy_compat.standing import IAM, LEGACY, standings, unanswered
 from migration_portal import console
 from migration_portal.refusal import Refusal
 from migration_portal.traffic import ignore, usage
+from migration_portal.traffic.give_up import give_up, take_back
 
 
 def board(request: HttpRequest) -> HttpResponse:
@@ -26,6 +28,35 @@ def live(request: HttpRequest) -> HttpResponse:
     """What changes by itself on that page."""
     console.need(request, "legacy_compat.view_legacyrequest")
     return console.page(request, "portal/traffic/live.html", "", **_at_a_glance())
+
+
+def surface(request: HttpRequest) -> HttpResponse:
+    """Who answers each endpoint: before, after and finalized."""
+    console.need(request, "legacy_compat.view_legacyrequest")
+    rows = list(standings())
+    return console.page(
+        request, "portal/traffic/surface.html", "API surface", standings=rows, upstream=settings.LEGACY_UPSTREAM_URL,
+        served=sum(row.after == IAM for row in rows), passed=sum(row.after == LEGACY for row in rows),
+        open=sum(row.open for row in rows), accepted=[row for row in rows if row.accepted], blocked=unanswered(),
+        may=request.user.has_perm("legacy_compat.give_up_endpoint"),
+    )  # fmt: skip
+
+
+def give_endpoints_up(request: HttpRequest) -> HttpResponse:
+    def do() -> str:
+        names = request.POST.getlist("endpoint")
+        return f"Accepted: {give_up(names, by=console.by(request), reason=console.reason(request))}."
+
+    return console.act(request, "legacy_compat.give_up_endpoint", do, back=reverse("traffic_surface"), done="")
+
+
+def take_endpoint_back(request: HttpRequest) -> HttpResponse:
+    def do() -> str:
+        name = request.POST.get("endpoint", "")
+        take_back(name, by=console.by(request), reason=console.reason(request))
+        return f"{name} is needed again."
+
+    return console.act(request, "legacy_compat.give_up_endpoint", do, back=reverse("traffic_surface"), done="")
 
 
 _DAYS = ("0", "1", "7", "30")

@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from flags.models import TenantHome
+from legacy_compat.standing import standings, unanswered
 from migration_portal.audit import anchors, chain
 from migration_portal.cutover import finalize, guard, requests
 from migration_portal.cutover.adopt import adopt
@@ -31,6 +32,7 @@ from migration_portal.runs.report import report
 from migration_portal.runs.states import State
 from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
+from migration_portal.traffic.give_up import give_up
 
 
 class Command(BaseCommand):
@@ -61,6 +63,9 @@ class Command(BaseCommand):
         guarding.add_argument("switch", choices=["on", "off"])
         guarding.add_argument("--reason", default="")
         verbs.add_parser("finalize", help="stop reverse sync, remove capture").add_argument("--reason", required=True)
+        listing = verbs.add_parser("surface", help="who answers each legacy endpoint: before, after, and finalized")
+        listing.add_argument("--accept", nargs="+", metavar="NAME", help="that nobody answers these any more, or: all")
+        listing.add_argument("--reason", default="")
         verbs.add_parser("adopt", help="take the two databases over from another portal").add_argument(
             "--reason", required=True
         )
@@ -144,6 +149,21 @@ class Command(BaseCommand):
 
     def finalize(self, by: str, options: dict[str, Any]) -> None:
         self.stdout.write(f"Finalized; the ledger is archived in {finalize.finalize(by=by, reason=options['reason'])}.")
+
+    def surface(self, by: str, options: dict[str, Any]) -> None:
+        if names := options["accept"]:
+            names = [each.name for each in standings() if each.open] if names == ["all"] else names
+            self.stdout.write(f"Accepted: {give_up(names, by=by, reason=options['reason'])}.")
+            return
+        for each in standings():
+            told = "accepted" if each.accepted else "OPEN" if each.open else ""
+            self.stdout.write(
+                f"{each.name:<62} {each.before:<7} {each.after:<7} {each.finalized:<7} {told:<9}{each.why}".rstrip()
+            )
+        if left := unanswered():
+            raise Refusal(
+                f"{len(left)} endpoints would be answered by nobody.", todo="Accept by name those that nobody needs."
+            )
 
     def adopt(self, by: str, options: dict[str, Any]) -> None:
         self.stdout.write(f"Adopted; tenants at home in the IAM: {adopt(by=by, reason=options['reason'])}.")

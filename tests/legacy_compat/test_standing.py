@@ -1,0 +1,61 @@
+"""Who answers each endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from legacy_compat.models import GivenUp
+from legacy_compat.serve import ENDPOINTS
+from legacy_compat.standing import IAM, LEGACY, NOBODY, standings, unanswered
+from legacy_compat.surface import GIVEN_UP, PASSED_ON, pattern
+from tests.world import World
+
+
+@pytest.fixture
+def world(rolled_back: World) -> World:
+    return rolled_back
+
+
+@pytest.fixture
+def released(world: World, settings: Any) -> None:
+    settings.LEGACY_CONTRACT, settings.LEGACY_UPSTREAM_URL = "observed", "http://127.0.0.1:1"
+
+
+def answers(name: str) -> tuple[str, str, str]:
+    return next(each.answers for each in standings() if each.name == name)
+
+
+def test_what_moves_is_served_and_the_rest_goes_on_to_legacy(released: None) -> None:
+    assert answers("PUT /api/auth/users/{id}") == (LEGACY, IAM, IAM)
+    assert answers("GET /api/products") == (LEGACY, LEGACY, NOBODY)
+    assert answers("POST /oauth/v1/token") == (LEGACY, NOBODY, NOBODY)
+
+
+def test_nothing_is_served_and_passed_on_at_once() -> None:
+    assert not ENDPOINTS.keys() & (PASSED_ON.keys() | GIVEN_UP.keys())
+
+
+def test_a_part_in_braces_is_one_part_of_a_path() -> None:
+    assert pattern("a/{id}").fullmatch("a/1") and not pattern("a/{id}").fullmatch("a/1/b")
+    assert pattern("a/{key:path}").fullmatch("a/1/b").groups() == ("1/b",)  # type: ignore[union-attr]
+
+
+def test_what_nobody_will_answer_is_open_until_it_is_accepted_by_name(released: None) -> None:
+    left = unanswered()
+    assert sorted(left) == sorted(endpoint.name for endpoint in GIVEN_UP)
+    GivenUp.objects.create(endpoint=left[0], by="anna", reason="unused")
+    assert unanswered() == left[1:]
+    assert len(unanswered(finalized=True)) == len(GIVEN_UP) + len(PASSED_ON) - 1
+
+
+def test_without_a_legacy_system_to_pass_on_to_a_cut_over_takes_nothing_away(released: None, settings: Any) -> None:
+    settings.LEGACY_UPSTREAM_URL = ""
+    assert answers("GET /api/products") == (NOBODY, NOBODY, NOBODY)
+    assert unanswered() == unanswered(finalized=True) == []
+
+
+def test_the_other_profile_has_no_more_endpoints_than_are_served(released: None, settings: Any) -> None:
+    settings.LEGACY_CONTRACT = "documented"
+    assert unanswered() == []
