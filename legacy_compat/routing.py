@@ -8,6 +8,7 @@ from typing import Literal
 
 import structlog
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import resolve
 from django.utils import timezone
@@ -31,6 +32,8 @@ from legacy_compat.served.licences import AskLegacy
 log = structlog.get_logger(__name__)
 _CONTRACTS: dict[str, Contract] = {"documented": documented, "observed": observed}
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_MOVING = ("PT403", "40001")
+"""What the guard says to a write that met a move after all: tried again it goes to the new home."""
 
 
 def contract() -> Contract:
@@ -52,6 +55,11 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
             home = _home(call)
             response, home = _answered(request, call, home)
         except throttles.Unavailable:
+            response = _response(contract().UNAVAILABLE)
+        except DatabaseError as error:
+            if getattr(error.__cause__, "sqlstate", "") not in _MOVING:
+                raise
+            log.warning("refused_while_moving", endpoint=serve.name_of(call.path), tenant=call.tenant)
             response = _response(contract().UNAVAILABLE)
     if call.version is versions.OLD:
         for name, value in versions.headers(call.path).items():

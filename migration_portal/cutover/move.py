@@ -254,6 +254,8 @@ class _Move:
             # Before anybody may write there: a copy of this portal would take that for a stray write.
             ownership.check(self.ahead.target, "portal_ledger", "IAM database")
             guard.set_home(self.new, self._ids[1], here=True)
+        # Only now: a request that wrote there a moment before would have been refused.
+        TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=None)
         return 0
 
     def _reopen_unless_flipped(self, error: BaseException) -> None:
@@ -278,10 +280,11 @@ class _Move:
         now, cutover = timezone.now(), self.cutover
         homes.take_alone(self.tenant.pk, seconds=begun + seconds - time.monotonic())
         left = "left_legacy" if self.flow.direction == "forward" else "left_iam"
-        # No request can begin to write from here on; none did before, if the hold was still good.
+        # No request can begin to write from here on; none did before, if the hold was still good. It goes on until the new side's
+        # guard lets them write.
         flipped = TenantHome.objects.filter(pk=self.tenant.pk, held_until__gt=Now()).update(
-            home=cutover.home, held_until=None, changed_at=now, changed_by=cutover.requested_by, verified_at=now,
-            wave=cutover.wave or self.tenant.wave,
+            home=cutover.home, held_until=Now() + timedelta(seconds=seconds), changed_at=now, changed_by=cutover.requested_by,
+            verified_at=now, wave=cutover.wave or self.tenant.wave,
             **{f"{left}_at": committed.last, f"{left}_snapshot": committed.snapshot},
         )  # fmt: skip
         if not flipped:

@@ -185,6 +185,25 @@ def test_what_follows_a_flip_is_done_later_if_it_failed(world: World, home: str)
     assert iam(world, "UPDATE users SET bio = 'open again'") == 2
 
 
+def test_requests_wait_until_the_new_sides_guard_lets_them_write(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, bool]] = []
+    set_home = move.guard.set_home
+
+    def noted(connection: Any, tenant: str, *, here: bool) -> None:
+        if here:
+            found = TenantHome.objects.get(pk=home)
+            seen.append((found.home, found.held))
+        set_home(connection, tenant, here=here)
+
+    monkeypatch.setattr(move.guard, "set_home", noted)
+    for side in ("iam", "legacy"):
+        assert moved(home, side).error == ""
+        assert not TenantHome.objects.get(pk=home).held
+    assert seen == [("iam", True), ("legacy", True)]
+
+
 def test_a_flip_that_waits_past_its_hold_is_not_made(world: World, home: str, settings: Any) -> None:
     settings.CUTOVER_HOLD_SECONDS = 0.7
     requests.cut_over([TenantHome.objects.get(pk=home)], by="tester")

@@ -79,13 +79,13 @@ class OldClient(threading.Thread):
             raise
 
 
-def legacy_service(world: World) -> str:
+def legacy_service(world: World, app: str = "bench.peer_api:app") -> str:
     """The legacy system: its endpoints, on its own database."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     world.spawn(
-        "-m", "uvicorn", "bench.peer_api:app", "--port", str(port), "--log-level", "warning",
+        "-m", "uvicorn", app, "--port", str(port), "--log-level", "warning",
         PEER_DATABASE_URL=world.url("legacy"), PEER_IDS="text", LEGACY_JWT_SECRET=SECRET,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
