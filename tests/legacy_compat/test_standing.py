@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 
 from legacy_compat.models import GivenUp
 from legacy_compat.serve import ENDPOINTS
@@ -59,3 +60,18 @@ def test_without_a_legacy_system_to_pass_on_to_a_cut_over_takes_nothing_away(rel
 def test_the_other_profile_has_no_more_endpoints_than_are_served(released: None, settings: Any) -> None:
     settings.LEGACY_CONTRACT = "documented"
     assert unanswered() == []
+
+
+def test_the_docs_name_every_endpoint(released: None) -> None:
+    """Each path, or that of its group."""
+    text = (django_settings.BASE_DIR / "docs/legacy-endpoints.md").read_text(encoding="utf-8")
+    kinds = ("products", "plans", "features", "templates", "subscriptions")
+    missing = []
+    for endpoint in sorted({*ENDPOINTS, *PASSED_ON, *GIVEN_UP}):
+        path = endpoint.path.replace(":path", "")
+        last = path.rstrip("/").rpartition("/")[2]
+        if any(part in kinds for part in path.split("/")):
+            continue  # /api/{kind}…
+        if path.rstrip("/") not in text and f"…/{last}" not in text and f"/{last}" not in text and last not in text:
+            missing.append(endpoint.name)
+    assert missing == []
