@@ -8,30 +8,32 @@ no `sid`; they go on working until they expire. A refresh token of the legacy fo
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import Q
 from django.utils import timezone
-from joserfc import jwt
-from joserfc.errors import JoseError
 
 from iam import forms, policy
-from iam.models import EndedSessions, Session, User
+from iam.bearers import (
+    LEGACY_ACCESS,
+    LEGACY_REFRESH,
+    PASSWORD_ONLY,
+    BadToken,
+    Bearer,
+    decode,
+    digest,
+    issued,
+    user_of,
+)
+from iam.models import Session, User
 
-LEGACY_ACCESS = timedelta(minutes=30)
-LEGACY_REFRESH = timedelta(days=7)
 WEAK, STRONG = "aal1", "aal2"
-PASSWORD_ONLY = ("pwd",)
-"""How tokens of the legacy form were won: its doors ask for nothing more."""
 
 
 @dataclass(frozen=True)
@@ -41,40 +43,6 @@ class Pair:
     access: str
     refresh: str
     expires_in: int
-
-
-@dataclass(frozen=True)
-class Bearer:
-    """Whom an access token speaks for. Without a user, a client speaks for itself."""
-
-    user: User
-    claims: Mapping[str, Any]
-
-    @property
-    def scopes(self) -> frozenset[str] | None:
-        """What an OAuth client was allowed; None for a user's own session."""
-        scope = self.claims.get("scope")
-        return None if scope is None else frozenset(str(scope).split())
-
-    @property
-    def amr(self) -> Sequence[str]:
-        return self.claims.get("amr", PASSWORD_ONLY)
-
-    @property
-    def strong(self) -> bool:
-        """Whether more than a password was shown."""
-        return "otp" in self.amr
-
-
-@dataclass(frozen=True)
-class About:
-    """A tenant and a user, by id; empty where unknown."""
-
-    tenant: str = ""
-    user: str = ""
-
-
-BadToken = forms.BadToken
 
 
 class Inactive(BadToken):
@@ -124,7 +92,7 @@ def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer],
     Raises BadToken (Inactive), and whatever `admit` raises for whom it speaks for, before anything is written.
     """
     claims = decode(token, kind="refresh")
-    user = _user(claims, token=token)
+    user = user_of(claims, token=token)
     if not user.is_active:
         raise Inactive
     admit(Bearer(user, claims))
@@ -178,7 +146,7 @@ def _remember(user: User, refresh: str | None) -> None:
 def keeping(token: str) -> Iterator[None]:
     """A transaction in which a change of the password does not end what this access token came with. Raises BadToken."""
     claims = decode(token, kind="access")
-    session, at = claims.get("sid", ""), "" if "sid" in claims else _issued(claims).isoformat()
+    session, at = claims.get("sid", ""), "" if "sid" in claims else issued(claims).isoformat()
     with transaction.atomic(using="iam"), connections["iam"].cursor() as cursor:
         cursor.execute(_KEEPING, [session, at])
         yield
@@ -189,34 +157,13 @@ _KEEPING = "SELECT set_config('iam.kept_session', %s, true), set_config('iam.kep
 """Heeded by the trigger that ends sessions (iam/schema/008)."""
 
 
-def authenticate(token: str) -> Bearer:
-    """Whom an access token speaks for, whether active or not. Raises BadToken."""
-    claims = decode(token, kind="access")
-    return Bearer(_user(claims, token=token), claims)
-
-
-def about(token: str) -> About:
-    """Whom a token names, for routing; empty when it names none or is not ours to read.
-
-    Tokens that legacy refreshed have lost their tenant: it is the user's.
-    """
-    try:
-        claims = forms.verified(token)
-        tenant, user = str(claims.get("tenant_id") or ""), str(claims.get("user_id") or "")
-        if user and not tenant:
-            tenant = str(User.objects.filter(pk=uuid.UUID(user)).values_list("tenant_id", flat=True).first() or "")
-    except (BadToken, ValueError):
-        return About()
-    return About(tenant, user)
-
-
 def revoke(token: str) -> None:
     """End the session behind an access token; one that legacy issued has none, and is remembered as ended. Raises BadToken.
 
     Where the token has the legacy form, so does the refresh token that is good no more.
     """
     claims = decode(token, kind="access")
-    user = _user(claims, token=token)
+    user = user_of(claims, token=token)
     if "iss" not in claims:
         _remember(user, None)
     if "sid" in claims:
@@ -224,33 +171,7 @@ def revoke(token: str) -> None:
         return
     ends = datetime.fromtimestamp(claims["exp"], UTC)
     ended = {"user": user, "is_active": False, "expires_at": ends}
-    Session.objects.update_or_create(session_id=_digest(token), defaults=ended)
-
-
-def revoked(token: str) -> bool:
-    """Whether a token was ended here: asked before legacy, which does not know, is. Access and refresh tokens alike."""
-    try:
-        claims = forms.verified(token)
-        issued, user = _issued(claims), uuid.UUID(str(claims.get("user_id")))
-    except (BadToken, KeyError, ValueError, TypeError):
-        return False  # not ours to judge
-    if "sid" in claims:
-        return not Session.objects.filter(session_id=claims["sid"], is_active=True).exists()
-    if Session.objects.filter(session_id=_digest(token), is_active=False).exists():
-        return True
-    return EndedSessions.objects.filter(Q(kept=None) | ~Q(kept=issued), pk=user, ended_at__gt=issued).exists()
-
-
-def decode(token: str, *, kind: str) -> Mapping[str, Any]:
-    """The claims of a good token of this kind: access or refresh. Raises BadToken."""
-    claims = forms.verified(token)
-    try:
-        jwt.JWTClaimsRegistry(exp={"essential": True}).validate(dict(claims))
-    except JoseError as error:
-        raise BadToken from error
-    if claims.get("type", "access") != kind:
-        raise BadToken
-    return claims
+    Session.objects.update_or_create(session_id=digest(token), defaults=ended)
 
 
 def _pair(user: User, session: Session, *, own: bool) -> Pair:
@@ -271,47 +192,3 @@ def _pair(user: User, session: Session, *, own: bool) -> Pair:
 def how(amr: Sequence[str], at: datetime) -> dict[str, Any]:
     """The claims that say how and when a user showed who they are: OpenID Connect Core §2, levels of NIST SP 800-63B."""
     return {"amr": list(amr), "acr": STRONG if "otp" in amr else WEAK, "auth_time": int(at.timestamp())}
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _issued(claims: Mapping[str, Any]) -> datetime:
-    """When a token without a session was issued, at the latest: the legacy system does not say, but how long its tokens live, and
-    that in whole seconds."""
-    life = LEGACY_REFRESH if claims.get("type") == "refresh" else LEGACY_ACCESS
-    return datetime.fromtimestamp(claims["exp"], UTC) - life + timedelta(seconds=1)
-
-
-def _user(claims: Mapping[str, Any], *, token: str) -> User:
-    """Raises BadToken; also when its session, or the token itself where it has none, was ended.
-
-    Not for a user who is off: no door lets them in, but the legacy ones say so in words of their own.
-    """
-    try:
-        key = uuid.UUID(str(claims.get("user_id")))
-    except ValueError:
-        raise BadToken from None
-    session = claims.get("sid")
-    # Every request asks this: a statement that is composed once spares the ORM's work, which is most of a request's.
-    issued = _issued(claims)
-    users = User.objects.raw(_user_statement(), [key, session, _digest(token), issued, issued, session])
-    user = next(iter(users), None)
-    if user is None or str(user.tenant_id) != str(claims.get("tenant_id", user.tenant_id)):
-        raise BadToken
-    return user
-
-
-@cache
-def _user_statement() -> str:
-    sessions = "SELECT FROM user_sessions AS s WHERE s.session_id"
-    return (
-        f"SELECT {User.columns('u')}, t.is_active AS tenant_is_active, coalesce(w.mfa_required, false) AS tenant_wants_codes"
-        " FROM users AS u JOIN tenants AS t ON t.id = u.tenant_id LEFT JOIN tenant_settings AS w ON w.tenant_id = t.id"
-        " WHERE u.id = %s AND (u.is_active IS NOT TRUE OR CASE WHEN %s::text IS NULL"
-        f" THEN NOT EXISTS ({sessions} = %s AND NOT s.is_active)"
-        " AND NOT EXISTS (SELECT FROM ended_sessions AS e WHERE e.user_id = u.id AND e.ended_at > %s"
-        " AND e.kept IS DISTINCT FROM %s)"
-        f" ELSE EXISTS ({sessions} = %s AND s.user_id = u.id AND s.is_active) END)"
-    )

@@ -14,7 +14,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 
-from iam import tokens
+from iam import bearers
 from iam.licences import find
 from iam.models import License
 from iam.sign_in import identify
@@ -49,7 +49,7 @@ class LegacyCall:
     """Of a validation: the licence that it asks about, whose tenant decides who answers."""
     apart: bool = False
     """Of a login without a tenant: whether users of that name live in both systems."""
-    about: tokens.About = field(default_factory=tokens.About)
+    about: bearers.About = field(default_factory=bearers.About)
 
     @cached_property
     def fields(self) -> Mapping[str, Any]:
@@ -85,16 +85,16 @@ def read(request: HttpRequest, path: str, contract: Contract) -> LegacyCall:
         if isinstance(credentials, Answer):
             return replace(call, credentials=credentials)
         meant = identify(credentials.name, credentials.tenant)
-        about = tokens.About(meant.tenant, meant.user)
+        about = bearers.About(meant.tenant, meant.user)
         return replace(call, credentials=credentials, about=about, apart=meant.apart)
     if path == "auth/refresh":
-        return replace(call, about=tokens.about(call.text("refresh_token") or ""))
+        return replace(call, about=bearers.about(call.text("refresh_token") or ""))
     if path.startswith("licenses/validate"):
         key = call.licence_key
         licence = find(key) if isinstance(key, str) and key else None
         tenant = str(licence.tenant_id or "") if licence else ""
-        return replace(call, licence=licence, about=tokens.About(tenant))
-    return replace(call, about=tokens.about(call.token) if call.token else tokens.About())
+        return replace(call, licence=licence, about=bearers.About(tenant))
+    return replace(call, about=bearers.about(call.token) if call.token else bearers.About())
 
 
 def parse(request: HttpRequest, path: str) -> LegacyCall:

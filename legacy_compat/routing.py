@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from flags import homes
 from flags.models import TenantHome
-from iam import throttles, tokens
+from iam import bearers, throttles
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
 from legacy_compat import headers, paths, proxy, record, serve, shadow, versions
@@ -136,9 +136,9 @@ def _response(answer: Answer) -> HttpResponse:
 
 
 def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
-    if call.path == "auth/refresh" and tokens.revoked(call.text("refresh_token") or ""):
+    if call.path == "auth/refresh" and bearers.revoked(call.text("refresh_token") or ""):
         return _response(contract().BAD_REFRESH)
-    if call.token and tokens.revoked(call.token):
+    if call.token and bearers.revoked(call.token):
         return _response(contract().BAD_TOKEN)
     answer = proxy.forward(request)
     if isinstance(answer, Answer):
@@ -156,7 +156,7 @@ def _signs_in_a_moved_tenant(call: LegacyCall, answer: HttpResponse) -> bool:
         return False
     try:
         given = json.loads(answer.content)
-        tenant = tokens.about(str(given["access_token"])).tenant
+        tenant = bearers.about(str(given["access_token"])).tenant
     except (ValueError, TypeError, KeyError):
         return False
     moved = bool(tenant) and homes.of(canonical(tenant)).home == TenantHome.Home.IAM

@@ -8,9 +8,9 @@ from __future__ import annotations
 from django.conf import settings
 
 from iam import policy
+from iam.bearers import Bearer
 from iam.models import User
 from iam.sign_in import CodeNeeded, PasswordDue, Refused, TenantOff
-from iam.tokens import Bearer
 from legacy_compat.contracts.shapes import Answer
 
 

@@ -7,7 +7,7 @@ from ninja.security import HttpBearer
 
 from flags import homes
 from flags.models import TenantHome
-from iam import policy, throttles, tokens, totp
+from iam import bearers, policy, throttles, tokens, totp
 from iam.api.problems import Problem
 from iam.models import User
 from iam.oauth.models import AccessToken
@@ -26,11 +26,11 @@ class Token(HttpBearer):
         super().__init__()
         self.weak = weak
 
-    def authenticate(self, request: HttpRequest, token: str) -> tokens.Bearer | None:
+    def authenticate(self, request: HttpRequest, token: str) -> bearers.Bearer | None:
         try:
             # Ours are signed; those of clients are random, and have no dots.
-            bearer = tokens.authenticate(token) if "." in token else _of_client(token)
-        except tokens.BadToken:
+            bearer = bearers.authenticate(token) if "." in token else _of_client(token)
+        except bearers.BadToken:
             return None
         if bearer is None or not bearer.user.is_active:
             return None
@@ -40,7 +40,7 @@ class Token(HttpBearer):
         return bearer
 
 
-def _obey(rules: policy.Policy, bearer: tokens.Bearer, request: HttpRequest, *, weak: bool) -> None:
+def _obey(rules: policy.Policy, bearer: bearers.Bearer, request: HttpRequest, *, weak: bool) -> None:
     """Raises Problem where the tenant's policy forbids the call."""
     user = bearer.user
     if not rules.active:
@@ -69,10 +69,10 @@ def _step_up(user: User) -> Problem:
     return Problem(401, "enrolment-needed", f"Your organization wants a second factor. {todo}", headers=headers)
 
 
-def _of_client(token: str) -> tokens.Bearer | None:
+def _of_client(token: str) -> bearers.Bearer | None:
     access_token = AccessToken.of_user(token)
     return (
-        tokens.Bearer(access_token.user, {"scope": access_token.get_scope(), "amr": access_token.amr or ()})
+        bearers.Bearer(access_token.user, {"scope": access_token.get_scope(), "amr": access_token.amr or ()})
         if access_token and access_token.user
         else None
     )
@@ -97,7 +97,7 @@ def caller(request: HttpRequest, permission: str) -> User:
 
 def may(request: HttpRequest) -> frozenset[str]:
     """What the caller may do: the user's powers, within the scopes of a client that acts for them."""
-    bearer: tokens.Bearer = request.auth  # type: ignore[attr-defined]
+    bearer: bearers.Bearer = request.auth  # type: ignore[attr-defined]
     mine = powers(bearer.user)
     return mine if bearer.scopes is None else mine & bearer.scopes
 

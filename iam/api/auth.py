@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
-from iam import policy, throttles, tokens, totp
+from iam import bearers, policy, throttles, tokens, totp
 from iam.api.access import Token, at_home, caller, tenant_off
 from iam.api.problems import Problem, ProblemOut
 from iam.models import User
@@ -105,7 +105,7 @@ def login(request: HttpRequest, asked: LoginIn) -> dict[str, Any]:
     user = found.user
     try:
         pair = tokens.issue(user, ip=_ip(request), agent=request.headers.get("User-Agent", ""), own=True, amr=found.amr)
-    except tokens.BadToken:  # the password has changed meanwhile
+    except bearers.BadToken:  # the password has changed meanwhile
         raise _wrong_credentials() from None
     return _tokens(pair) | {"user": user, "roles": roles(user), "permissions": sorted(allowed(user))}
 
@@ -130,16 +130,16 @@ def refresh(request: HttpRequest, asked: RefreshIn) -> dict[str, Any]:
     """The next pair of tokens. Each refresh token is good once; using one again ends the session."""
     _not_too_often(request)
     try:
-        at_home(str(tokens.decode(asked.refresh_token, kind="refresh").get("tenant_id", "")), request)
+        at_home(str(bearers.decode(asked.refresh_token, kind="refresh").get("tenant_id", "")), request)
         _, pair = tokens.refresh(
             asked.refresh_token, ip=_ip(request), agent=request.headers.get("User-Agent", ""), admit=_may_go_on
         )
-    except tokens.BadToken:
+    except bearers.BadToken:
         raise Problem(401, "bad-refresh-token", "The refresh token is not good any more: sign in again.") from None
     return _tokens(pair)
 
 
-def _may_go_on(bearer: tokens.Bearer) -> None:
+def _may_go_on(bearer: bearers.Bearer) -> None:
     """Raises Problem where the user must do something else first than refresh."""
     if not policy.of(bearer.user.tenant_id).active:
         raise tenant_off()
@@ -241,9 +241,9 @@ def confirm(request: HttpRequest, asked: CodeIn) -> dict[str, Any]:
     return _tokens(tokens.strengthen(bearer, "otp"))
 
 
-def _own_session(request: HttpRequest) -> tokens.Bearer:
+def _own_session(request: HttpRequest) -> bearers.Bearer:
     """Raises Problem for the token of a client, and for one that the legacy system issued: they have no session here."""
-    bearer: tokens.Bearer = request.auth  # type: ignore[attr-defined]
+    bearer: bearers.Bearer = request.auth  # type: ignore[attr-defined]
     if "sid" not in bearer.claims:
         raise Problem(403, "forbidden", "Only the user can do this, in a session of their own: sign in again.")
     return bearer

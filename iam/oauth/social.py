@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flags.evaluate import is_on
-from iam import policy, tokens
+from iam import bearers, policy
 from iam.models import User
 from iam.oauth.browser import remember, signed_in
 from iam.oauth.models import SocialConnection
@@ -103,7 +103,7 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
             return _say(request, "Your account asks for a one-time code: sign in with your password and a code.", 403)
         try:
             remember(request, known.user, _SHOWN)
-        except tokens.BadToken:
+        except bearers.BadToken:
             return _say(request, "Your account has just changed. Try again.", 409)
         return redirect("welcome")
     request.session[_WAITING] = {"provider": name, "since": time.time(), **profile.__dict__}

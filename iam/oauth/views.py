@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flags.evaluate import is_on
-from iam import throttles, tokens, totp
+from iam import bearers, throttles, totp
 from iam.models import Session
 from iam.oauth import server as oauth
 from iam.oauth import social
@@ -83,7 +83,7 @@ def _sign_in(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         return page(request, "sign_in", context | {"error": "Your organization has been switched off."}, 403)
     try:
         remember(request, found.user, found.amr)
-    except tokens.BadToken:  # the password has changed meanwhile
+    except bearers.BadToken:  # the password has changed meanwhile
         return page(request, "sign_in", context | {"error": "The user name, password or code is wrong."}, 401)
     if social.waits(request):
         return redirect("social_confirm")

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from iam import tokens
+from iam import bearers
 from iam.models import User
 from iam.permissions import powers, reach
 from iam.sign_in import PasswordDue
@@ -29,8 +29,8 @@ def authorized(call: LegacyCall, contract: Contract) -> User | Answer:
     if not call.token:
         return contract.NOT_AUTHENTICATED
     try:
-        bearer = tokens.authenticate(call.token)
-    except tokens.BadToken:
+        bearer = bearers.authenticate(call.token)
+    except bearers.BadToken:
         return contract.BAD_TOKEN
     if not bearer.user.is_active:
         return contract.INACTIVE

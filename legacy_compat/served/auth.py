@@ -6,7 +6,7 @@ from django.conf import settings
 
 from flags import homes
 from flags.models import TenantHome
-from iam import policy, throttles, tokens
+from iam import bearers, policy, throttles, tokens
 from iam.models import User
 from iam.sign_in import Asked, Refused, WrongCredentials, sign_in
 from legacy_compat import strictness
@@ -32,7 +32,7 @@ def login(call: LegacyCall, contract: Contract) -> Answer:
         return contract.WRONG if settings.LEGACY_POLICY == "documented" else strictness.refusal(type(refused))
     try:
         return contract.tokens(tokens.issue(user, ip=call.ip, agent=call.agent), user)
-    except tokens.BadToken:  # the password has changed meanwhile
+    except bearers.BadToken:  # the password has changed meanwhile
         return contract.WRONG
 
 
@@ -49,7 +49,7 @@ def refresh(call: LegacyCall, contract: Contract) -> Answer:
         _, pair = tokens.refresh(token, ip=call.ip, agent=call.agent, admit=strictness.may_go_on)
     except tokens.Inactive:
         return contract.INACTIVE
-    except (tokens.BadToken, Refused):
+    except (bearers.BadToken, Refused):
         return contract.BAD_REFRESH
     return contract.tokens(pair, None)
 

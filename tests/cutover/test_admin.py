@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migration_portal.cutover.models import Stray
 from tests.cutover.board import browser, said
-from tests.cutover.test_move import both_loops, legacy, moved
+from tests.cutover.moves import both_loops, legacy, moved
 from tests.world import World
 
 

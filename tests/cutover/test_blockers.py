@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from legacy_compat.standing import unanswered
 from migration_portal.catchup.models import FlowStatus
+from migration_portal.cutover import finalize
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.runs.models import Run
 from migration_portal.runs.verify import verify
+from migration_portal.traffic.give_up import give_up
 from tests import builders
 from tests.cutover.moves import both_loops, moved
 from tests.engine.copy.test_staging import plan_without
@@ -94,3 +97,14 @@ def test_a_row_that_one_side_lacks_blocks_the_tenant(world: World, home: str, st
         connection.execute("SET portal.applying = 'on'")
         connection.execute(statement)
     assert f"differ between the two systems ({kind} " in moved(home).error
+
+
+def test_an_endpoint_that_nobody_would_answer_blocks_until_it_is_accepted(
+    world: World, home: str, settings: Any
+) -> None:
+    settings.LEGACY_CONTRACT, settings.LEGACY_UPSTREAM_URL = "observed", "http://127.0.0.1:1"
+    refused = moved(home)
+    assert refused.state == "blocked" and "API surface" in refused.error
+    give_up(unanswered(), by="anna", reason="nobody calls them")
+    assert moved(home).state == "done"
+    assert any("API surface" in reason for reason in finalize.blockers())

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flags.models import TenantHome
-from iam import forms, passwords, removal, sign_in, throttles, tokens, totp
+from iam import passwords, removal, sign_in, throttles, tokens, totp
 from iam.models import Permission, Role, RolePermission, Session, Tenant, TenantSettings, User, UserRole
 from iam.oauth.models import AccessToken, RefreshToken, digest
 from iam.sign_in import Asked
@@ -285,13 +285,6 @@ def test_a_refresh_that_cannot_be_read_here_is_tried_nowhere(api: Api, settings:
         assert api.client.post("/api/auth/refresh", body, kind).status_code == 422
     assert upstream.seen == []
     upstream.server.shutdown()
-
-
-def test_a_token_that_lost_its_tenant_is_its_users(api: Api) -> None:
-    pair = api.client.post("/api/auth/login", {"username": api.admin.username, "password": PASSWORD}).json()
-    claims = dict(tokens.decode(pair["access_token"], kind="access"))
-    claims.pop("tenant_id")
-    assert tokens.about(forms.signed_as_legacy(claims, timedelta(minutes=1))).tenant == str(api.tenant.pk)
 
 
 def test_two_who_end_a_users_sessions_wait_for_each_other_in_one_order(api: Api) -> None:

@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from joserfc import jwt
 
-from iam import forms, passwords, removal, tokens
+from iam import bearers, forms, passwords, removal
 from iam.models import Session, User
 from iam.oauth.models import AccessToken, RefreshToken, digest
 from tests.iam.conftest import Api
@@ -69,7 +69,7 @@ class Held:
 
     def of_legacy(self, **more: Any) -> str:
         """Issued by the legacy system a minute ago: it has no session here."""
-        life = tokens.LEGACY_REFRESH if more.get("type") else tokens.LEGACY_ACCESS
+        life = bearers.LEGACY_REFRESH if more.get("type") else bearers.LEGACY_ACCESS
         claims = {
             "sub": self.user.username, "user_id": str(self.user.pk), "tenant_id": str(self.user.tenant_id),
             "exp": int(time.time() - 60 + life.total_seconds()), **more,
@@ -219,11 +219,11 @@ def test_a_session_past_its_end_is_not_refreshed(held: Held) -> None:
 
 
 def test_refreshing_does_not_make_a_session_of_ours_longer(held: Held) -> None:
-    session = Session.objects.get(session_id=tokens.decode(held.own["access_token"], kind="access")["sid"])
+    session = Session.objects.get(session_id=bearers.decode(held.own["access_token"], kind="access")["sid"])
     Session.objects.filter(pk=session.pk).update(expires_at=timezone.now() + timedelta(minutes=3))
     pair = held.api.call("POST", "/auth/refresh", "", refresh_token=held.own["refresh_token"]).json()
     assert pair["expires_in"] <= 180
-    assert tokens.decode(pair["refresh_token"], kind="refresh")["exp"] <= time.time() + 181
+    assert bearers.decode(pair["refresh_token"], kind="refresh")["exp"] <= time.time() + 181
 
 
 def test_who_changes_the_password_at_the_old_door_goes_on_and_nobody_else(held: Held) -> None:
@@ -244,7 +244,7 @@ def test_who_changes_it_with_a_token_of_legacys_goes_on_and_nobody_else(held: He
 
 
 def test_an_old_clients_refresh_tokens_live_seven_days_each(held: Held) -> None:
-    sid = tokens.decode(held.old["access_token"], kind="access")["sid"]
+    sid = bearers.decode(held.old["access_token"], kind="access")["sid"]
     Session.objects.filter(session_id=sid).update(expires_at=timezone.now() + timedelta(days=1))
     assert refreshed(held.api.client, held.old["refresh_token"])
     assert Session.objects.get(session_id=sid).expires_at > timezone.now() + timedelta(days=6, hours=23)

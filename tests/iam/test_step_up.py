@@ -10,7 +10,7 @@ import pyotp
 import pytest
 from django.test import Client
 
-from iam import throttles, tokens
+from iam import bearers, throttles
 from iam.models import TenantSettings, User
 from tests.iam.conftest import Api
 from tests.iam.enrolling import with_codes
@@ -30,7 +30,7 @@ def key(world: World, settings: Any) -> None:
 
 
 def claims(token: str) -> Any:
-    return tokens.decode(token, kind="access")
+    return bearers.decode(token, kind="access")
 
 
 def test_a_token_of_the_old_door_is_too_weak_for_a_user_who_enrolled(api: Api, settings: Any) -> None:

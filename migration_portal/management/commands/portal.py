@@ -54,18 +54,7 @@ class Command(BaseCommand):
         shown.add_argument("run", type=int)
         verbs.add_parser("verify_audit", help="verify the audit chain, and against its anchors")
         verbs.add_parser("anchor_audit", help="sign the chain's head and write it where AUDIT_ANCHORS says")
-        for name in ("cut_over", "reverse"):
-            moving = verbs.add_parser(name, help="move tenants " + ("to the IAM" if name == "cut_over" else "back"))
-            moving.add_argument("tenants", nargs="+", help="ids, or: all")
-            moving.add_argument("--reason", default="")
-            moving.add_argument("--wave", default="")
-        guarding = verbs.add_parser("guard", help="refuse writes for tenants that live on the other side")
-        guarding.add_argument("switch", choices=["on", "off"])
-        guarding.add_argument("--reason", default="")
-        verbs.add_parser("finalize", help="stop reverse sync, remove capture").add_argument("--reason", required=True)
-        listing = verbs.add_parser("surface", help="who answers each legacy endpoint: before, after, and finalized")
-        listing.add_argument("--accept", nargs="+", metavar="NAME", help="that nobody answers these any more, or: all")
-        listing.add_argument("--reason", default="")
+        _arguments_of_moves(verbs)
         verbs.add_parser("adopt", help="take the two databases over from another portal").add_argument(
             "--reason", required=True
         )
@@ -189,6 +178,21 @@ class Command(BaseCommand):
         if not verdict.intact:
             raise Refusal(str(verdict), subject="audit log")
         self.stdout.write(str(verdict))
+
+
+def _arguments_of_moves(verbs: Any) -> None:
+    for name in ("cut_over", "reverse"):
+        moving = verbs.add_parser(name, help="move tenants " + ("to the IAM" if name == "cut_over" else "back"))
+        moving.add_argument("tenants", nargs="+", help="ids, or: all")
+        moving.add_argument("--reason", default="")
+        moving.add_argument("--wave", default="")
+    guarding = verbs.add_parser("guard", help="refuse writes for tenants that live on the other side")
+    guarding.add_argument("switch", choices=["on", "off"])
+    guarding.add_argument("--reason", default="")
+    verbs.add_parser("finalize", help="stop reverse sync, remove capture").add_argument("--reason", required=True)
+    listing = verbs.add_parser("surface", help="who answers each legacy endpoint: before, after, and finalized")
+    listing.add_argument("--accept", nargs="+", metavar="NAME", help="that nobody answers these any more, or: all")
+    listing.add_argument("--reason", default="")
 
 
 @contextmanager
