@@ -1,12 +1,13 @@
 """The IAM's tables as models: read and written here, created by iam/schema/*.sql and filled by the migration."""
 
 from iam.models.base import IamModel, ParsedJSONField
-from iam.models.organization import License, Subscription, Tenant, TenantSettings, User
+from iam.models.organization import ExternalIdentity, License, Subscription, Tenant, TenantSettings, User
 from iam.models.roles import Permission, Role, RolePermission, UserRole
 from iam.models.sessions import EndedSessions, Session, SigningKey
 
 __all__ = [
     "EndedSessions",
+    "ExternalIdentity",
     "IamModel",
     "License",
     "ParsedJSONField",

@@ -145,3 +145,20 @@ class TenantSettings(IamModel):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class ExternalIdentity(IamModel):
+    """An account elsewhere with which a user may sign in, wherever that is kept: a view."""
+
+    pk = models.CompositePrimaryKey("kind", "provider", "external_id", "user_id")
+    user_id = models.UUIDField()
+    kind = models.TextField()
+    provider = models.TextField()
+    external_id = models.TextField()
+
+    class Meta(IamModel.Meta):
+        db_table = "external_identities"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.external_id}"

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from flags.evaluate import is_on
 from iam import bearers, policy
-from iam.models import User
+from iam.models import ExternalIdentity, User
 from iam.oauth.browser import remember, signed_in
 from iam.oauth.models import SocialConnection
 from iam.oauth.pages import NotHere, at_home, page
@@ -88,21 +88,20 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
         profile = _profile(name, request)
     except (OAuthError, requests.RequestException, KeyError) as error:
         return _failed(request, name, error)
-    known = SocialConnection.objects.filter(provider=name, provider_user_id=profile.id).select_related("user").first()
-    here = signed_in(request)
-    if known is not None and here is not None and known.user_id != here.pk:
+    known, here = _whose(name, profile.id), signed_in(request)
+    if known is not None and here is not None and known.pk != here.pk:
         return _say(request, "This account belongs to somebody else here. Sign out and in again with it.", 409)
     if known is not None:
-        if not known.user.is_active or not is_on(FLAG, subject(known.user)):
+        if not known.is_active or not is_on(FLAG, subject(known)):
             return _say(request, "Signing in this way is not switched on for you. Use your password.", 403)
         try:
-            at_home(known.user)
+            at_home(known)
         except NotHere:
             return _say(request, "Your organization has not moved here yet.", 409)
-        if not policy.of(known.user.tenant_id).enough(known.user, _SHOWN):
+        if not policy.of(known.tenant_id).enough(known, _SHOWN):
             return _say(request, "Your account asks for a one-time code: sign in with your password and a code.", 403)
         try:
-            remember(request, known.user, _SHOWN)
+            remember(request, known, _SHOWN)
         except bearers.BadToken:
             return _say(request, "Your account has just changed. Try again.", 409)
         return redirect("welcome")
@@ -110,6 +109,16 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
     if here is not None:
         return redirect("social_confirm")
     return redirect(f"{reverse('oauth_sign_in')}?linking={name}")
+
+
+def _whose(provider: str, account: str) -> User | None:
+    """Whose account elsewhere it is: linked here, or brought along with the user from legacy. Nobody's where it is of several."""
+    linked = SocialConnection.objects.filter(provider=provider, provider_user_id=account).select_related("user").first()
+    if linked is not None:
+        return linked.user
+    identities = ExternalIdentity.objects.filter(kind="social", provider=provider, external_id=account)
+    users = User.objects.filter(pk__in=identities.values("user_id"))[:2]
+    return users[0] if len(users) == 1 else None
 
 
 def waits(request: HttpRequest) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from legacy_compat import shadow
 from legacy_compat.models import Mismatch, Shadowed
-from tests.legacy_compat.conftest import Old, make_user
+from tests.legacy_compat.conftest import Old, make_licence, make_user
 from tests.legacy_compat.upstream import Upstream
 
 
@@ -68,3 +68,13 @@ def test_fields_that_differ_are_named_by_their_path() -> None:
     assert list(shadow.differences({"a": {"b": 1}}, {"a": {"b": 2}})) == [("a.b", 1, 2)]
     assert list(shadow.differences({"a": [1, 2]}, {"a": [1]})) == [("a[] (how many)", 2, 1)]
     assert list(shadow.differences({"a": None}, {})) == []
+
+
+def test_what_the_iam_does_not_answer_is_not_compared(old: Old, upstream: Upstream, settings: Any) -> None:
+    token = old.login().json()["access_token"]
+    linked = make_licence(old.tenant, linked_subscription="6b1f0c1e-8d0a-4c39-9a51-0d7f6d3b7a10")
+    settings.SHADOW_SHARE, settings.LEGACY_SERVED_BY = 1.0, "legacy"
+    for path in ("/api/products", "/api/nothing", f"/api/licenses/validate/{linked.license_key}", "/api/auth/me"):
+        old.get(path, token)
+    shadow.background.join()
+    assert [row.endpoint for row in Shadowed.objects.all()] == ["auth/me"]

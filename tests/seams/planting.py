@@ -20,7 +20,7 @@ from tests.seams.faults import ROOT
 T = TypeVar("T")
 R = TypeVar("R")
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".portal", "__pycache__", ".*_cache")
-_MOST_SECONDS = 900
+_MOST_SECONDS = 600
 _FAILED = 1
 """pytest's exit code when tests ran and some failed."""
 

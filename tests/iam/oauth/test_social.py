@@ -147,3 +147,13 @@ def test_an_account_that_waits_is_linked_to_nobody_who_does_not_say_so(page: Any
     page.click("button:has-text('No')")
     page.wait_for_selector("h1:has-text('Welcome, Ann Lee')")
     assert not SocialConnection.objects.exists()
+
+
+def test_an_account_that_came_along_from_legacy_signs_in(page: Any) -> None:
+    user = make_user(make_tenant(), full_name="Ann Lee", oauth_provider="acme", oauth_id="ann-at-acme")
+    page.goto("/oauth/social/acme/")
+    page.wait_for_selector("h1:has-text('Welcome, Ann Lee')")
+    sign_out(page)
+    make_user(user.tenant, oauth_provider="acme", oauth_id="ann-at-acme")  # whose is it now?
+    page.goto("/oauth/social/acme/")
+    page.wait_for_selector("text=Sign in once with your password")
