@@ -30,7 +30,7 @@ from migration_portal.cutover.blockers import blockers
 from migration_portal.cutover.follow_up import follow_up
 from migration_portal.cutover.models import Cutover
 from migration_portal.engine import capture, capture_queue, guard, sequences
-from migration_portal.engine.catchup import batches, merging
+from migration_portal.engine.catchup import batches, merging, shared
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.errors import describe, passing
 from migration_portal.engine.source import target_keys
@@ -103,6 +103,8 @@ def _move(cutover: Cutover) -> None:
             raise Refusal(" ".join(reasons), subject=str(tenant), todo="Nothing has changed.")
         if to_iam:
             start_reverse(ahead)
+            with reverse(run, "share") as back:
+                shared.share(back)
         flow = stack.enter_context((forward if to_iam else reverse)(run, "cut over"))
         old = databases.legacy_writable("hold") if to_iam else databases.iam("hold")
         new = databases.iam("hold") if to_iam else databases.legacy_writable("hold")

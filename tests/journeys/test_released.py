@@ -140,3 +140,31 @@ def test_both_shipped_plans_are_beside_each_other() -> None:
     assert sorted(path.name for path in Path(RELEASED_PLAN).parent.glob("*.toml")) == [
         "sigma_permit.toml", "sigma_permit_released.toml",
     ]  # fmt: skip
+
+
+def test_a_legacy_without_roles_is_given_those_that_a_tenant_brings_back(world: World, settings: Any) -> None:
+    settings.MIGRATION_PLAN = str(RELEASED_PLAN)
+    world.sample(400, 10, flavour="released")
+    for table in ("user_roles", "role_permissions", "roles", "permissions"):
+        legacy(world, f"DELETE FROM {table}")
+    builders.migrated(world, capture=True)
+    home = home_of(world)
+    sync_tenants()
+    both_loops()
+    assert moved(home).error == ""
+    [(user,)] = iam(world, "SELECT id::text FROM users WHERE tenant_id = %s LIMIT 1", home)
+    iam(world, "INSERT INTO user_roles (user_id, role_id) SELECT %s, id FROM roles WHERE name = 'admin'", user)
+    iam(world, "INSERT INTO roles (name, tenant_id) VALUES ('mine', %s)", home)
+    iam(
+        world,
+        "INSERT INTO role_permissions (role_id, permission_id) SELECT r.id, p.id FROM roles r, permissions p"
+        " WHERE r.name = 'mine' AND p.code = 'users:read'",
+    )
+    both_loops()
+    assert moved(home, "legacy").error == ""
+    held = "SELECT r.name FROM user_roles u JOIN roles r ON r.id = u.role_id WHERE u.user_id = %s"
+    assert legacy(world, held, user) == [("admin",)]
+    given = "SELECT p.resource FROM role_permissions g JOIN permissions p ON p.id = permission_id JOIN roles r ON r.id = role_id"
+    assert legacy(world, f"{given} WHERE r.name = 'mine'") == [("users",)]
+    assert legacy(world, "SELECT count(*) FROM roles WHERE tenant_id IS NULL") == [(2,)]
+    assert report(Run.objects.get()).passed

@@ -132,3 +132,8 @@ SET tenant = excluded.tenant, what = excluded.what, seen_at = now(), state = 'op
 
 -- name: resolve_stray
 UPDATE portal_ledger.strays SET state = %(state)s, decided_at = now(), decided_by = %(by)s WHERE id = %(id)s
+
+-- name: share
+INSERT INTO {target} ({names}) SELECT {names} FROM {stage} AS s
+WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {same}) AND NOT ({orphaned})
+ON CONFLICT DO NOTHING
