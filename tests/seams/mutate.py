@@ -64,7 +64,7 @@ ROOMS = {
         ("migration_portal/engine/catchup", "migration_portal/catchup"),
         ("tests/engine/catchup", "tests/catchup", "tests/attack", "tests/cutover/test_resolve.py"),
     ),
-    "cutover": Room(("migration_portal/cutover",), ("tests/cutover", "tests/attack")),
+    "cutover": Room(("migration_portal/cutover",), ("tests/cutover", "tests/attack", "tests/runs/test_ownership.py")),
     "flags": Room(("flags", "migration_portal/features"), ("tests/flags", "tests/features")),
     "iam": Room(("iam",), ("tests/iam", "tests/legacy_compat/test_routing.py", "tests/legacy_compat/test_serve.py")),
     "legacy_compat": Room(("legacy_compat",), ("tests/legacy_compat",)),

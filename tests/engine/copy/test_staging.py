@@ -44,8 +44,8 @@ def test_a_value_too_long_for_the_iam_is_refused_and_never_cut(world: World) -> 
     builders.user(world, home)
     long = builders.user(world, home)
     with world.legacy() as legacy:
-        legacy.execute("ALTER TABLE users ALTER COLUMN full_name TYPE text")
-        legacy.execute("UPDATE users SET full_name = repeat('n', 256) WHERE id = %s", [long])
+        legacy.execute("ALTER TABLE users ALTER COLUMN hashed_password TYPE text")
+        legacy.execute("UPDATE users SET hashed_password = repeat('n', 256) WHERE id = %s", [long])
     run = builders.migrated(world)
     assert QuarantinedRow.objects.get(table_name="users").source_key == [long]
     assert reasons(run) == {"users": {"cannot_be_mapped": 1}, "user_roles": {"missing_users": 1}}
