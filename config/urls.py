@@ -25,7 +25,7 @@ urlpatterns = [
     path("admin/legacy_compat/legacyrequest/board/", RedirectView.as_view(pattern_name="traffic")),
     path("admin/legacy_compat/legacyrequest/board/live/", RedirectView.as_view(pattern_name="traffic_live")),
     path("admin/", admin.site.urls),
-    re_path(r"^api/v1/(?P<path>(?:roles|sessions|applications)/.*)$", shared),
+    re_path(r"^api/v1/(?P<path>(?:roles|sessions|applications)(?:/.*)?)$", shared),
     path("api/v1/", api.urls),
     path("api/v1/<path:rest>", no_such_page),
     path("oauth/", include("iam.oauth.urls")),

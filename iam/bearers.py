@@ -76,6 +76,15 @@ def about(token: str) -> About:
     return About(tenant, user)
 
 
+def readable(token: str) -> bool:
+    """Whether the token's signature and issuer are right, spelled as they are issued."""
+    try:
+        forms.verified(token)
+    except BadToken:
+        return False
+    return True
+
+
 def revoked(token: str) -> bool:
     """Whether a token was ended here: asked before legacy, which does not know, is. Access and refresh tokens alike."""
     try:

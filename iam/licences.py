@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 
-from iam.models import License, Subscription, Tenant
+from iam.models import License, Subscription, SubscriptionPlan, Tenant
 
 
 def find(key: str) -> License | None:
@@ -36,10 +36,12 @@ class Judgement(Enum):
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     INACTIVE = "inactive"
+    EARLY = "early"
+    """Its time has not come yet."""
     SUBSCRIPTION = "subscription"
     """The subscription it is linked to is not active."""
     UNJUDGED = "unjudged"
-    """It is linked to a subscription that nobody here knows: not good until somebody who knows says so."""
+    """It is linked to a subscription that nobody here knows, or has no dates at all: not good until somebody who knows says so."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,17 @@ def terms(licence: License, subscription: Subscription | None) -> Terms:
         return Terms(None, None, ends, subscription)
     if ends is not None:
         return Terms(begins, (ends - begins).days, ends, subscription)
-    yearly = subscription.billing_interval == "yearly"
+    yearly = _interval(subscription) == "yearly"
     days = 365 + calendar.isleap(begins.year) if yearly else calendar.monthrange(begins.year, begins.month)[1]
     return Terms(begins, days, None, subscription)
+
+
+def _interval(subscription: Subscription) -> str:
+    try:
+        plan = uuid.UUID(subscription.plan_id or "")
+    except ValueError:
+        return ""
+    return SubscriptionPlan.objects.filter(pk=plan).values_list("billing_interval", flat=True).first() or ""
 
 
 def _expiry(licence: License) -> datetime | None:
@@ -87,14 +97,17 @@ def judge(licence: License | None, now: datetime) -> tuple[Judgement, Terms | No
     """Of a licence that came with its tenant."""
     if licence is None:
         return Judgement.UNKNOWN, None
-    subscription = subscription_of(licence) if licence.linked_subscription else None
+    linked = licence.linked_subscription is not None
+    subscription = subscription_of(licence) if linked else None
     found = terms(licence, subscription)
-    if licence.tenant is not None and not licence.tenant.is_active:
+    if licence.tenant is None or not licence.tenant.is_active:
         return Judgement.INACTIVE, found
-    if licence.linked_subscription and subscription is None:
+    if subscription is None and (linked or licence.issued_at is None):
         return Judgement.UNJUDGED, found
     if subscription is not None and subscription.status != "active":
         return Judgement.SUBSCRIPTION, found
+    if found.issued_at is not None and found.issued_at > now:
+        return Judgement.EARLY, found
     if found.ends is not None and found.ends <= now:
         return Judgement.EXPIRED, found
     return Judgement.VALID, found

@@ -68,7 +68,7 @@ _lock = threading.Lock()
 _failures, _closed_until = 0, 0.0
 
 
-def forward(request: HttpRequest) -> HttpResponse | StreamingHttpResponse | Answer:
+def forward(request: HttpRequest, client: str = "") -> HttpResponse | StreamingHttpResponse | Answer:
     """The upstream's answer, or DOWN or SLOW. After `_FAILURES` in a row it is not asked for a moment.
 
     An answer of up to `_WHOLE_BYTES` is read whole, so that a fault in its middle is a clear 502; what is
@@ -77,7 +77,7 @@ def forward(request: HttpRequest) -> HttpResponse | StreamingHttpResponse | Answ
     if not open():
         return DOWN
     try:
-        upstream = _ask(request)
+        upstream = _ask(request, client)
         begun = upstream.read(_WHOLE_BYTES)
         # Shorter than asked is the end of it: reading on shows whether it ended as it said it would.
         whole = len(begun) < _WHOLE_BYTES and not upstream.read(1)
@@ -118,8 +118,10 @@ def ask(path: str, token: str) -> int:
     return answer.status
 
 
-def _ask(request: HttpRequest) -> urllib3.BaseHTTPResponse:
+def _ask(request: HttpRequest, client: str) -> urllib3.BaseHTTPResponse:
     headers = _headers(request)
+    if client and "Authorization" not in request.headers:
+        headers["Authorization"] = f"Bearer {client}"
     length = int(request.headers.get("Content-Length") or 0)
     if length > MOST_BYTES:
         headers["Content-Length"] = str(length)

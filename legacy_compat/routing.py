@@ -19,13 +19,12 @@ from flags.models import TenantHome
 from iam import bearers, throttles
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
-from legacy_compat import headers, paths, proxy, record, serve, shadow, versions
+from legacy_compat import headers, passing, paths, proxy, record, serve, shadow, versions
 from legacy_compat.call import LOGINS, LegacyCall, parse, read
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.shapes import TOO_MANY, Answer
 from legacy_compat.models import LegacyRequest
-from legacy_compat.served.access import authorized
 from legacy_compat.served.auth import LivesInLegacy
 from legacy_compat.served.licences import AskLegacy
 
@@ -121,9 +120,11 @@ def _count(request: HttpRequest, call: LegacyCall, home: str) -> throttles.Count
 
 def _passed_on(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
     """What legacy goes on to answer for a tenant that has moved, to whom the IAM lets in."""
-    if call.token and isinstance(refused := authorized(call, contract()), Answer):
+    if not proxy.configured():
+        return _response(contract().NOT_FOUND)
+    if refused := passing.refusal(call, contract()):
         return _response(refused)
-    return _proxied(request, call) if proxy.configured() else _response(contract().NOT_FOUND)
+    return _proxied(request, call)
 
 
 def _response(answer: Answer) -> HttpResponse:
@@ -138,9 +139,9 @@ def _response(answer: Answer) -> HttpResponse:
 def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
     if call.path == "auth/refresh" and bearers.revoked(call.text("refresh_token") or ""):
         return _response(contract().BAD_REFRESH)
-    if call.token and bearers.revoked(call.token):
+    if call.token and (passing.unreadable(call) or bearers.revoked(call.token)):
         return _response(contract().BAD_TOKEN)
-    answer = proxy.forward(request)
+    answer = proxy.forward(request, passing.client(call))
     if isinstance(answer, Answer):
         return _response(answer)
     if isinstance(answer, HttpResponse):  # not one that is streamed

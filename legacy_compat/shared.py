@@ -23,9 +23,9 @@ def shared(request: HttpRequest, path: str) -> HttpResponseBase:
     """An address of the released service's is legacy's for who comes with a token of its form; for others, where the new API
     has no such address: it writes its lists without a slash at the end.
     """
-    known = _known(request)
-    theirs = versions.asked(request) is versions.OLD and serve.template(f"v1/{path.rstrip('/')}") is not None
-    if theirs and (not known or _of_legacy_form(bearer(request))):
+    known, old = _known(request), versions.asked(request) is versions.OLD
+    served = serve.template(f"v1/{path.rstrip('/')}") is not None
+    if old and (_of_legacy_form(bearer(request)) or (served and not known)):
         return legacy(request, f"v1/{path}")
     if not known:
         return no_such_page(request)

@@ -93,8 +93,8 @@ class KeyIn(Schema):
 
 
 class Verdict(Schema):
-    """`reason` is empty for a valid licence; else unknown, expired, inactive, subscription (it is linked to one that is not active)
-    or unjudged (to one that is not known)."""
+    """`reason` is empty for a valid licence; else unknown, expired, inactive, early, subscription (it is linked to one that is
+    not active) or unjudged (to one that is not known, or it has no dates)."""
 
     valid: bool
     reason: str

@@ -1,7 +1,15 @@
 """The IAM's tables as models: read and written here, created by iam/schema/*.sql and filled by the migration."""
 
 from iam.models.base import IamModel, ParsedJSONField
-from iam.models.organization import ExternalIdentity, License, Subscription, Tenant, TenantSettings, User
+from iam.models.organization import (
+    ExternalIdentity,
+    License,
+    Subscription,
+    SubscriptionPlan,
+    Tenant,
+    TenantSettings,
+    User,
+)
 from iam.models.roles import Permission, Role, RolePermission, UserRole
 from iam.models.sessions import EndedSessions, Session, SigningKey
 
@@ -17,6 +25,7 @@ __all__ = [
     "Session",
     "SigningKey",
     "Subscription",
+    "SubscriptionPlan",
     "Tenant",
     "TenantSettings",
     "User",

@@ -113,10 +113,23 @@ class Subscription(IamModel):
     start_date = models.DateTimeField(null=True)
     issue_date = models.DateTimeField(null=True)
     end_date = models.DateTimeField(null=True)
-    billing_interval = models.TextField(null=True)
 
     class Meta(IamModel.Meta):
         db_table = "subscriptions"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class SubscriptionPlan(IamModel):
+    """Legacy's, followed: how often a subscription is renewed."""
+
+    id = models.UUIDField(primary_key=True)
+    billing_interval = models.TextField()
+
+    class Meta(IamModel.Meta):
+        db_table = "subscription_plans"
         default_permissions = ()
 
     def __str__(self) -> str:

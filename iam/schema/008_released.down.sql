@@ -1,4 +1,12 @@
--- Fails, and leaves all as it is, where something does not fit the narrower columns.
+-- Fails, and leaves all as it is, where something would be lost: what has no column any more, or does not fit a narrower one.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM users WHERE coalesce(oauth_provider, oauth_id, oauth_access_token, oauth_refresh_token, sso_provider,
+                                                sso_id, sso_metadata::text) IS NOT NULL)
+       OR EXISTS (SELECT FROM subscriptions) THEN
+        RAISE EXCEPTION 'There are users with accounts elsewhere, or subscriptions: they would be lost.' USING ERRCODE = '55000';
+    END IF;
+END $$;
 CREATE OR REPLACE FUNCTION end_sessions() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     UPDATE user_sessions SET is_active = false WHERE user_id = NEW.id AND is_active;
@@ -17,7 +25,6 @@ DROP TRIGGER give_default_back ON permissions;
 DROP FUNCTION take_default_place();
 DROP FUNCTION give_default_back();
 DROP FUNCTION default_id(text, text);
-DROP INDEX idx_permissions_resource_action;
 ALTER TABLE permissions ADD CONSTRAINT permissions_resource_action_key UNIQUE (resource, action);
 DROP INDEX idx_roles_global_name;
 CREATE UNIQUE INDEX idx_roles_global_name ON roles (name) WHERE tenant_id IS NULL;
@@ -26,6 +33,7 @@ ALTER TABLE role_permissions
     DROP CONSTRAINT role_permissions_permission_id_fkey,
     ADD CONSTRAINT role_permissions_permission_id_fkey FOREIGN KEY (permission_id) REFERENCES permissions (id) ON DELETE CASCADE;
 DROP TABLE subscriptions;
+DROP TABLE subscription_plans;
 DROP VIEW external_identities;
 DROP INDEX idx_users_oauth;
 -- An assignment refuses what is too long, where a change of the type would cut it.

@@ -1,6 +1,7 @@
 -- What the released Sigma Permit holds and 000 to 007 have no room for: longer texts, sign-ins elsewhere, its subscriptions, and
 -- roles and permissions of its own, of which some are the default ones under other ids.
 -- promises: table subscriptions
+-- promises: table subscription_plans
 -- promises: column users.oauth_provider
 -- promises: column users.sso_metadata
 -- promises: column permissions.code
@@ -35,17 +36,17 @@ CREATE TABLE subscriptions (
     start_date timestamptz,
     issue_date timestamptz,
     end_date timestamptz,
-    auto_renew boolean,
-    billing_interval text
+    auto_renew boolean
 );
 CREATE INDEX idx_subscriptions_tenant_id ON subscriptions (tenant_id);
+CREATE TABLE subscription_plans (id uuid PRIMARY KEY, billing_interval text NOT NULL);
 
 -- Names are legacy's to choose; what a permission is about is not.
 ALTER TABLE permissions ADD COLUMN code text GENERATED ALWAYS AS (resource || ':' || action) STORED;
 CREATE INDEX idx_permissions_code ON permissions (code);
 
--- A role or permission of legacy's that is a default one by name takes its place, and its grants, and keeps legacy's id: clients
--- know it. (In legacy several global roles may share a name; the first takes the place.)
+-- A role or permission of legacy's that is a default one by name takes its place, and its grants on top of its own, and keeps
+-- legacy's id: clients know it. (In legacy several global roles may share a name; the first takes the place.)
 DROP INDEX idx_roles_global_name;
 CREATE INDEX idx_roles_global_name ON roles (name) WHERE tenant_id IS NULL;
 ALTER TABLE permissions DROP CONSTRAINT permissions_resource_action_key;
@@ -59,9 +60,8 @@ ALTER TABLE role_permissions
     DROP CONSTRAINT role_permissions_permission_id_fkey,
     ADD CONSTRAINT role_permissions_permission_id_fkey FOREIGN KEY (permission_id) REFERENCES permissions (id)
         ON DELETE CASCADE ON UPDATE CASCADE;
-UPDATE permissions SET id = public.default_id('permission', code) WHERE is_system;
-CREATE UNIQUE INDEX idx_permissions_resource_action ON permissions (resource, action)
-    WHERE id <> md5(resource || ':' || action)::uuid;
+-- The ten of 002 alone are named like their code.
+UPDATE permissions SET id = public.default_id('permission', code) WHERE is_system AND name = code;
 
 CREATE FUNCTION take_default_place() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
@@ -84,11 +84,12 @@ BEGIN
     EXECUTE format('DELETE FROM %I WHERE id = $1', TG_TABLE_NAME) USING before;
     RETURN NULL;
 END $$;
-CREATE TRIGGER take_default_place AFTER INSERT ON roles FOR EACH ROW WHEN (NEW.tenant_id IS NULL)
+CREATE TRIGGER take_default_place AFTER INSERT OR UPDATE OF name, tenant_id ON roles FOR EACH ROW WHEN (NEW.tenant_id IS NULL)
 EXECUTE FUNCTION take_default_place();
-CREATE TRIGGER take_default_place AFTER INSERT ON permissions FOR EACH ROW EXECUTE FUNCTION take_default_place();
+CREATE TRIGGER take_default_place AFTER INSERT OR UPDATE OF resource, action ON permissions FOR EACH ROW
+EXECUTE FUNCTION take_default_place();
 
--- When what took the place goes (a run is undone), the default comes back.
+-- When what took the place goes (a run is undone), or gets another name, the default comes back.
 CREATE FUNCTION give_default_back() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF TG_TABLE_NAME = 'roles' THEN
@@ -100,16 +101,19 @@ BEGIN
         SELECT default_id('permission', OLD.code), OLD.code, OLD.resource, OLD.action, OLD.description, true
         WHERE NOT EXISTS (SELECT FROM permissions WHERE code = OLD.code);
     END IF;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO role_permissions (role_id, permission_id)
     SELECT r.id, p.id FROM roles AS r JOIN permissions AS p ON p.id = default_id('permission', p.code)
     WHERE r.id = default_id('role', 'admin') OR r.id = default_id('role', 'user') AND p.resource = 'profile'
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;
-CREATE TRIGGER give_default_back AFTER DELETE ON roles FOR EACH ROW
+CREATE TRIGGER give_default_back AFTER DELETE OR UPDATE OF name, tenant_id ON roles FOR EACH ROW
 WHEN (OLD.tenant_id IS NULL AND OLD.name IN ('admin', 'user') AND OLD.id <> default_id('role', OLD.name))
 EXECUTE FUNCTION give_default_back();
-CREATE TRIGGER give_default_back AFTER DELETE ON permissions FOR EACH ROW
+CREATE TRIGGER give_default_back AFTER DELETE OR UPDATE OF resource, action ON permissions FOR EACH ROW
 WHEN (OLD.id <> default_id('permission', OLD.code) AND OLD.code IN (
     'users:read', 'users:write', 'roles:read', 'roles:write', 'tenants:read', 'tenants:write', 'licenses:read', 'licenses:write',
     'profile:read', 'profile:write'))

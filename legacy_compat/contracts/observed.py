@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from iam.licences import Judgement, Terms, judge
@@ -104,9 +104,14 @@ def licence(licence: License, terms: Terms) -> dict[str, Any]:
     return {
         "id": str(licence.pk), "license_key": key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}...",
         "tenant_id": text(licence.tenant_id), "template_id": licence.template_id,
-        "linked_subscription": licence.linked_subscription, "issued_at": moment(terms.issued_at),
-        "validity_days": terms.validity_days, "expires_at": moment(terms.ends), "payload": licence.payload,
+        "linked_subscription": licence.linked_subscription, "issued_at": _offset(terms.issued_at),
+        "validity_days": terms.validity_days, "expires_at": _offset(terms.ends), "payload": licence.payload,
     }  # fmt: skip
+
+
+def _offset(value: datetime | None) -> str | None:
+    """Here alone the service wrote +00:00."""
+    return None if value is None else value.astimezone(UTC).isoformat()
 
 
 def validation(wanted: License | None, now: datetime) -> Answer:
@@ -120,7 +125,10 @@ def validation(wanted: License | None, now: datetime) -> Answer:
     details = {
         Judgement.INACTIVE: "Associated tenant is inactive or not found",
         Judgement.SUBSCRIPTION: f"Linked subscription is {terms.subscription.status if terms.subscription else ''}",
-        Judgement.UNJUDGED: "Linked subscription is unknown",
+        Judgement.UNJUDGED: "Linked subscription is unknown"
+        if wanted.linked_subscription is not None
+        else "It has no dates",
+        Judgement.EARLY: f"Not valid before {terms.issued_at:%Y-%m-%d}" if terms.issued_at else "",
     }
     return _not_valid("License is inactive", details[verdict])
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from iam import bearers
@@ -66,6 +68,27 @@ def one(objects: QuerySet[Any], key: str) -> Any:
         return objects.filter(pk=uuid.UUID(key)).first()
     except ValueError:
         return None
+
+
+def saved(changed: Any, fields: Iterable[str]) -> bool:
+    """Whether the row was still there to be changed. Raises IntegrityError."""
+    values = {name: getattr(changed, name) for name in fields}
+    with transaction.atomic(using="iam"):
+        return bool(type(changed).objects.filter(pk=changed.pk).update(**values))
+
+
+class Exceeds(Exception):
+    """Somebody would be able to do what who makes the change cannot."""
+
+
+@contextmanager
+def bounded(user: User, target: User) -> Iterator[None]:
+    """A change of what the target may do: undone when that then exceeds what the user may. Raises Exceeds."""
+    mine = powers(user)
+    with transaction.atomic(using="iam"):
+        yield
+        if reach(target) - mine:
+            raise Exceeds
 
 
 def exceeds(target: User, user: User) -> bool:

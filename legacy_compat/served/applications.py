@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from iam.models import User
+from iam.oauth import addresses
 from iam.oauth.models import Grant, OAuthClient
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts import released
@@ -17,20 +19,27 @@ from legacy_compat.contracts.paging import Sent, Skipping
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.shapes import Answer
 from legacy_compat.served import asked
-from legacy_compat.served.access import one
-from legacy_compat.served.asked import Address, Escaped, Plain
+from legacy_compat.served.access import exceeds, one, saved
+from legacy_compat.served.asked import Address, Escaped, Plain, Storable
 from legacy_compat.served.users import theirs
 
 _KEPT = Answer(400, {"detail": "Something that is kept refers to this application"})
 
 
+def _redirect(uri: str) -> str:
+    if not addresses.fit(uri):
+        raise PydanticCustomError("redirect_uri", "Input should be a redirect address, with https and without fragment")
+    return uri
+
+
+Redirect = Annotated[str, Storable, AfterValidator(_redirect)]
 ClientName = Annotated[str, Field(min_length=1, max_length=255), Escaped]
 
 
 class NewApplication(Sent):
     client_name: ClientName
     client_type: Literal["confidential", "public"] = "confidential"
-    redirect_uris: list[Plain] = Field(default_factory=list)
+    redirect_uris: list[Redirect] = Field(default_factory=list)
     allowed_grant_types: list[Plain] = Field(default_factory=lambda: ["authorization_code", "refresh_token"])
     allowed_scopes: list[Plain] = Field(default_factory=list)
     logo_uri: Address | None = None
@@ -39,7 +48,7 @@ class NewApplication(Sent):
 
 class Changes(Sent):
     client_name: ClientName | None = None
-    redirect_uris: list[Plain] | None = None
+    redirect_uris: list[Redirect] | None = None
     allowed_grant_types: list[Plain] | None = None
     allowed_scopes: list[Plain] | None = None
     logo_uri: Address | None = None
@@ -79,8 +88,8 @@ def changed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answe
     given = {name: value for name, value in changes.given.items() if value is not None or name in nullable}
     for name, value in (given | {"updated_at": timezone.now()}).items():
         setattr(client, name, value)
-    client.save(update_fields=[*given, "updated_at"])
-    return Answer(200, released.application(client))
+    there = saved(client, [*given, "updated_at"])
+    return Answer(200, released.application(client)) if there else released.NO_APPLICATION
 
 
 def removed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
@@ -110,6 +119,8 @@ def granted(call: LegacyCall, contract: Contract, user: User, key: str, wanted: 
     client, of = _named(user, key), one(theirs(user), wanted)
     if client is None or of is None:
         return released.NO_APPLICATION if client is None else contract.NO_USER
+    if exceeds(of, user):
+        return contract.FORBIDDEN
     Grant.objects.get_or_create(user=of, client=client, defaults={"scope": " ".join(client.allowed_scopes or [])})
     return Answer(201, {"user_id": str(of.pk), "client_id": str(client.pk)})
 

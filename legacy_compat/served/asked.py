@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,7 +29,24 @@ def _storable(value: Any) -> Any:
 
 
 def _escaped(value: Any) -> Any:
-    return html.escape(html.unescape(_storable(value))) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return html.escape(_ESCAPES.sub(lambda found: html.unescape(found.group()), _storable(value)))
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def escaped_within(value: Any) -> Any:
+    """Text at any depth of what a client keeps as it likes; names are left alone."""
+    if isinstance(value, dict):
+        return {name: escaped_within(inner) for name, inner in value.items()}
+    return [escaped_within(inner) for inner in value] if isinstance(value, list) else _escaped(value)
+
+
+_ESCAPES = re.compile(r"&(?:amp|lt|gt|quot|#x27);")
+"""What html.escape makes, and nothing else: in a URL &copy=2 is no sign of copyright."""
 
 
 def _dated(value: datetime) -> datetime:
@@ -43,7 +61,7 @@ Plain = Annotated[str, Storable]
 """Not escaped: a password, or what is compared and not kept."""
 Slug = Annotated[str, Field(max_length=50, pattern=r"^[a-z0-9-]+$"), Escaped]
 Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[a-zA-Z0-9_-]+$"), Escaped]
-Name = Annotated[str, Field(min_length=1, max_length=100), Escaped]
+Name = Annotated[str, Field(min_length=1, max_length=100), Escaped, BeforeValidator(_stripped)]
 Address = Annotated[str, Field(max_length=500), Escaped]
 Password = Annotated[str, Field(min_length=8), Storable]
 Moment = Annotated[AwareDatetime, AfterValidator(_dated)]
@@ -60,7 +78,7 @@ def invalid(where: str, error: ValidationError) -> Answer:
             "type": found["type"],
             "loc": [where, *found["loc"]],
             "msg": found["msg"],
-            "input": _shown(found["input"]),
+            "input": shown(found["input"]),
         }
         if "ctx" in found:
             entry["ctx"] = {
@@ -87,7 +105,7 @@ def body(call: LegacyCall, kind: type[S]) -> S | Answer:
 
 def checked(sent: Any, kind: type[S]) -> S | Answer:
     try:
-        return kind.model_validate(sent)
+        return kind.model_validate(sent, from_attributes=True)
     except ValidationError as error:
         return invalid("body", error)
 
@@ -124,7 +142,7 @@ def document(call: LegacyCall) -> Any:
         return json.loads(content)
     except json.JSONDecodeError as error:
         return _not_json(error.pos, error.msg)
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no UTF-8, a number of thousands of digits, or nested too deep
         return _not_json(0, "Expecting value")
 
 
@@ -139,8 +157,8 @@ def _not_json(position: int, why: str) -> Answer:
     return Answer(422, {"detail": [entry]})
 
 
-def _shown(value: Any) -> Any:
-    """What JSON can say of it."""
+def shown(value: Any) -> Any:
+    """The value, if JSON can say it."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):

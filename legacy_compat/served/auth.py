@@ -13,6 +13,7 @@ from legacy_compat import strictness
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts.protocol import Contract, Credentials
 from legacy_compat.contracts.shapes import TOO_MANY, Answer
+from legacy_compat.served import asked
 from legacy_compat.served.access import Endpoint
 
 
@@ -23,9 +24,9 @@ class LivesInLegacy(Exception):
 def login(call: LegacyCall, contract: Contract) -> Answer:
     if not isinstance(call.credentials, Credentials):
         return call.credentials or contract.NOT_FOUND
-    asked = Asked(call.credentials.name, call.credentials.password, call.credentials.tenant, ip=call.ip)
+    wanted = Asked(call.credentials.name, call.credentials.password, call.credentials.tenant, ip=call.ip)
     try:
-        user = sign_in(asked, strict=strictness.strict(), admit=_at_home).user
+        user = sign_in(wanted, strict=strictness.strict(), admit=_at_home).user
     except WrongCredentials:
         return contract.WRONG
     except Refused as refused:
@@ -89,4 +90,4 @@ BAD_VERIFICATION = Answer(400, {"detail": "Invalid verification token"})
 
 def always(answer: Answer) -> Endpoint:
     """The released service sends no mail: whatever is asked, it says this, and so do we."""
-    return lambda call, contract: answer
+    return lambda call, contract: asked.broken(call) or answer

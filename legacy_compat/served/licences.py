@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import transaction
 from django.utils import timezone
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from iam import licences
 from iam.models import License, Subscription, Tenant, User
@@ -21,7 +22,7 @@ from legacy_compat.contracts.paging import MOST, Page, Sent
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.shapes import Answer
 from legacy_compat.served import asked
-from legacy_compat.served.access import one
+from legacy_compat.served.access import saved
 from legacy_compat.served.asked import Moment, Plain
 from legacy_compat.served.tenants import own
 
@@ -30,23 +31,36 @@ class AskLegacy(Exception):
     """A licence that is linked to what only legacy knows."""
 
 
+Payload = Annotated[dict[str, Any], BeforeValidator(asked.escaped_within)]
+
+
+def _named(value: Any) -> Any:
+    """Not sent is None; sent as null it is refused, as the service did: what a licence is worth is not taken from it."""
+    if value is None:
+        raise PydanticCustomError("uuid_type", "UUID input should be a string, bytes or UUID object")
+    return value
+
+
+Linked = Annotated[uuid.UUID | None, BeforeValidator(_named)]
+
+
 class Wanted(Page):
     tenant_id: Plain | None = None
 
 
 class NewLicence(Sent):
     tenant_id: uuid.UUID
-    payload: dict[str, Any]
+    payload: Payload
     template_id: uuid.UUID | None = None
-    linked_subscription: uuid.UUID | None = None
+    linked_subscription: Linked = None
     issued_at: Moment | None = None
     validity_days: int | None = Field(None, gt=0, le=MOST)
 
 
 class Changes(Sent):
-    """Only what is sent changes; a payload never becomes null."""
+    """Only what is sent changes; a payload never becomes null, nor what the licence is linked to."""
 
-    payload: dict[str, Any] | None = None
+    payload: Payload | None = None
     template_id: uuid.UUID | None = None
     linked_subscription: uuid.UUID | None = None
     issued_at: Moment | None = None
@@ -71,8 +85,8 @@ def _page(user: User, found: Any, wanted: Page) -> Answer:
 
 
 def shown(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
-    licence = one(_theirs(user), key)
-    return Answer(200, _shown(licence, user)) if licence else contract.NO_LICENCE
+    licence = _one(user, key, contract)
+    return licence if isinstance(licence, Answer) else Answer(200, _shown(licence, user))
 
 
 def created(call: LegacyCall, contract: Contract, user: User) -> Answer:
@@ -100,23 +114,27 @@ def changed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answe
     changes = asked.body(call, Changes)
     if isinstance(changes, Answer):
         return changes
-    licence = one(_theirs(user), key)
-    if licence is None:
-        return contract.NO_LICENCE
-    if unknown := _unknown(call, user, changes):
+    licence = _one(user, key, contract)
+    if isinstance(licence, Answer):
+        return licence
+    if unknown := _unknown(call, user, changes, licence):
         return unknown
-    given = {name: value for name, value in changes.given.items() if value is not None or name != "payload"}
+    given = {
+        name: value
+        for name, value in changes.given.items()
+        if value is not None or name not in ("payload", "linked_subscription")
+    }
     for name, value in given.items():
         setattr(licence, name, _text(value) if isinstance(value, uuid.UUID) else value)
-    licence.save(update_fields=given)
-    return Answer(200, _shown(licence, user))
+    there = saved(licence, given) if given else True
+    return Answer(200, _shown(licence, user)) if there else contract.NO_LICENCE
 
 
 def removed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
     """Not its template, which others may use."""
-    licence = one(_theirs(user), key)
-    if licence is None:
-        return contract.NO_LICENCE
+    licence = _one(user, key, contract)
+    if isinstance(licence, Answer):
+        return licence
     licence.delete()
     return released.LICENCE_DELETED
 
@@ -128,9 +146,20 @@ def validated(call: LegacyCall, contract: Contract, key: str = "") -> Answer:
         return contract.missing("license_key")
     licence, now = licences.find(wanted) if call.method == "POST" else call.licence, timezone.now()
     # Legacy answers 404 to every key with a slash, whatever it is worth.
-    if "/" not in wanted and proxy.open() and licences.judge(licence, now)[0] is licences.Judgement.UNJUDGED:
+    if (
+        call.method == "GET"
+        and "/" not in wanted
+        and proxy.open()
+        and licences.judge(licence, now)[0] is licences.Judgement.UNJUDGED
+    ):
         raise AskLegacy
     return contract.validation(licence, now)
+
+
+def _one(user: User, key: str, contract: Contract) -> Any:
+    """The licence of the user's tenant; the answer that says why not."""
+    wanted = asked.named(key, "license_id")
+    return wanted if isinstance(wanted, Answer) else _theirs(user).filter(pk=wanted).first() or contract.NO_LICENCE
 
 
 def _theirs(user: User) -> Any:
@@ -142,14 +171,14 @@ def _shown(licence: License, user: User) -> dict[str, Any]:
     return released.licence(licence, licences.terms(licence, subscription), user.tenant.name)
 
 
-def _unknown(call: LegacyCall, user: User, sent: NewLicence | Changes) -> Answer | None:
-    """A subscription or template that is not there: the released service failed on those, and so would the way back."""
-    if (
-        sent.linked_subscription
-        and not Subscription.objects.filter(pk=sent.linked_subscription, tenant_id=user.tenant_id).exists()
-    ):
+def _unknown(call: LegacyCall, user: User, sent: NewLicence | Changes, before: License | None = None) -> Answer | None:
+    """A new subscription or template that is not there: the released service failed on those, and so would reversing."""
+    linked = sent.linked_subscription
+    same = before is not None and _text(linked) == before.linked_subscription
+    theirs = Subscription.objects.filter(tenant_id=user.tenant_id)
+    if linked is not None and not same and not theirs.filter(pk=linked).exists():
         return released.NO_SUBSCRIPTION
-    if sent.template_id is None:
+    if sent.template_id is None or (before is not None and _text(sent.template_id) == before.template_id):
         return None
     known = proxy.ask(f"/api/templates/{sent.template_id}", call.token)
     return None if known == 200 else released.NO_TEMPLATE if known == 404 else proxy.DOWN

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from psycopg.errors import ForeignKeyViolation
 
 from iam.models import Permission, Role, RolePermission, User, UserRole
 from iam.permissions import allowed, powers
@@ -16,7 +17,7 @@ from legacy_compat.contracts.paging import Sent, Skipping
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.shapes import Answer
 from legacy_compat.served import asked
-from legacy_compat.served.access import exceeds, one
+from legacy_compat.served.access import Exceeds, bounded, exceeds, one, saved
 from legacy_compat.served.asked import Name, Plain, Text
 from legacy_compat.served.users import theirs
 
@@ -71,8 +72,11 @@ def changed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answe
         return released.ROLE_TAKEN
     for name, value in (given | {"updated_at": timezone.now()}).items():
         setattr(role, name, value)
-    role.save(update_fields=[*given, "updated_at"])
-    return Answer(200, released.role(role))
+    try:
+        there = saved(role, [*given, "updated_at"])
+    except IntegrityError:
+        return released.ROLE_TAKEN
+    return Answer(200, released.role(role)) if there else released.NO_ROLE
 
 
 def removed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
@@ -102,8 +106,12 @@ def granted(call: LegacyCall, contract: Contract, user: User, key: str, wanted: 
         return released.NO_PERMISSION
     if permission.code not in powers(user):
         return Answer(403, {"detail": released.NOT_PRIVILEGED})
-    if not RolePermission.objects.get_or_create(role=role, permission=permission, defaults={"granted_by": user})[1]:
-        return released.ALREADY_GRANTED
+    try:
+        with transaction.atomic(using="iam"):
+            RolePermission.objects.create(role=role, permission=permission, granted_by=user)
+    except IntegrityError as error:
+        gone = isinstance(error.__cause__, ForeignKeyViolation)
+        return released.NO_ROLE if gone else released.ALREADY_GRANTED
     return Answer(200, released.role(role))
 
 
@@ -127,8 +135,9 @@ def assigned(call: LegacyCall, contract: Contract, user: User, key: str, wanted:
     try:
         with transaction.atomic(using="iam"):
             UserRole.objects.create(user=of, role=role, assigned_by=user)
-    except IntegrityError:
-        return released.ALREADY_ASSIGNED
+    except IntegrityError as error:
+        gone = isinstance(error.__cause__, ForeignKeyViolation)
+        return released.NO_ROLE if gone else released.ALREADY_ASSIGNED
     return Answer(200, released.role(role))
 
 
@@ -138,9 +147,12 @@ def taken_away(call: LegacyCall, contract: Contract, user: User, key: str, wante
         return contract.NO_USER if of is None else released.NO_ROLE
     if exceeds(of, user):
         return Answer(403, {"detail": released.NOT_PRIVILEGED})
-    if not UserRole.objects.filter(user=of, role=role).delete()[0]:
-        return released.NOT_ASSIGNED
-    return Answer(200, released.role(role))
+    try:
+        with bounded(user, of):  # a superuser without a role has the default one, which may permit more
+            there = UserRole.objects.filter(user=of, role=role).delete()[0]
+    except Exceeds:
+        return Answer(403, {"detail": released.NOT_PRIVILEGED})
+    return Answer(200, released.role(role)) if there else released.NOT_ASSIGNED
 
 
 def of_user(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:

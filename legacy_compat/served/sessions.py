@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from datetime import timedelta
 from typing import Any
 
@@ -35,7 +35,7 @@ def created(call: LegacyCall, contract: Contract, user: User) -> Answer:
     if _active(user).count() >= _MOST_ACTIVE:
         return released.TOO_MANY_SESSIONS
     session = Session.objects.create(
-        user=user, session_id=uuid.uuid4().hex, device_info=None, ip_address=call.ip or None, user_agent=call.agent[:500],
+        user=user, session_id=secrets.token_urlsafe(32), device_info=None, ip_address=call.ip or None, user_agent=call.agent[:500],
         expires_at=timezone.now() + _LIFE,
     )  # fmt: skip
     return Answer(200, released.session(session))

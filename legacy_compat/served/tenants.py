@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from pydantic import Field
 
 from flags import homes
+from flags.models import TenantHome
 from iam import removal
-from iam.models import Tenant, User
+from iam.models import Subscription, Tenant, User
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts.paging import MOST, Page, Sent
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.released import TENANT_DELETED, page
 from legacy_compat.contracts.shapes import Answer
 from legacy_compat.served import asked
+from legacy_compat.served.access import exceeds, saved
 from legacy_compat.served.asked import Escaped, Slug
 
 _KEPT = Answer(400, {"detail": "Something that is kept refers to this tenant"})
@@ -58,15 +60,20 @@ def created(call: LegacyCall, contract: Contract, user: User) -> Answer:
     )
     if isinstance(sent, Answer):
         return sent
-    if Tenant.objects.filter(slug=sent.slug).exists():
+    if _taken(sent.slug):
         return contract.SLUG_TAKEN
     tenant = Tenant(name=sent.name, slug=sent.slug, is_active=sent.is_active, max_licenses=sent.max_licenses)
     homes.born_in_iam(str(tenant.pk), tenant.name or "")
     try:
         tenant.save(force_insert=True)
     except IntegrityError:
+        TenantHome.objects.filter(pk=str(tenant.pk)).delete()
         return contract.SLUG_TAKEN
     return Answer(200, contract.tenant(tenant))
+
+
+def _taken(slug: str) -> bool:
+    return Tenant.objects.filter(slug=slug).exists()
 
 
 def changed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
@@ -80,11 +87,10 @@ def changed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answe
     for name, value in given.items():
         setattr(tenant, name, value)
     try:
-        with transaction.atomic(using="iam"):
-            tenant.save(update_fields=given)
+        there = saved(tenant, given) if given else True
     except IntegrityError:
         return contract.SLUG_TAKEN
-    return Answer(200, contract.tenant(tenant))
+    return Answer(200, contract.tenant(tenant)) if there else contract.NO_TENANT
 
 
 def removed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:
@@ -92,6 +98,10 @@ def removed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answe
     tenant = own(user, key, contract)
     if isinstance(tenant, Answer):
         return tenant
+    if Subscription.objects.filter(tenant_id=tenant.pk).exists():  # legacy's, which would keep the tenant there
+        return _KEPT
+    if any(exceeds(each, user) for each in User.objects.filter(tenant=tenant)):
+        return contract.FORBIDDEN
     try:
         removal.remove_tenant(tenant)
     except IntegrityError:

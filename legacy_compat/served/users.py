@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 from pydantic import Field
 
@@ -15,9 +15,10 @@ from legacy_compat import strictness
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts.paging import Sent
 from legacy_compat.contracts.protocol import Contract
+from legacy_compat.contracts.released import NOT_ENOUGH
 from legacy_compat.contracts.shapes import Answer
 from legacy_compat.served import asked
-from legacy_compat.served.access import exceeds, one
+from legacy_compat.served.access import Exceeds, bounded, exceeds, one, saved
 from legacy_compat.served.asked import Escaped, Password, Plain, Text, Username
 
 _TAKEN = Answer(400, {"detail": "A user with this username or email already exists"})
@@ -89,7 +90,7 @@ def _new(call: LegacyCall) -> NewUser | Answer:
         document = dict(call.fields)
         try:
             document["user"] = json.loads(str(document.get("user") or "null"))
-        except ValueError:
+        except (ValueError, RecursionError):
             document.pop("user")
     if isinstance(document, dict) and isinstance(document.get("user"), dict):
         document = document["user"] | {name: value for name, value in document.items() if name == "tenant_id"}
@@ -136,8 +137,10 @@ def create(by: User, sent: NewUser) -> User | Answer | None:
         return Answer(400, {"detail": weakness})
     policy.set_password(made, sent.password)
     try:
-        with transaction.atomic(using="iam"):
+        with bounded(by, made):
             made.save(force_insert=True)
+    except Exceeds:
+        return Answer(403, {"detail": NOT_ENOUGH})
     except IntegrityError:
         return _TAKEN
     return made
@@ -157,6 +160,8 @@ def change(by: User, user: User, changes: Changes, contract: Contract) -> User |
         given = {name: value for name, value in given.items() if name not in _POWERS}
     if given.get("is_active") is False and user.pk == by.pk:
         return OWN_DEACTIVATED
+    if "email" in given and given["email"] != user.email:
+        given |= {"email_verified": False, "email_verified_at": None}
     for name, value in given.items():
         setattr(user, name, value)
     fields = {*given, "updated_at"}
@@ -169,11 +174,12 @@ def change(by: User, user: User, changes: Changes, contract: Contract) -> User |
         fields |= set(User.PASSWORD_FIELDS)
     user.updated_at = timezone.now()
     try:
-        with transaction.atomic(using="iam"):
-            user.save(update_fields=fields)
+        with bounded(by, user):
+            return user if saved(user, fields) else contract.NO_USER
+    except Exceeds:
+        return contract.FORBIDDEN
     except IntegrityError:
         return _TAKEN
-    return user
 
 
 OWN_DEACTIVATED = Answer(400, {"detail": "Cannot deactivate your own account"})

@@ -6,12 +6,12 @@ import secrets
 import uuid
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils import timezone
 
 from iam.models import Tenant
+from iam.oauth import addresses
 from iam.oauth.models import SCOPES, AccessToken, OAuthClient, RefreshToken, spend
 from migration_portal.audit import chain
 from migration_portal.refusal import Refusal, require_reason
@@ -95,11 +95,7 @@ def _checked(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_address(uri: str) -> None:
-    parts = urlsplit(uri)
-    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    # RFC 9700: compared exactly, no fragment, encrypted but on the loopback or in an app's own scheme.
-    unsafe = parts.scheme in ("javascript", "data", "file", "vbscript", "") or (parts.scheme == "http" and not here)
-    if unsafe or parts.fragment or "*" in uri or (parts.scheme in ("http", "https") and not parts.hostname):
+    if not addresses.fit(uri):
         raise Refusal(f"{uri} is not a redirect address.", todo="Write the whole URL, with https://, without * or #.")
 
 

@@ -103,8 +103,8 @@ def _move(cutover: Cutover) -> None:
             raise Refusal(" ".join(reasons), subject=str(tenant), todo="Nothing has changed.")
         if to_iam:
             start_reverse(ahead)
-            with reverse(run, "share") as back:
-                shared.share(back)
+        with reverse(run, "share") as back:
+            shared.share(back)
         flow = stack.enter_context((forward if to_iam else reverse)(run, "cut over"))
         old = databases.legacy_writable("hold") if to_iam else databases.iam("hold")
         new = databases.iam("hold") if to_iam else databases.legacy_writable("hold")

@@ -26,7 +26,7 @@ def differs(transfer: Transfer, table: Table, old: str, new: str) -> Composable:
             SQL("{}.{}{}").format(
                 compile.raw(alias),
                 Identifier(name),
-                SQL("::text" if info.columns[name].type == "json" else ""),
+                SQL("::text" if compile.by_its_text(info.columns[name]) else ""),
             )
             for name in columns
         )

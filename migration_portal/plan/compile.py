@@ -130,9 +130,14 @@ def comparable(columns: Iterable[str], target: TableInfo) -> Composed:
     return SQL("ROW({})").format(SQL(", ").join(parts))
 
 
+def by_its_text(column: ColumnInfo) -> bool:
+    """json has no equality; that of a type of one server's own (citext) may be looser than ours."""
+    return column.type in _UNHASHABLE or column.sent_as != column.type
+
+
 def _hashed_as(column: ColumnInfo) -> str:
     """Empty when it is hashed as it is; a type of one server's own hashes by numbers of its own."""
-    return "text" if column.type in _UNHASHABLE else column.sent_as if column.sent_as != column.type else ""
+    return "text" if column.type in _UNHASHABLE else column.sent_as if by_its_text(column) else ""
 
 
 def mappable(plan: Plan, table: Table, catalog: Catalog) -> Composed:

@@ -22,6 +22,13 @@ NOT_UUID = (
     "NOT ({0} LIKE '________-____-____-____-____________' AND {0} NOT LIKE '%-%-%-%-%-%' AND {0} !~ '[^0-9A-Fa-f-]')"
 )
 
+# Text that means a row of `table` whose id is, but for its case, that of another: the one in lower case is the one that arrives.
+# (Scalar sub-selects: looked up through the key, and only for ids that are not in lower case.)
+TWIN = (
+    "{column} <> lower({column}) AND (SELECT true FROM {table} AS twin WHERE twin.id = lower({column}))"
+    " AND (SELECT true FROM {table} AS own WHERE own.id = {column})"
+)
+
 
 def load(path: str | Path) -> Plan:
     """Read and parse the TOML file at `path`. Raises PlanError."""
@@ -83,8 +90,8 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         through=_through(entry.get("tenant_through"), place),
         ignored=tuple(entry.get("ignored", ())),
         secret=frozenset(entry.get("secret", ())),
-        reject=_rules(entry.get("reject", {}), place),
-        quality=_rules(entry.get("quality", {}), place),
+        reject=_rules(entry.get("reject", {}), place, entry["source"]),
+        quality=_rules(entry.get("quality", {}), place, entry["source"]),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
 
@@ -123,15 +130,23 @@ def _share_secrets(table: Table, tables: tuple[Table, ...]) -> Table:
     return replace(table, secret=secret)
 
 
-def _rules(entries: dict[str, Any], place: str) -> tuple[Rule, ...]:
+def _rules(entries: dict[str, Any], place: str, source: str) -> tuple[Rule, ...]:
     rules = []
     for name, entry in entries.items():
         if isinstance(entry, str):
             entry = {"sql": entry}
-        _only(entry, {"sql", "uuid", "advice"}, f"{place}, rule {name}")
-        sql = NOT_UUID.format(entry["uuid"]) if "uuid" in entry else _sql(entry.get("sql"), place, name)
+        _only(entry, {"sql", "uuid", "twin", "of", "advice"}, f"{place}, rule {name}")
+        sql = _rule(entry, place, name, source)
         rules.append(Rule(name, sql, entry.get("advice", ""), cast="uuid" in entry))
     return tuple(rules)
+
+
+def _rule(entry: dict[str, Any], place: str, name: str, source: str) -> str:
+    if "uuid" in entry:
+        return NOT_UUID.format(entry["uuid"])
+    if "twin" in entry:
+        return TWIN.format(column=f"{source}.{entry['twin']}", table=_sql(entry.get("of"), place, name))
+    return _sql(entry.get("sql"), place, name)
 
 
 def _sql(value: Any, place: str, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import bcrypt
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from flags.models import TenantHome
 from iam.models import License, Tenant, User
@@ -55,7 +56,9 @@ def make_user(tenant: Tenant, **values: Any) -> User:
 
 
 def make_licence(tenant: Tenant, **values: Any) -> License:
-    return License.objects.create(tenant=tenant, **({"license_key": uuid.uuid4().hex} | values))
+    return License.objects.create(
+        tenant=tenant, **({"license_key": uuid.uuid4().hex, "issued_at": timezone.now()} | values)
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Rows of nobody (a role of all tenants, a permission) that the IAM alone has, given to legacy before the first tenant leaves it.
+"""Rows of nobody (a role of all tenants, a permission) that the IAM alone has, given to legacy before a tenant moves.
 
 They follow from legacy and never go back; but what comes back with a tenant may refer to them, and would be stuck.
 """

@@ -1,15 +1,16 @@
 -- name: columns
 -- format_type without the modifier: a cast to it never truncates. `portable`: what the other server knows, too, and what COPY
--- sends in the same bytes: of a domain what it is made of, of an enumeration (or citext) its text.
+-- sends in the same bytes: of a domain what it is made of, of an enumeration (or citext) its text. Nothing else is.
 WITH RECURSIVE made_of AS (
-    SELECT oid AS type, oid AS base, typtype, typbasetype, typnamespace FROM pg_type
+    SELECT oid AS type, oid AS base, typtype, typbasetype, typnamespace, typcategory FROM pg_type
     UNION ALL
-    SELECT made_of.type, t.oid, t.typtype, t.typbasetype, t.typnamespace
+    SELECT made_of.type, t.oid, t.typtype, t.typbasetype, t.typnamespace, t.typcategory
     FROM made_of JOIN pg_type AS t ON t.oid = made_of.typbasetype
     WHERE made_of.typtype = 'd'
 )
 SELECT c.relname AS table_name, a.attname AS name, format_type(a.atttypid, NULL) AS type,
-       CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN format_type(b.base, NULL) ELSE 'text' END AS portable,
+       CASE WHEN b.typnamespace <> 'pg_catalog'::regnamespace AND (b.typtype = 'e' OR b.typcategory = 'S') THEN 'text'
+            ELSE format_type(b.base, NULL) END AS portable,
        a.attnotnull AS not_null,
        (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '') AS has_default,
        format_type(a.atttypid, a.atttypmod) AS full_type,

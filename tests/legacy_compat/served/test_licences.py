@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from iam.models import License, Subscription, Tenant
+from iam.models import License, Subscription, SubscriptionPlan, Tenant
 from tests.legacy_compat.conftest import make_licence
 from tests.legacy_compat.served.conftest import PAGE, Caller, L, detail, kinds
 from tests.legacy_compat.upstream import Upstream
@@ -16,7 +16,7 @@ from tests.legacy_compat.upstream import Upstream
 
 def subscription(tenant: Tenant, **values: Any) -> str:
     now = datetime.now(UTC)
-    row = {"status": "active", "issue_date": now, "end_date": now + timedelta(days=60), "billing_interval": "monthly"}
+    row = {"status": "active", "issue_date": now, "end_date": now + timedelta(days=60), "plan_id": None}
     return str(Subscription.objects.create(tenant_id=tenant.pk, **(row | values)).pk)
 
 
@@ -77,7 +77,8 @@ def test_a_linked_licence_has_its_subscriptions_dates(boss: Caller) -> None:
 @pytest.mark.parametrize(("interval", "days"), [("monthly", 28), ("yearly", 365)])
 def test_a_subscription_without_an_end_gives_the_days_it_began_in(boss: Caller, interval: str, days: int) -> None:
     begun = datetime(2026, 2, 3, tzinfo=UTC)
-    linked = subscription(boss.user.tenant, end_date=None, issue_date=begun, billing_interval=interval)
+    plan = str(SubscriptionPlan.objects.create(pk=uuid.uuid4(), billing_interval=interval).pk)
+    linked = subscription(boss.user.tenant, end_date=None, issue_date=begun, plan_id=plan)
     licence = make_licence(boss.user.tenant, linked_subscription=linked)
     read = boss("GET", f"/api/licenses/{licence.pk}").json()
     assert (read["issued_at"], read["validity_days"]) == ("2026-02-03T00:00:00Z", days)
