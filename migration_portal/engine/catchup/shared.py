@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Composable, Identifier
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.catchup.work import listed, query
 from migration_portal.engine.pipe import pipe
+from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Table
@@ -27,6 +28,8 @@ def share(flow: Flow) -> int:
             with transfer.target.transaction():
                 flow.still_ours()
                 added += _add(transfer, table)
+    if added:
+        flow.queue.execute(queries("queue")["due_now"])
     return added
 
 

@@ -71,3 +71,7 @@ WHERE abs(upto - (SELECT last_value FROM portal_capture.queue_id_seq) - greatest
 SELECT (SELECT count(*) FROM portal_capture.queue WHERE lower(tenant) = lower(%(tenant)s) OR tenant IS NULL) AS waiting,
        pg_current_snapshot()::text AS snapshot,
        coalesce(pg_sequence_last_value('portal_capture.queue_id_seq'), 0) AS last
+
+-- name: due_now
+-- What waits to be tried again need not wait any longer.
+UPDATE portal_capture.queue SET not_before = now() WHERE not_before > now()
