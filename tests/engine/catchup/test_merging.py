@@ -102,3 +102,15 @@ def test_homes_are_asked_where_no_flip_can_pass_by(world: World, home: str) -> N
     with open_transfer(run, "test") as transfer:
         batches.batch(Flow("forward", transfer, transfer.queue, transfer.target, homes), most=10)
     assert free == [False]
+
+
+def test_a_role_given_in_the_iam_goes_with_its_user(world: World, home: str) -> None:
+    clerk = builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    with world.iam() as connection:
+        connection.execute(
+            "INSERT INTO user_roles (user_id, role_id) SELECT %s, id FROM roles WHERE name = 'admin'", [clerk]
+        )
+    change(world, "DELETE FROM users WHERE id = %s", clerk)
+    caught_up(run)
+    assert iam(world, "SELECT count(*) FROM users") == iam(world, "SELECT count(*) FROM user_roles") == [(0,)]
