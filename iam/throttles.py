@@ -28,6 +28,8 @@ ELSEWHERE = 50
 """So many from all networks together where the user never signed in; NIST SP 800-63B §5.2.2 allows a hundred in a row."""
 UNKNOWN = 50
 """So many names that nobody has, from one network; then it signs in only users who have signed in from it."""
+SIGN_IN = "legacy-auth"
+"""What is counted at the doors where people sign in; the name is of when only legacy endpoints counted."""
 _KNOWN_FOR = timedelta(days=90)
 _SECONDS, _REST_SECONDS = 0.5, 5.0
 _HERE = RateLimitItemPerMinute(FAILURES, MINUTES)
@@ -48,15 +50,6 @@ def network(ip: str) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(address.ipv4_mapped or ipaddress.IPv6Address(int(address) >> 64 << 64))
     return str(address)
-
-
-def too_often(ip: str, *, write: bool = True) -> bool:
-    """Whether one client has called more than AUTH_CALLS_A_MINUTE times, through any door. Raises Unavailable."""
-    if not settings.AUTH_CALLS_A_MINUTE:
-        return False
-    limit = RateLimitItemPerMinute(settings.AUTH_CALLS_A_MINUTE)
-    # The name is kept from when only legacy endpoints counted: counters go on through an upgrade.
-    return not _counted(lambda: _limiter().hit(limit, "legacy-auth", network(ip)), write=write)
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,12 @@ def count(kind: str, key: str, limit: int, *, write: bool) -> Count | None:
         return True
 
     return counted if _counted(ask, write=write) else None
+
+
+def too_often(ip: str, *, write: bool = True) -> bool:
+    """Whether one client has called more than AUTH_CALLS_A_MINUTE times, through any door. Raises Unavailable."""
+    limit = settings.AUTH_CALLS_A_MINUTE
+    return bool(limit) and count(SIGN_IN, network(ip), limit, write=write) is None
 
 
 def over_limit(user: str, calls: int, seconds: int, *, write: bool) -> bool:

@@ -51,6 +51,8 @@ def served(request: HttpRequest, response: HttpResponse, count: Count | None) ->
     if "Origin" in request.headers and response.status_code != 429:
         response["Access-Control-Allow-Origin"] = request.headers["Origin"] if request.COOKIES else "*"
         response["Access-Control-Allow-Credentials"] = "true"
+        if request.COOKIES:
+            response["Vary"] = "Origin"
     return response
 
 

@@ -104,18 +104,15 @@ def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRe
 
 def _count(request: HttpRequest, call: LegacyCall, home: str) -> throttles.Count | Literal[False] | None:
     """This call among those of its client in this minute; False when it is one too many. Who comes with a good token is known
-    by it, others by their network. Sign-in is counted for legacy, too; what else it answers it counts itself.
+    by it, others, and all who sign in, by their network. What legacy answers outside of auth/ it counts itself.
     """
-    write = call.method not in _SAFE
-    if call.path in (*LOGINS, "auth/refresh"):
-        return False if throttles.too_often(call.ip, write=write) else None
-    limit = settings.AUTH_CALLS_A_MINUTE if call.path.startswith("auth/") else settings.OTHER_CALLS_A_MINUTE
-    if not limit or call.method == "OPTIONS" or (home == TenantHome.Home.LEGACY and not call.path.startswith("auth/")):
+    auth = call.path.startswith("auth/")
+    limit = settings.AUTH_CALLS_A_MINUTE if auth else settings.OTHER_CALLS_A_MINUTE
+    if not limit or call.method == "OPTIONS" or (home == TenantHome.Home.LEGACY and not auth):
         return None
-    key = call.token if call.user else throttles.network(call.ip)
-    return (
-        throttles.count("legacy-auth" if call.path.startswith("auth/") else "legacy", key, limit, write=write) or False
-    )
+    by_network = not call.user or call.path in (*LOGINS, "auth/refresh")
+    key, kind = throttles.network(call.ip) if by_network else call.token, throttles.SIGN_IN if auth else "legacy"
+    return throttles.count(kind, key, limit, write=call.method not in _SAFE) or False
 
 
 def _passed_on(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:

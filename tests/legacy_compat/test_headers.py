@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.legacy_compat.served.conftest import Caller
+from tests.legacy_compat.served.conftest import Caller, credentials
 from tests.legacy_compat.served.conftest import boss as boss
 from tests.legacy_compat.served.conftest import plain as plain
 from tests.legacy_compat.served.conftest import world as world
@@ -63,4 +63,6 @@ def test_calls_are_counted_by_token(boss: Caller, plain: Caller, settings: Any) 
     ]
     assert seen[2]["Retry-After"] == "60"
     assert plain("GET", "/api/auth/me").status_code == 200
+    signed_in = boss.client.post("/api/auth/login", credentials(boss.user))
+    assert (signed_in["X-RateLimit-Limit"], signed_in["X-RateLimit-Remaining"]) == ("2", "1")
     assert [boss("GET", "/api/tenants").status_code for _ in range(4)] == [200, 200, 200, 429]
