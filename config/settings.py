@@ -77,7 +77,7 @@ CUTOVER_MAX_LAG_SECONDS = env.float("CUTOVER_MAX_LAG_SECONDS", default=30.0)
 LEGACY_CONTRACT = _one_of("LEGACY_CONTRACT", "documented", "observed")
 LEGACY_UPSTREAM_URL = env("LEGACY_UPSTREAM_URL", default="")
 LEGACY_UPSTREAM_SECONDS = env.float("LEGACY_UPSTREAM_SECONDS", default=10.0)
-LEGACY_SERVED_BY = env("LEGACY_SERVED_BY", default="")
+LEGACY_SERVED_BY = _one_of("LEGACY_SERVED_BY", "", "legacy", "iam")
 # Under its name of version 0.1, too: an installation keeps its limit.
 AUTH_CALLS_A_MINUTE = env.int("AUTH_CALLS_A_MINUTE", default=env.int("LEGACY_CALLS_A_MINUTE", default=5))
 OTHER_CALLS_A_MINUTE = env.int("OTHER_CALLS_A_MINUTE", default=100 if LEGACY_CONTRACT == "observed" else 0)

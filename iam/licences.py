@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
+from typing import NamedTuple
 
 from iam.models import License, Subscription, SubscriptionPlan, Tenant
 
 
 def find(key: str) -> License | None:
-    """The licence with this key, and its tenant. Composed once, as in `tokens`: this is asked more than anything else."""
+    """The licence with this key, and its tenant. Composed once, as in `bearers`: this is asked more than anything else."""
     if "\0" in key:  # no text in PostgreSQL holds it
         return None
     licence: License | None = next(iter(License.objects.raw(_statement(), [key])), None)
@@ -93,21 +94,28 @@ def _expiry(licence: License) -> datetime | None:
         return None  # so far away that no calendar has it
 
 
-def judge(licence: License | None, now: datetime) -> tuple[Judgement, Terms | None]:
+class Verdict(NamedTuple):
+    """Terms are None of a licence that there is not."""
+
+    judgement: Judgement
+    terms: Terms | None
+
+
+def judge(licence: License | None, now: datetime) -> Verdict:
     """Of a licence that came with its tenant."""
     if licence is None:
-        return Judgement.UNKNOWN, None
+        return Verdict(Judgement.UNKNOWN, None)
     linked = licence.linked_subscription is not None
     subscription = subscription_of(licence) if linked else None
     found = terms(licence, subscription)
     if licence.tenant is None or not licence.tenant.is_active:
-        return Judgement.INACTIVE, found
+        return Verdict(Judgement.INACTIVE, found)
     if subscription is None and (linked or licence.issued_at is None):
-        return Judgement.UNJUDGED, found
+        return Verdict(Judgement.UNJUDGED, found)
     if subscription is not None and subscription.status != "active":
-        return Judgement.SUBSCRIPTION, found
+        return Verdict(Judgement.SUBSCRIPTION, found)
     if found.issued_at is not None and found.issued_at > now:
-        return Judgement.EARLY, found
+        return Verdict(Judgement.EARLY, found)
     if found.ends is not None and found.ends <= now:
-        return Judgement.EXPIRED, found
-    return Judgement.VALID, found
+        return Verdict(Judgement.EXPIRED, found)
+    return Verdict(Judgement.VALID, found)

@@ -89,7 +89,7 @@ def read(request: HttpRequest, path: str, contract: Contract) -> LegacyCall:
         return replace(call, credentials=credentials, about=about, apart=meant.apart)
     if path == "auth/refresh":
         return replace(call, about=bearers.about(call.text("refresh_token") or ""))
-    if path.startswith("licenses/validate"):
+    if path == "licenses/validate" or path.startswith("licenses/validate/"):
         key = call.licence_key
         licence = find(key) if isinstance(key, str) and key else None
         tenant = str(licence.tenant_id or "") if licence else ""

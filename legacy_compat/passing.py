@@ -17,6 +17,7 @@ from legacy_compat.served import asked
 from legacy_compat.served.access import authorized
 
 _FOR_SUPERUSERS = "licenses/master-keys"
+UNREADABLE = Answer(415, {"detail": "Unsupported Media Type"})
 
 
 def refusal(call: LegacyCall, contract: Contract) -> Answer | None:
@@ -46,9 +47,14 @@ def _of_another_tenant(call: LegacyCall, user: User, contract: Contract) -> Answ
         return None
     if key and _tenant_of(key) not in ("", str(user.tenant_id)):
         return NO_SUBSCRIPTION
-    sent = asked.document(call) if call.content() and call.content_type == "application/json" else {}
-    named = sent.get("tenant_id") if isinstance(sent, dict) else None
-    return None if named is None or str(named).lower() == str(user.tenant_id) else contract.NO_TENANT
+    if call.method not in ("POST", "PUT", "PATCH"):
+        return None
+    sent = asked.document(call)  # what we cannot read, legacy might
+    if not isinstance(sent, dict):
+        return sent if isinstance(sent, Answer) else UNREADABLE
+    named = {str(sent["tenant_id"]).lower()} if "tenant_id" in sent else set()
+    named |= {call.query["tenant_id"].lower()} if "tenant_id" in call.query else set()
+    return None if named <= {str(user.tenant_id)} else contract.NO_TENANT
 
 
 def _tenant_of(subscription: str) -> str:

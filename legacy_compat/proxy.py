@@ -74,7 +74,7 @@ def forward(request: HttpRequest, client: str = "") -> HttpResponse | StreamingH
     An answer of up to `_WHOLE_BYTES` is read whole, so that a fault in its middle is a clear 502; what is
     longer is passed on as it comes, and breaks off where the upstream does.
     """
-    if not open():
+    if not reachable():
         return DOWN
     try:
         upstream = _ask(request, client)
@@ -91,7 +91,7 @@ def forward(request: HttpRequest, client: str = "") -> HttpResponse | StreamingH
     return _passed_on(upstream, begun, whole=whole)
 
 
-def open() -> bool:
+def reachable() -> bool:
     """Whether there is a legacy system to ask."""
     return configured() and time.monotonic() >= _closed_until
 
@@ -102,7 +102,7 @@ def configured() -> bool:
 
 def ask(path: str, token: str) -> int:
     """The status with which legacy answers a read of ours; 0 when it does not."""
-    if not open():
+    if not reachable():
         return 0
     base = urllib3.util.parse_url(settings.LEGACY_UPSTREAM_URL.rstrip("/"))
     _target.set((base.path or "") + path)

@@ -20,8 +20,8 @@ _NEW = URLResolver(RegexPattern(r"^/api/v1/"), api.urls[0])
 
 @csrf_exempt
 def shared(request: HttpRequest, path: str) -> HttpResponseBase:
-    """An address of the released service's is legacy's for who comes with a token of its form; for others, where the new API
-    has no such address: it writes its lists without a slash at the end.
+    """A request with a token of legacy's form goes to the legacy endpoints. Any other goes to the new API, unless only the
+    legacy endpoints have the address (the new API writes its lists without a slash at the end).
     """
     known, old = _known(request), versions.asked(request) is versions.OLD
     served = serve.template(f"v1/{path.rstrip('/')}") is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from legacy_compat.contracts import observed
 from legacy_compat.models import GivenUp
 from legacy_compat.serve import ENDPOINTS
 from legacy_compat.surface import GIVEN_UP, PASSED_ON, Endpoint
@@ -40,10 +41,17 @@ class Standing:
 
 
 def standings() -> Iterator[Standing]:
-    """Of every endpoint, in order, as this deployment is set up: without a legacy system to pass on to, nobody answers today."""
+    """Of every endpoint, in order, as this deployment is set up: without a legacy system to pass on to, nobody answers today.
+
+    Only the released service (the profile `observed`) has endpoints outside of /api/; whatever the other one has under it that is
+    not served is passed on, as everything is.
+    """
     accepted = {given.endpoint: given for given in GivenUp.objects.all()}
     before = LEGACY if settings.LEGACY_UPSTREAM_URL else NOBODY
-    for endpoint in sorted({*ENDPOINTS, *PASSED_ON, *GIVEN_UP}):
+    released = settings.LEGACY_CONTRACT == "observed"
+    for endpoint in sorted({*ENDPOINTS, *PASSED_ON, *(GIVEN_UP if released else ())}):
+        if released and endpoint.path in observed.ABSENT:
+            continue
         why = PASSED_ON.get(endpoint) or GIVEN_UP.get(endpoint, "")
         after = before if endpoint in PASSED_ON else NOBODY if endpoint in GIVEN_UP else IAM
         finalized = IAM if after == IAM else NOBODY
@@ -51,10 +59,5 @@ def standings() -> Iterator[Standing]:
 
 
 def unanswered(*, finalized: bool = False) -> list[str]:
-    """Names of endpoints that a cut-over (or finalizing) leaves without an answer, and that nobody has accepted by name.
-
-    Of the released service's surface: the other profile has no more endpoints than are served.
-    """
-    if settings.LEGACY_CONTRACT != "observed":
-        return []
+    """Names of endpoints that a cut-over (or finalizing) leaves without an answer, and that nobody has accepted by name."""
     return [each.name for each in standings() if each.open and (finalized or each.after == NOBODY)]

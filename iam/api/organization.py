@@ -81,7 +81,7 @@ class Licences(Paged):
 class LicenceIn(Schema):
     """Without a key one is made."""
 
-    license_key: str | None = Field(None, min_length=8, max_length=255)
+    license_key: str | None = Field(None, min_length=8, max_length=2000)
     template_id: str | None = Field(None, max_length=36)
     linked_subscription: str | None = Field(None, max_length=36)
     validity_days: int | None = Field(None, ge=1, le=36_500)
@@ -89,7 +89,7 @@ class LicenceIn(Schema):
 
 
 class KeyIn(Schema):
-    license_key: str = Field(min_length=1, max_length=255)
+    license_key: str = Field(min_length=1, max_length=2000)
 
 
 class Verdict(Schema):

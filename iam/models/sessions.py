@@ -57,6 +57,7 @@ class Session(IamModel):
     device_info = models.JSONField(null=True)
     ip_address = models.GenericIPAddressField(null=True)
     user_agent = models.TextField(null=True)
+    location = models.JSONField(null=True)
     is_active = models.BooleanField(null=True, default=True)
     created_at = models.DateTimeField(default=timezone.now)
     last_activity = models.DateTimeField(default=timezone.now)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from iam.licences import Verdict
 from iam.models import License, Tenant, User
 from iam.tokens import Pair
 from legacy_compat.contracts import observed
@@ -85,7 +85,7 @@ def tenant(tenant: Tenant) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def validation(licence: License | None, now: datetime) -> Answer:
+def validation(licence: License | None, verdict: Verdict) -> Answer:
     if licence is None:
         return Answer(200, {"valid": False, "error": "License not found", "details": "No license has this key"})
-    return observed.validation(licence, now)
+    return observed.validation(licence, verdict)

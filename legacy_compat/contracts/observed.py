@@ -1,4 +1,4 @@
-"""The profile of the released service, as recorded by calling it. Pure: IAM data in, answers out."""
+"""The profile of the released service, as recorded by calling it: IAM data in, answers out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from iam.licences import Judgement, Terms, judge
+from iam.licences import Judgement, Terms, Verdict
 from iam.models import License, Tenant, User
 from iam.tokens import Pair
 from legacy_compat.contracts.paging import Skipping, UsersAsked
@@ -114,13 +114,13 @@ def _offset(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).isoformat()
 
 
-def validation(wanted: License | None, now: datetime) -> Answer:
-    verdict, terms = judge(wanted, now)
+def validation(wanted: License | None, verdict: Verdict) -> Answer:
+    judgement, terms = verdict
     if wanted is None or terms is None:
         return NO_LICENCE
-    if verdict is Judgement.VALID:
+    if judgement is Judgement.VALID:
         return Answer(200, {"valid": True, "license": licence(wanted, terms), "message": "License is valid and active"})
-    if verdict is Judgement.EXPIRED:
+    if judgement is Judgement.EXPIRED:
         return _not_valid("License has expired", f"Expired on {terms.ends:%Y-%m-%d}")
     details = {
         Judgement.INACTIVE: "Associated tenant is inactive or not found",
@@ -130,7 +130,7 @@ def validation(wanted: License | None, now: datetime) -> Answer:
         else "It has no dates",
         Judgement.EARLY: f"Not valid before {terms.issued_at:%Y-%m-%d}" if terms.issued_at else "",
     }
-    return _not_valid("License is inactive", details[verdict])
+    return _not_valid("License is inactive", details[judgement])
 
 
 def _not_valid(error: str, details: str) -> Answer:

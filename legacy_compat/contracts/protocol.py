@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
+from iam.licences import Verdict
 from iam.models import License, Tenant, User
 from iam.tokens import Pair
 from legacy_compat.contracts.paging import UsersAsked
@@ -63,4 +63,4 @@ class Contract(Protocol):
 
     def tenant(self, tenant: Tenant, /) -> dict[str, Any]: ...
 
-    def validation(self, licence: License | None, now: datetime, /) -> Answer: ...
+    def validation(self, licence: License | None, verdict: Verdict, /) -> Answer: ...

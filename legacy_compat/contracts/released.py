@@ -1,4 +1,4 @@
-"""What the released service answers about everything but users and sign-in: the same in both profiles. Pure."""
+"""What the released service answers where both profiles say the same."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ TOO_MANY_SESSIONS = Answer(429, {"detail": "Maximum number of active sessions re
 NOT_ADMINISTRATOR = "Only administrators can list users"
 NOT_PRIVILEGED = "The user doesn't have enough privileges"
 NOT_ENOUGH = "Not enough permissions"
+FORBIDDEN_ROLE = Answer(403, {"detail": NOT_PRIVILEGED})
 
 
 def page(items: Sequence[Any], total: int, number: int, size: int) -> Answer:
@@ -67,7 +68,7 @@ def session(session: Session) -> dict[str, Any]:
     return {
         "id": str(session.pk), "user_id": str(session.user_id), "session_id": session.session_id,
         "device_info": {name: value for name, value in about.items() if name not in _OURS} or None,
-        "ip_address": session.ip_address, "user_agent": session.user_agent, "location": None,
+        "ip_address": session.ip_address, "user_agent": session.user_agent, "location": session.location,
         "is_active": session.is_active, "created_at": moment(session.created_at),
         "last_activity": moment(session.last_activity), "expires_at": moment(session.expires_at),
     }  # fmt: skip

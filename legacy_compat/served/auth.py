@@ -89,5 +89,5 @@ BAD_VERIFICATION = Answer(400, {"detail": "Invalid verification token"})
 
 
 def always(answer: Answer) -> Endpoint:
-    """The released service sends no mail: whatever is asked, it says this, and so do we."""
+    """Whatever is asked, this is the answer: the released service sends no mail, and neither do we."""
     return lambda call, contract: asked.broken(call) or answer

@@ -145,15 +145,12 @@ def validated(call: LegacyCall, contract: Contract, key: str = "") -> Answer:
     if not isinstance(wanted, str) or not wanted:
         return contract.missing("license_key")
     licence, now = licences.find(wanted) if call.method == "POST" else call.licence, timezone.now()
+    verdict = licences.judge(licence, now)
     # Legacy answers 404 to every key with a slash, whatever it is worth.
-    if (
-        call.method == "GET"
-        and "/" not in wanted
-        and proxy.open()
-        and licences.judge(licence, now)[0] is licences.Judgement.UNJUDGED
-    ):
+    may_ask = call.method == "GET" and "/" not in wanted and proxy.reachable()
+    if may_ask and licence and licence.linked_subscription and verdict.judgement is licences.Judgement.UNJUDGED:
         raise AskLegacy
-    return contract.validation(licence, now)
+    return contract.validation(licence, verdict)
 
 
 def _one(user: User, key: str, contract: Contract) -> Any:

@@ -105,7 +105,7 @@ def granted(call: LegacyCall, contract: Contract, user: User, key: str, wanted: 
     if permission is None:
         return released.NO_PERMISSION
     if permission.code not in powers(user):
-        return Answer(403, {"detail": released.NOT_PRIVILEGED})
+        return released.FORBIDDEN_ROLE
     try:
         with transaction.atomic(using="iam"):
             RolePermission.objects.create(role=role, permission=permission, granted_by=user)
@@ -131,7 +131,7 @@ def assigned(call: LegacyCall, contract: Contract, user: User, key: str, wanted:
         return contract.NO_USER if of is None else released.NO_ROLE
     given = frozenset(role.permissions.values_list("code", flat=True))
     if exceeds(of, user) or given - powers(user):
-        return Answer(403, {"detail": released.NOT_PRIVILEGED})
+        return released.FORBIDDEN_ROLE
     try:
         with transaction.atomic(using="iam"):
             UserRole.objects.create(user=of, role=role, assigned_by=user)
@@ -146,12 +146,12 @@ def taken_away(call: LegacyCall, contract: Contract, user: User, key: str, wante
     if of is None or role is None:
         return contract.NO_USER if of is None else released.NO_ROLE
     if exceeds(of, user):
-        return Answer(403, {"detail": released.NOT_PRIVILEGED})
+        return released.FORBIDDEN_ROLE
     try:
         with bounded(user, of):  # a superuser without a role has the default one, which may permit more
             there = UserRole.objects.filter(user=of, role=role).delete()[0]
     except Exceeds:
-        return Answer(403, {"detail": released.NOT_PRIVILEGED})
+        return released.FORBIDDEN_ROLE
     return Answer(200, released.role(role)) if there else released.NOT_ASSIGNED
 
 
@@ -176,5 +176,5 @@ def _own(user: User, key: str) -> Any:
     if role.tenant_id is None or role.is_system:
         return released.SYSTEM_ROLE
     if frozenset(role.permissions.values_list("code", flat=True)) - powers(user):
-        return Answer(403, {"detail": released.NOT_PRIVILEGED})
+        return released.FORBIDDEN_ROLE
     return role

@@ -46,7 +46,7 @@ class Form(Sent):
 
 def listed(call: LegacyCall, contract: Contract, user: User, wanted: Wanted) -> Answer:
     """By created_at where it is asked to be sorted by what there is not; by role as well: both were 500s."""
-    users = _filtered(theirs(user), wanted)
+    users = _filtered(user, wanted)
     field, _, way = wanted.sort.partition(":")
     field = field if field in _SORTABLE else "created_at"
     users = users.order_by(f"{'' if way == 'asc' else '-'}{field}", "id")
@@ -54,7 +54,8 @@ def listed(call: LegacyCall, contract: Contract, user: User, wanted: Wanted) -> 
     return page([contract.user(each) for each in rows], users.count(), wanted.page, wanted.size)
 
 
-def _filtered(users: QuerySet[User], wanted: Wanted) -> QuerySet[User]:
+def _filtered(user: User, wanted: Wanted) -> QuerySet[User]:
+    users: QuerySet[User] = theirs(user)
     if wanted.filter_status == "active":
         users = users.filter(is_active=True)
     elif wanted.filter_status == "inactive":
@@ -64,21 +65,12 @@ def _filtered(users: QuerySet[User], wanted: Wanted) -> QuerySet[User]:
     if wanted.filter_verified is not None:
         users = users.filter(email_verified=True) if wanted.filter_verified else users.exclude(email_verified=True)
     if wanted.filter_tenant is not None:
-        users = (
-            users.filter(tenant__id__in=users.values("tenant_id"))
-            if _own(users, wanted.filter_tenant)
-            else users.none()
-        )
+        users = users if wanted.filter_tenant.lower() == str(user.tenant_id) else users.none()
     if wanted.filter_role is not None:
         users = users.filter(roles__name=wanted.filter_role).distinct()
     if part := wanted.search:
         users = users.filter(Q(username__icontains=part) | Q(email__icontains=part) | Q(full_name__icontains=part))
     return users
-
-
-def _own(users: QuerySet[User], tenant: str) -> bool:
-    found = users.values_list("tenant_id", flat=True).first()
-    return str(found) == tenant.lower()
 
 
 def exported(call: LegacyCall, contract: Contract, user: User, wanted: Form) -> Answer:
@@ -96,7 +88,7 @@ def exported(call: LegacyCall, contract: Contract, user: User, wanted: Form) -> 
 def created_many(call: LegacyCall, contract: Contract, user: User) -> Answer:
     def do(item: Any) -> User | Answer | None:
         sent = asked.checked(item, NewUser)
-        return sent if isinstance(sent, Answer) else create(user, sent) or contract.NO_TENANT
+        return sent if isinstance(sent, Answer) else create(user, sent, contract)
 
     return _many(call, contract, "created", do, about=lambda item: {"data": item})
 

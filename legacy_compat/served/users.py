@@ -15,7 +15,6 @@ from legacy_compat import strictness
 from legacy_compat.call import LegacyCall
 from legacy_compat.contracts.paging import Sent
 from legacy_compat.contracts.protocol import Contract
-from legacy_compat.contracts.released import NOT_ENOUGH
 from legacy_compat.contracts.shapes import Answer
 from legacy_compat.served import asked
 from legacy_compat.served.access import Exceeds, bounded, exceeds, one, saved
@@ -24,6 +23,7 @@ from legacy_compat.served.asked import Escaped, Password, Plain, Text, Username
 _TAKEN = Answer(400, {"detail": "A user with this username or email already exists"})
 _KEPT = Answer(400, {"detail": "Something that is kept refers to this user"})
 _OWN_PASSWORD = Answer(400, {"detail": "Change your own password at /api/auth/change-password"})
+OWN_DEACTIVATED = Answer(400, {"detail": "Cannot deactivate your own account"})
 _POWERS = ("is_active", "is_superuser", "is_verified")
 _NULLABLE = ("full_name", "avatar_url", "bio", "phone_number")
 
@@ -77,10 +77,8 @@ def created(call: LegacyCall, contract: Contract, user: User) -> Answer:
     sent = _new(call)
     if isinstance(sent, Answer):
         return sent
-    made = create(user, sent)
-    return (
-        contract.NO_TENANT if made is None else made if isinstance(made, Answer) else Answer(200, contract.user(made))
-    )
+    made = create(user, sent, contract)
+    return made if isinstance(made, Answer) else Answer(200, contract.user(made))
 
 
 def _new(call: LegacyCall) -> NewUser | Answer:
@@ -124,10 +122,10 @@ def theirs(user: User) -> Any:
     return User.objects.filter(tenant_id=user.tenant_id)
 
 
-def create(by: User, sent: NewUser) -> User | Answer | None:
-    """The new user; the answer that says why not; None for a tenant that is not the creator's."""
+def create(by: User, sent: NewUser, contract: Contract) -> User | Answer:
+    """The new user; the answer that says why not."""
     if sent.tenant_id and sent.tenant_id.lower() != str(by.tenant_id):
-        return None
+        return contract.NO_TENANT
     made = User(
         tenant_id=by.tenant_id, email=sent.email, username=sent.username, full_name=sent.full_name,
         is_active=sent.is_active is not False, is_superuser=bool(sent.is_superuser), is_verified=bool(sent.is_verified),
@@ -140,7 +138,7 @@ def create(by: User, sent: NewUser) -> User | Answer | None:
         with bounded(by, made):
             made.save(force_insert=True)
     except Exceeds:
-        return Answer(403, {"detail": NOT_ENOUGH})
+        return contract.FORBIDDEN
     except IntegrityError:
         return _TAKEN
     return made
@@ -180,9 +178,6 @@ def change(by: User, user: User, changes: Changes, contract: Contract) -> User |
         return contract.FORBIDDEN
     except IntegrityError:
         return _TAKEN
-
-
-OWN_DEACTIVATED = Answer(400, {"detail": "Cannot deactivate your own account"})
 
 
 def remove(by: User, user: User, contract: Contract) -> Answer | None:

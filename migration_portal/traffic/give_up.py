@@ -24,7 +24,8 @@ def give_up(names: Sequence[str], *, by: str, reason: str) -> int:
     for name in dict.fromkeys(names):
         if name not in known:
             raise Refusal(
-                "It is no endpoint that nobody will answer.", subject=name[:200], todo="`manage.py portal surface` lists them.",
+                "This endpoint is not among those that will go unanswered.", subject=name[:200],
+                todo="`manage.py portal surface` lists them.",
             )  # fmt: skip
         given, new = GivenUp.objects.get_or_create(
             endpoint=name, defaults={"by": by, "reason": reason, "at": timezone.now()}

@@ -1,4 +1,4 @@
-"""The pages about legacy traffic: usage and latency, live, and ignoring a mismatch."""
+"""The pages about legacy traffic: usage and latency, live; who answers what; and ignoring a mismatch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 def surface(request: HttpRequest) -> HttpResponse:
-    """Who answers each endpoint: before, after and finalized."""
+    """Who answers each endpoint, and what nobody will."""
     console.need(request, "legacy_compat.view_legacyrequest")
     rows = list(standings())
     return console.page(

@@ -62,9 +62,10 @@ def test_what_does_not_move_goes_on_to_legacy_for_a_tenant_that_has(
     service.recorded = Recorded(endpoint.method, endpoint.path, 200, {"from": "legacy"})
     token = old.client.post("/api/auth/login", credentials(old.user)).json()["access_token"]
     path = f"/api/{endpoint.path}".replace("{id}", str(old.tenant.pk))
-    answer = old.client.generic(endpoint.method, path, b"", headers={"Authorization": f"Bearer {token}"})
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = old.client.generic(endpoint.method, path, b"{}", content_type="application/json", headers=headers)
     assert answer.json() == {"from": "legacy"}
-    assert service.seen == [(endpoint.method, path, f"Bearer {token}", b"")]
+    assert service.seen == [(endpoint.method, path, f"Bearer {token}", b"{}")]
 
 
 def test_what_nobody_here_knows_goes_on_to_legacy_too(old: Old, service: ReleasedService) -> None:
@@ -78,7 +79,11 @@ def test_who_may_not_come_in_here_does_not_get_through_to_legacy(old: Old, servi
     old.post("/api/auth/logout", token)
     answer = old.get("/api/products", token)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Could not validate credentials"})
+    other = old.client.post("/api/auth/login", credentials(old.user)).json()["access_token"]
     type(old.user).objects.filter(pk=old.user.pk).update(is_active=False)
+    for path in ("products", "licenses/validate-file"):
+        answer = old.client.post(f"/api/{path}", {}, headers={"Authorization": f"Bearer {other}"})
+        assert (answer.status_code, answer.json()) == (400, {"detail": "Inactive user"})
     assert service.seen == []
 
 

@@ -1,4 +1,4 @@
-"""manage.py legacy_sample --users N --tenants N --seed S"""
+"""manage.py legacy_sample --flavour documented|released --users N --tenants N --seed S"""
 
 from __future__ import annotations
 
