@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import calendar
+import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -56,10 +58,18 @@ class Terms:
 
 
 def subscription_of(licence: License) -> Subscription | None:
-    try:
-        return Subscription.objects.filter(pk=uuid.UUID(licence.linked_subscription or "")).first()
-    except ValueError:
-        return None
+    return subscriptions_of([licence]).get(licence.linked_subscription or "")
+
+
+def subscriptions_of(licences: Iterable[License]) -> dict[str, Subscription]:
+    """By what the licences are linked to; without those that are not known."""
+    named = (licence.linked_subscription or "" for licence in licences)
+    linked = {name for name in named if _UUID.fullmatch(name)}
+    found = {str(each.pk): each for each in Subscription.objects.filter(pk__in=linked)} if linked else {}
+    return {name: found[name.lower()] for name in linked if name.lower() in found}
+
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def terms(licence: License, subscription: Subscription | None) -> Terms:

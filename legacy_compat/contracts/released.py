@@ -59,7 +59,7 @@ def role(role: Role) -> dict[str, Any]:
     return {
         "name": role.name, "description": role.description, "tenant_id": text(role.tenant_id), "id": str(role.pk),
         "is_system": role.is_system, "created_at": moment(role.created_at), "updated_at": moment(role.updated_at),
-        "permissions": [permission(one) for one in role.permissions.order_by("code", "id")],
+        "permissions": [permission(one) for one in sorted(role.permissions.all(), key=lambda one: (one.code, one.pk))],
     }  # fmt: skip
 
 

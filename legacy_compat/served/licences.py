@@ -81,7 +81,14 @@ def of_tenant(call: LegacyCall, contract: Contract, user: User, wanted: Page, ke
 
 def _page(user: User, found: Any, wanted: Page) -> Answer:
     rows = list(found.order_by("issued_at", "id")[wanted.first : wanted.first + wanted.size])
-    return released.page([_shown(each, user) for each in rows], found.count(), wanted.page, wanted.size)
+    subscriptions = licences.subscriptions_of(rows)
+    items = [
+        released.licence(
+            each, licences.terms(each, subscriptions.get(each.linked_subscription or "")), user.tenant.name
+        )
+        for each in rows
+    ]
+    return released.page(items, found.count(), wanted.page, wanted.size)
 
 
 def shown(call: LegacyCall, contract: Contract, user: User, key: str) -> Answer:

@@ -34,7 +34,8 @@ class Changes(Sent):
 
 
 def listed(call: LegacyCall, contract: Contract, user: User, wanted: Skipping) -> Answer:
-    rows = _visible(user).order_by("created_at", "id")[wanted.first : wanted.first + wanted.size]
+    roles = _visible(user).prefetch_related("permissions").order_by("created_at", "id")
+    rows = roles[wanted.first : wanted.first + wanted.size]
     return Answer(200, [released.role(each) for each in rows])
 
 
