@@ -282,8 +282,7 @@ class _Move:
         now, cutover = timezone.now(), self.cutover
         homes.take_alone(self.tenant.pk, seconds=begun + seconds - time.monotonic())
         left = "left_legacy" if self.flow.direction == "forward" else "left_iam"
-        # No request can begin to write from here on; none did before, if the hold was still good. It goes on until the new side's
-        # guard lets them write.
+        # Nobody began to write if the hold was still good; it goes on until the new side's guard lets them.
         flipped = TenantHome.objects.filter(pk=self.tenant.pk, held_until__gt=Now()).update(
             home=cutover.home, held_until=Now() + timedelta(seconds=seconds), changed_at=now, changed_by=cutover.requested_by,
             verified_at=now, wave=cutover.wave or self.tenant.wave,
