@@ -104,8 +104,7 @@ def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRe
 
 def _count(request: HttpRequest, call: LegacyCall, home: str) -> throttles.Count | Literal[False] | None:
     """This call among those of its client in this minute; False when it is one too many. Who comes with a good token is known
-    by it, others, and all who sign in, by their network. What legacy answers outside of
-    auth/ it counts itself.
+    by it, others, and all who sign in, by their network. What legacy answers outside of auth/ it counts itself.
     """
     auth = call.path.startswith("auth/")
     limit = settings.AUTH_CALLS_A_MINUTE if auth else settings.OTHER_CALLS_A_MINUTE
