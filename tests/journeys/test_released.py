@@ -38,7 +38,8 @@ def everything(world: World, tenant: str) -> list[Any]:
     wheres = {
         "tenants": "id = '{0}'", "users": "tenant_id = '{0}'", "licenses": "tenant_id = '{0}'", "roles": "tenant_id = '{0}'",
         "role_permissions": "role_id IN (SELECT id FROM roles WHERE tenant_id = '{0}')",
-        "user_roles": f"user_id IN {of_users}", "social_connections": f"user_id IN {of_users}",
+        "user_roles": f"user_id IN {of_users}", "user_sessions": f"user_id IN {of_users}",
+        "social_connections": f"user_id IN {of_users}",
         "oauth_client_users": f"user_id IN {of_users}", "oauth_clients": "tenant_id = '{0}'",
     }  # fmt: skip
     return [

@@ -136,3 +136,8 @@ SELECT pg_temp.uuid_of('client', n), left(translate(pg_temp.base64(pg_temp.bytes
 FROM generate_series(1, 5) AS n;
 INSERT INTO oauth_client_users (user_id, client_id, scope)
 SELECT pg_temp.uuid_of('user', n), pg_temp.uuid_of('client', 1 + n % 5), 'openid' FROM generate_series({dirty} + 1::bigint, {users}) AS n WHERE n % 50 = 9;
+INSERT INTO user_sessions (id, user_id, session_id, device_info, ip_address, user_agent, is_active, expires_at)
+SELECT pg_temp.uuid_of('session', n), pg_temp.uuid_of('user', n),
+       left(translate(pg_temp.base64(pg_temp.bytes_of('session', n, 2)), '+/', '-_'), 43), '{{"browser": "Firefox"}}',
+       '192.0.2.' || n % 250, 'Mozilla/5.0', true, timestamptz '2026-01-01' + n * interval '1 minute'
+FROM generate_series({dirty} + 1::bigint, {users}) AS n WHERE n % 20 = 13;
