@@ -166,3 +166,9 @@ def test_what_cannot_be_judged_here_is_asked_of_legacy(boss: Caller, upstream: U
     assert boss.client.get(f"/api/licenses/validate/{asked.license_key}").json() == {"valid": True, "from": "legacy"}
     # Legacy would say 404 to this one, whatever it is worth.
     assert boss.client.get(f"/api/licenses/validate/{refused.license_key}").json()["valid"] is False
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_time_that_a_zone_could_push_out_of_the_calendar_is_refused(boss: Caller, year: str) -> None:
+    body = {"tenant_id": str(boss.user.tenant_id), "payload": {}, "issued_at": f"{year}-06-01T00:00:00Z"}
+    assert kinds(boss("POST", "/api/licenses", body)) == [("datetime_range", ["body", "issued_at"])]
