@@ -25,6 +25,8 @@ from legacy_compat.versions import Version
 
 MOST_BYTES = 1_000_000
 LOGINS = ("auth/login", "auth/v1/login")
+SIGN_INS = (*LOGINS, "auth/refresh")
+"""Where tokens are given, whatever token comes along."""
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from iam import bearers, throttles
 from iam.models import Subscription, User
-from legacy_compat.call import LOGINS, LegacyCall
+from legacy_compat.call import SIGN_INS, LegacyCall
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.released import NO_SUBSCRIPTION
 from legacy_compat.contracts.shapes import Answer
@@ -71,12 +71,12 @@ def unreadable(call: LegacyCall) -> bool:
     take it for one that has ended, or of a tenant that has moved. Without legacy's secret nobody can tell.
     """
     knows = settings.LEGACY_JWT_SECRET != settings.SECRET_KEY
-    asks = call.path not in (*LOGINS, "auth/refresh")
+    asks = call.path not in SIGN_INS
     return asks and knows and call.token.count(".") == 2 and not bearers.readable(call.token)
 
 
 def client(call: LegacyCall) -> str:
     """A bearer for who signs in without one: the released service counts calls by it, else by the address: ours for all."""
-    if settings.LEGACY_CONTRACT != "observed" or call.token or call.path not in (*LOGINS, "auth/refresh"):
+    if settings.LEGACY_CONTRACT != "observed" or call.token or call.path not in SIGN_INS:
         return ""
     return hashlib.sha256(f"{settings.SECRET_KEY}{throttles.network(call.ip)}".encode()).hexdigest()

@@ -20,7 +20,7 @@ from iam import bearers, throttles
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
 from legacy_compat import headers, passing, paths, proxy, record, serve, shadow, versions
-from legacy_compat.call import LOGINS, LegacyCall, parse, read
+from legacy_compat.call import LOGINS, SIGN_INS, LegacyCall, parse, read
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.shapes import TOO_MANY, Answer
@@ -84,7 +84,7 @@ def _home(call: LegacyCall) -> str:
 
 def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpResponseBase, str]:
     """The answer, and whose it is. Raises Unavailable."""
-    count = _count(request, call, home)
+    count = _count(call, home)
     if count is False:
         return headers.served(request, _response(TOO_MANY), None), TenantHome.Home.IAM.value
     if home == TenantHome.Home.LEGACY:
@@ -102,7 +102,7 @@ def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRe
     return headers.served(request, _response(answer), count), home
 
 
-def _count(request: HttpRequest, call: LegacyCall, home: str) -> throttles.Count | Literal[False] | None:
+def _count(call: LegacyCall, home: str) -> throttles.Count | Literal[False] | None:
     """This call among those of its client in this minute; False when it is one too many. Who comes with a good token is known
     by it, others, and all who sign in, by their network. What legacy answers outside of auth/ it counts itself.
     """
@@ -110,7 +110,7 @@ def _count(request: HttpRequest, call: LegacyCall, home: str) -> throttles.Count
     limit = settings.AUTH_CALLS_A_MINUTE if auth else settings.OTHER_CALLS_A_MINUTE
     if not limit or call.method == "OPTIONS" or (home == TenantHome.Home.LEGACY and not auth):
         return None
-    by_network = not call.user or call.path in (*LOGINS, "auth/refresh")
+    by_network = not call.user or call.path in SIGN_INS
     key, kind = throttles.network(call.ip) if by_network else call.token, throttles.SIGN_IN if auth else "legacy"
     return throttles.count(kind, key, limit, write=call.method not in _SAFE) or False
 
@@ -150,7 +150,7 @@ def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
 
 def _signs_in_a_moved_tenant(call: LegacyCall, answer: HttpResponse) -> bool:
     """Whether legacy gave tokens for a tenant that has left it. It keeps a copy of such users, and knows no lock-out of ours."""
-    if call.path not in (*LOGINS, "auth/refresh") or answer.status_code != 200 or settings.LEGACY_SERVED_BY:
+    if call.path not in SIGN_INS or answer.status_code != 200 or settings.LEGACY_SERVED_BY:
         return False
     try:
         given = json.loads(answer.content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from legacy_compat.call import LegacyCall
-from legacy_compat.contracts.paging import Page, Skipping
+from legacy_compat.contracts.paging import Page, Sent, Skipping
 from legacy_compat.contracts.protocol import Contract
 from legacy_compat.contracts.released import HEALTHY, NOT_ADMINISTRATOR, NOT_ENOUGH, NOT_PRIVILEGED
 from legacy_compat.contracts.shapes import Answer
@@ -19,7 +19,7 @@ class PassOn(Exception):
     """Nothing of ours: legacy answers, for a tenant that has moved as well."""
 
 
-def _for_superusers(do: Function, words: str = NOT_ENOUGH, **more: type[Skipping]) -> Function:
+def _for_superusers(do: Function, words: str = NOT_ENOUGH, **more: type[Sent]) -> Function:
     return signed_in(do, superuser=words, **more)
 
 
@@ -38,12 +38,12 @@ _TABLE: dict[str, dict[str, Function]] = {
     "auth/users/{id}": {
         "GET": signed_in(users.shown), "PUT": signed_in(users.changed), "DELETE": _for_superusers(users.removed),
     },
-    "auth/v1/users": {"GET": signed_in(user_admin.listed, superuser=NOT_ADMINISTRATOR, query=user_admin.Wanted)},
+    "auth/v1/users": {"GET": _for_superusers(user_admin.listed, NOT_ADMINISTRATOR, query=user_admin.Wanted)},
     "auth/v1/users/me/profile": {"GET": signed_in(auth.me), "PUT": signed_in(users.own_changed)},
     "auth/v1/users/bulk-create": {"POST": _for_superusers(user_admin.created_many)},
     "auth/v1/users/bulk-update": {"PUT": _for_superusers(user_admin.changed_many)},
     "auth/v1/users/bulk-delete": {"DELETE": _for_superusers(user_admin.removed_many)},
-    "auth/v1/users/export": {"GET": signed_in(user_admin.exported, superuser=NOT_ENOUGH, query=user_admin.Form)},
+    "auth/v1/users/export": {"GET": _for_superusers(user_admin.exported, query=user_admin.Form)},
     "auth/v1/users/{id}/activate": {"PATCH": _for_superusers(user_admin.activated)},
     "auth/v1/users/{id}/deactivate": {"PATCH": _for_superusers(user_admin.deactivated)},
     "auth/v1/users/{id}/verify-email": {"PATCH": _for_superusers(user_admin.verified)},

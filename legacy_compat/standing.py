@@ -39,6 +39,11 @@ class Standing:
         """Answered today, some day by nobody, and nobody has accepted that."""
         return self.before != NOBODY and NOBODY in (self.after, self.finalized) and self.accepted is None
 
+    @property
+    def blocks(self) -> bool:
+        """Whether no tenant can be cut over until somebody has accepted it."""
+        return self.open and self.after == NOBODY
+
 
 def standings() -> Iterator[Standing]:
     """Of every endpoint, in order, as this deployment is set up: without a legacy system to pass on to, nobody answers today.
@@ -60,4 +65,4 @@ def standings() -> Iterator[Standing]:
 
 def unanswered(*, finalized: bool = False) -> list[str]:
     """Names of endpoints that a cut-over (or finalizing) leaves without an answer, and that nobody has accepted by name."""
-    return [each.name for each in standings() if each.open and (finalized or each.after == NOBODY)]
+    return [each.name for each in standings() if (each.open if finalized else each.blocks)]

@@ -36,11 +36,8 @@ PASSED_ON: dict[Endpoint, str] = {
     endpoint: why
     for endpoints, why in (
         (
-            [e for kind in _CATALOGUE for e in (*_group(kind, ("POST", "GET")), *_group(f"{kind}/{{id}}", _ONE))],
-            "Its data does not move",
-        ),
-        (
-            [*_group("subscriptions/{id}/entitlements", _CRUD),
+            [*(e for kind in _CATALOGUE for e in (*_group(kind, ("POST", "GET")), *_group(f"{kind}/{{id}}", _ONE))),
+             *_group("subscriptions/{id}/entitlements", _CRUD),
              *(e for kind in _CATALOGUE if kind != "templates" for e in _group(f"tenants/{{id}}/{kind}"))],
             "Its data does not move",
         ),

@@ -51,7 +51,7 @@ def created(call: LegacyCall, contract: Contract, user: User) -> Answer:
         return sent
     if sent.tenant_id is not None and sent.tenant_id.lower() != str(user.tenant_id):
         return contract.NO_TENANT
-    if _visible(user).filter(name__iexact=sent.name.strip()).exists():
+    if _visible(user).filter(name__iexact=sent.name).exists():
         return released.ROLE_TAKEN
     try:
         with transaction.atomic(using="iam"):
@@ -69,7 +69,7 @@ def changed(call: LegacyCall, contract: Contract, user: User, key: str) -> Answe
     if isinstance(role, Answer):
         return role
     given = {name: value for name, value in changes.given.items() if value is not None or name != "name"}
-    if "name" in given and _visible(user).filter(name__iexact=given["name"].strip()).exclude(pk=role.pk).exists():
+    if "name" in given and _visible(user).filter(name__iexact=given["name"]).exclude(pk=role.pk).exists():
         return released.ROLE_TAKEN
     for name, value in (given | {"updated_at": timezone.now()}).items():
         setattr(role, name, value)
@@ -107,13 +107,7 @@ def granted(call: LegacyCall, contract: Contract, user: User, key: str, wanted: 
         return released.NO_PERMISSION
     if permission.code not in powers(user):
         return released.FORBIDDEN_ROLE
-    try:
-        with transaction.atomic(using="iam"):
-            RolePermission.objects.create(role=role, permission=permission, granted_by=user)
-    except IntegrityError as error:
-        gone = isinstance(error.__cause__, ForeignKeyViolation)
-        return released.NO_ROLE if gone else released.ALREADY_GRANTED
-    return Answer(200, released.role(role))
+    return _linked(RolePermission(role=role, permission=permission, granted_by=user), released.ALREADY_GRANTED)
 
 
 def withdrawn(call: LegacyCall, contract: Contract, user: User, key: str, wanted: str) -> Answer:
@@ -133,13 +127,7 @@ def assigned(call: LegacyCall, contract: Contract, user: User, key: str, wanted:
     given = frozenset(role.permissions.values_list("code", flat=True))
     if exceeds(of, user) or given - powers(user):
         return released.FORBIDDEN_ROLE
-    try:
-        with transaction.atomic(using="iam"):
-            UserRole.objects.create(user=of, role=role, assigned_by=user)
-    except IntegrityError as error:
-        gone = isinstance(error.__cause__, ForeignKeyViolation)
-        return released.NO_ROLE if gone else released.ALREADY_ASSIGNED
-    return Answer(200, released.role(role))
+    return _linked(UserRole(user=of, role=role, assigned_by=user), released.ALREADY_ASSIGNED)
 
 
 def taken_away(call: LegacyCall, contract: Contract, user: User, key: str, wanted: str) -> Answer:
@@ -163,6 +151,16 @@ def of_user(call: LegacyCall, contract: Contract, user: User, key: str) -> Answe
         return contract.NO_USER
     rows = Permission.objects.filter(code__in=allowed(of)).order_by("code", "id")
     return Answer(200, [released.permission(each) for each in rows])
+
+
+def _linked(link: RolePermission | UserRole, already: Answer) -> Answer:
+    """The role with its new link; `already` where it had that one."""
+    try:
+        with transaction.atomic(using="iam"):
+            link.save(force_insert=True)
+    except IntegrityError as error:
+        return released.NO_ROLE if isinstance(error.__cause__, ForeignKeyViolation) else already
+    return Answer(200, released.role(link.role))
 
 
 def _visible(user: User) -> QuerySet[Role]:

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from legacy_compat import versions
 from legacy_compat.models import Mismatch
-from legacy_compat.standing import IAM, Standing, standings, unanswered
+from legacy_compat.standing import IAM, Standing, standings
 from legacy_compat.surface import GIVEN_UP, PASSED_ON
 from migration_portal import console
 from migration_portal.refusal import Refusal
@@ -37,14 +37,14 @@ def surface(request: HttpRequest) -> HttpResponse:
     rows = list(standings())
     return console.page(
         request, "portal/traffic/surface.html", "API surface", upstream=settings.LEGACY_UPSTREAM_URL,
-        served=[row for row in rows if row.after == IAM], accepted=[row for row in rows if row.accepted], blocked=unanswered(),
-        may=request.user.has_perm("legacy_compat.give_up_endpoint"), **_groups(),
+        served=[row for row in rows if row.after == IAM],
+        accepted=[row for row in rows if row.accepted], blocked=[row for row in rows if row.blocks],
+        may=request.user.has_perm("legacy_compat.give_up_endpoint"), **_groups(rows),
     )  # fmt: skip
 
 
-def _groups() -> dict[str, list[Standing]]:
+def _groups(rows: list[Standing]) -> dict[str, list[Standing]]:
     """The endpoints that nobody answers some day: `lost` with a cut-over, `passed` with legacy."""
-    rows = [row for row in standings() if row.after != IAM]
     return {
         "lost": [row for row in rows if row.endpoint in GIVEN_UP],
         "passed": [row for row in rows if row.endpoint in PASSED_ON],
@@ -53,7 +53,7 @@ def _groups() -> dict[str, list[Standing]]:
 
 def give_endpoints_up(request: HttpRequest) -> HttpResponse:
     def do() -> str:
-        group = _groups().get(request.POST.get("all", ""), [])
+        group = _groups(list(standings())).get(request.POST.get("all", ""), [])
         names = [*request.POST.getlist("endpoint"), *(row.name for row in group if row.open)]
         return f"Accepted: {give_up(names, by=console.by(request), reason=console.reason(request))}."
 
