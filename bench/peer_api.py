@@ -51,6 +51,7 @@ class User(Base):
     created_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_login: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    refresh_token: Mapped[str | None] = mapped_column(String)
 
 
 class Tenant(Base):
@@ -100,13 +101,18 @@ def current(token: Annotated[str, Depends(bearer)], database: Database) -> User:
 Current = Annotated[User, Depends(current)]
 
 
-def pair(user: User) -> dict[str, Any]:
+def pair(user: User, database: Session) -> dict[str, Any]:
+    """The next tokens; the user's one refresh token that is good is kept, as the released service keeps it."""
     about = {"sub": user.username, "user_id": str(user.id), "tenant_id": str(user.tenant_id)}
 
     def signed(seconds: int, **more: str) -> str:
         return jwt.encode({"alg": "HS256"}, {**about, **more, "exp": int(time.time()) + seconds}, _KEY, ["HS256"])
 
-    return {"access_token": signed(1800), "refresh_token": signed(604800, type="refresh"), "token_type": "bearer"}
+    user.refresh_token = signed(604800, type="refresh")
+    user.updated_at = datetime.now(UTC)
+    given = {"access_token": signed(1800), "refresh_token": user.refresh_token, "token_type": "bearer"}
+    database.commit()
+    return given
 
 
 @app.get("/health/ready")
@@ -126,8 +132,7 @@ def login(
     if user is None or not bcrypt.checkpw(password.encode()[:72], user.hashed_password.encode()):
         raise HTTPException(401, "Incorrect username or password")
     user.last_login = datetime.now(UTC)
-    database.commit()
-    return pair(user) | {
+    return pair(user, database) | {
         "user": {
             "id": str(user.id), "email": user.email, "username": user.username, "full_name": user.full_name,
             "is_superuser": bool(user.is_superuser),
@@ -137,7 +142,10 @@ def login(
 
 @app.post("/api/auth/refresh")
 def refresh(database: Database, refresh_token: Annotated[str, Form()]) -> dict[str, Any]:
-    return pair(user_of(refresh_token, database, refresh=True))
+    user = user_of(refresh_token, database, refresh=True)
+    if user.refresh_token != refresh_token:
+        raise HTTPException(401, "Invalid refresh token")
+    return pair(user, database)
 
 
 @app.post("/api/auth/change-password")
