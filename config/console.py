@@ -49,7 +49,7 @@ UNFOLD: dict[str, Any] = {
         "show_all_applications": False,
         "navigation": [
             {
-                "title": "Migration",
+                "title": "Prepare",
                 "items": [
                     {"title": "Dashboard", "icon": "space_dashboard", "link": reverse_lazy("admin:index")},
                     _link(
@@ -58,16 +58,33 @@ UNFOLD: dict[str, Any] = {
                     _link("Plan", "schema", "plan", "inventory.view_preflight"),
                     _link("Pre-flight", "flight_takeoff", "preflight", "inventory.view_preflight"),
                     _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
+                ],
+            },
+            {
+                "title": "Move",
+                "separator": True,
+                "items": [
                     _link("Runs", "moving", "admin:runs_run_changelist", "runs.view_run"),
-                    _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
-                    _link("Features", "toggle_on", "features", "flags.view_flag"),
-                    _link("Legacy endpoints", "lan", "traffic", "legacy_compat.view_legacyrequest"),
-                    _link("OAuth clients", "apps", "clients", "inventory.view_preflight"),
-                    _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
                     _link(
                         "Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"
                     ),
+                    _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
+                    _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
                 ],
+            },
+            {
+                "title": "Operate",
+                "separator": True,
+                "items": [
+                    _link("Legacy endpoints", "lan", "traffic", "legacy_compat.view_legacyrequest"),
+                    _link("Features", "toggle_on", "features", "flags.view_flag"),
+                    _link("Backups", "backup", "backups", "backups.view_backup"),
+                ],
+            },
+            {
+                "title": "People",
+                "separator": True,
+                "items": [_link("OAuth clients", "apps", "clients", "inventory.view_preflight")],
             },
             {
                 "title": "Trust",

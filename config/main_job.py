@@ -153,6 +153,9 @@ def _start_processes(supervisor: Supervisor, options: argparse.Namespace) -> str
     supervisor.add("worker", _process("worker", worker))
     follower = [*worker, "-Q", "follow", "--concurrency", "3", "--hostname", "follow@%h"]
     supervisor.add("follower", _process("follower", follower))
+    # Backups and the like take their time: neither chunks nor loops wait behind them.
+    operate = [*worker, "-Q", "operate", "--concurrency", "2", "--hostname", "operate@%h"]
+    supervisor.add("operate", _process("operate", operate))
     supervisor.add("beat", _process("beat", beat))
     return f"http://127.0.0.1:{port}/admin/"
 

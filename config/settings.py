@@ -107,6 +107,26 @@ MFA_SECRET_KEY = env("MFA_SECRET_KEY", default="")
 # {"google": {"client_id": …, "client_secret": …}, "acme": {"title": "Acme", "server_metadata_url": …, …}}
 SOCIAL_PROVIDERS: dict[str, dict[str, str]] = env.json("SOCIAL_PROVIDERS", default={})
 
+# --- backups ----------------------------------------------------------------------------------
+# A directory or s3://bucket/prefix; and where a dump is put together before it goes there.
+BACKUP_STORE = env("BACKUP_STORE", default="") or str(embedded.home() / "backups")
+BACKUP_STORE_OPTIONS: dict[str, Any] = env.json("BACKUP_STORE_OPTIONS", default={})
+BACKUP_WORK = env("BACKUP_WORK", default="") or str(embedded.home() / "backup-work")
+# An age identity (AGE-SECRET-KEY-1…): backups are encrypted with it. Those before it still open what they sealed.
+BACKUP_KEY = env("BACKUP_KEY", default="")
+BACKUP_OLD_KEYS = env.list("BACKUP_OLD_KEYS", default=[])
+# Directories and files that belong to a side and not to its database, as {"legacy": ["/srv/permit/files"]}.
+BACKUP_PATHS: dict[str, list[str]] = env.json("BACKUP_PATHS", default={})
+# Where pg_dump and pg_restore are; where level 3 is tried, if not on the side's own server.
+BACKUP_TOOLS = env("BACKUP_TOOLS", default="")
+BACKUP_SCRATCH_URL = env("BACKUP_SCRATCH_URL", default="")
+BACKUP_JOBS = env.int("BACKUP_JOBS", default=2)
+# How often a side is backed up once its first backup was made by hand (0: never), and how many are kept.
+BACKUP_EVERY_HOURS = env.float("BACKUP_EVERY_HOURS", default=24.0)
+BACKUP_KEEP = env.int("BACKUP_KEEP", default=7)
+# A tenant is cut over only when legacy has a backup of level 3 that is no older (0: whatever there is).
+BACKUP_FRESH_HOURS = env.float("BACKUP_FRESH_HOURS", default=48.0)
+
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -125,6 +145,7 @@ INSTALLED_APPS = [
     "csp",
     "migration_portal",
     "migration_portal.audit",
+    "migration_portal.backups",
     "migration_portal.inventory",
     "migration_portal.schema",
     "migration_portal.runs",
@@ -249,7 +270,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
 }
 # The loops have workers of their own: they never wait behind a run's chunks, nor the chunks behind them.
-CELERY_TASK_ROUTES = {"catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}}
+CELERY_TASK_ROUTES = {
+    "catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}, "backups.*": {"queue": "operate"},
+}  # fmt: skip
 # A message expires by the clock of the worker that takes it: later than the clocks of two hosts may differ, or a worker whose
 # clock is fast would take none.
 MESSAGE_SECONDS = 120
@@ -262,6 +285,7 @@ CELERY_BEAT_SCHEDULE = {
     "keys": {"task": "iam.rotate_keys", "schedule": 3600.0, "options": {"expires": 3600}},
     "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "anchors": {"task": "audit.anchor", "schedule": 3600.0, "options": {"expires": 3600}},
+    "backups": {"task": "backups.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS, "queue": "operate"}},
     "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")

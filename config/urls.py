@@ -17,6 +17,7 @@ urlpatterns = [
     path("admin/preflight/", admin.site.admin_view(views.preflight), name="preflight"),
     path("admin/plan/", admin.site.admin_view(views.plan), name="plan"),
     path("admin/", include("migration_portal.operators.urls")),
+    path("admin/backups/", include("migration_portal.backups.urls")),
     path("admin/features/", include("migration_portal.features.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),

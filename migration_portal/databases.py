@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
+from django.db import connections
 from psycopg import Connection, IsolationLevel
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
 from migration_portal.engine.errors import PoolerInBetween, WrongEncoding, WrongVersion, describe
@@ -81,6 +83,29 @@ def iam_source(purpose: str) -> Connection[Any]:
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection
+
+
+def of_side(side: str, purpose: str, *, database: str = "") -> Connection[Any]:
+    """A session on the database of `legacy`, `iam` or `portal`, as its owner, or on another one of the same server."""
+    return _connect(url_of(side, database=database), f"sigma-transit {purpose}", f"{side} database", _APPLYING)
+
+
+def of_url(url: str, purpose: str) -> Connection[Any]:
+    """A session on a database that is nobody's side: a scratch one, or one that was restored."""
+    return _connect(url, f"sigma-transit {purpose}", "database", _APPLYING)
+
+
+def url_of(side: str, *, database: str = "") -> str:
+    """How to connect to the side's database, or to another one of its server."""
+    if side == "portal":
+        portal = settings.DATABASE_OWNER or connections["default"].settings_dict
+        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+        given = {ours: portal[theirs] for ours, theirs in names.items() if portal.get(theirs)}
+        tls = {name: value for name, value in portal.get("OPTIONS", {}).items() if name.startswith("ssl")}
+        url = make_conninfo("", **given, **tls)
+    else:
+        url = {"legacy": settings.LEGACY_DATABASE_URL, "iam": settings.IAM_DATABASE_URL}[side]
+    return make_conninfo(url, dbname=database) if database else url
 
 
 def _connect(url: str, application_name: str, subject: str, more: Mapping[str, str] | None = None) -> Connection[Any]:
@@ -156,7 +181,10 @@ def both(purpose: str) -> Iterator[tuple[Connection[Any], Connection[Any]]]:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown."""
+    """The URL, or libpq's list of settings, as it may be shown."""
+    if "://" not in url:
+        given = conninfo_to_dict(url)
+        return " ".join(f"{name}={given[name]}" for name in ("host", "port", "dbname", "user") if given.get(name))
     parts = urlsplit(url)
     place = parts.hostname or "local socket"
     if parts.port:

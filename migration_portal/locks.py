@@ -35,6 +35,8 @@ class Lock(IntEnum):
     """Portal: append to the audit chain."""
     ANCHORS = 0x5167_0004
     """Portal: anchor the audit chain."""
+    BACKUPS = 0x5167_0005
+    """Portal: choose which old backups to remove."""
     SCHEMA = 0x5167_0003
     """IAM: apply or roll back a schema script."""
 

@@ -11,35 +11,28 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import fsspec
 import structlog
 from botocore.exceptions import BotoCoreError
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet
 
 from migration_portal.audit.chain import Verdict
 from migration_portal.audit.chain import verify as verify_chain
 from migration_portal.audit.models import Event
 from migration_portal.locks import Lock
 from migration_portal.refusal import Refusal
+from migration_portal.signing import Signer, Untrue
 
 log = structlog.get_logger(__name__)
-_ALGORITHM = "ES256"
+_SIGNER = Signer("audit anchors", "audit-anchor")
 _AWAY = (OSError, BotoCoreError)
 """What stores raise when they do not answer."""
 _MOST = 10_000
 """Events in one anchor."""
-_ORDER = int("FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551", 16)
-"""Of the group of P-256 (SEC 2 §2.4.2)."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +43,6 @@ class Anchor:
     at: str
     previous: str
     digests: tuple[tuple[int, str], ...]
-
-
-class Untrue(Exception):
-    """The file is no anchor of ours."""
 
 
 def write() -> int:
@@ -72,7 +61,7 @@ def write() -> int:
 def head() -> str:
     """The last event's digest, signed: what goes along with an export."""
     last = Event.objects.order_by("-id").values_list("id", "digest").first()
-    return _signed({"at": timezone.now().isoformat(), "head": list(last) if last else []})
+    return _SIGNER.sign({"at": timezone.now().isoformat(), "head": list(last) if last else []})
 
 
 def verify() -> Verdict:
@@ -124,7 +113,7 @@ def _write_one() -> int:
     system.makedirs(place, exist_ok=True)
     path = f"{place}/{digests[-1][0]:020d}.jws"
     # Under another name until it is whole: half an anchor would count as made up.
-    system.pipe_file(f"{path}.part", _signed(body).encode())
+    system.pipe_file(f"{path}.part", _SIGNER.sign(body).encode())
     system.mv(f"{path}.part", path)
     log.info("audit_anchored", events=len(digests), last=digests[-1][0])
     return len(digests)
@@ -155,43 +144,18 @@ def _hash(name: str) -> str:
 
 def _read(name: str) -> Anchor:
     try:
-        body = json.loads(jws.deserialize_compact(_content(name), _keys(), [_ALGORITHM]).payload)
+        body = _SIGNER.read(_content(name))
         digests = tuple((int(id), str(digest)) for id, digest in body["digests"])
         if not digests or digests[-1][0] != int(name.removesuffix(".jws")):
             raise Untrue
         return Anchor(name, body["at"], body["previous"], digests)
-    except (JoseError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise Untrue from error
-
-
-def _signed(body: dict[str, Any]) -> str:
-    payload = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    key = _key(_secret())
-    return jws.serialize_compact({"alg": _ALGORITHM, "typ": "audit-anchor", "kid": key.kid}, payload, key)
-
-
-def _secret() -> str:
-    return str(settings.AUDIT_ANCHOR_KEY or settings.SECRET_KEY)
-
-
-def _keys() -> KeySet:
-    """Ours, and those before it."""
-    secrets = {settings.AUDIT_ANCHOR_KEY, settings.SECRET_KEY, *settings.AUDIT_ANCHOR_OLD_KEYS} - {""}
-    return KeySet([_key(secret) for secret in sorted(secrets)])
-
-
-@cache
-def _key(secret: str) -> ECKey:
-    number = int.from_bytes(hashlib.sha512(f"audit anchors:{secret}".encode()).digest()) % (_ORDER - 1) + 1
-    private = ec.derive_private_key(number, ec.SECP256R1())
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    key = ECKey.import_key(pem)
-    return ECKey.import_key(pem, {"kid": key.thumbprint()})
 
 
 def public_key() -> dict[str, Any]:
     """For an auditor who verifies anchors without us."""
-    return dict(_key(_secret()).as_dict(private=False))
+    return dict(_SIGNER.key().as_dict(private=False))
 
 
 def lines(events: Any) -> Iterator[str]:

@@ -11,14 +11,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 _BADGES = {
-    "completed done copied accepted restored ok applied": ("p-ok", "check_circle"),
-    "failed error blocked tampered": ("p-bad", "error"),
+    "completed done copied accepted restored ok applied swapped validated taken": ("p-ok", "check_circle"),
+    "failed error blocked tampered broken": ("p-bad", "error"),
     "running requested preparing holding undoing": ("p-info", "autorenew"),
     "paused pausing": ("p-warn", "pause_circle"),
     "cancelling cancelled": ("p-warn", "cancel"),
-    "warning open": ("p-warn", "warning"),
+    "warning open unverified": ("p-warn", "warning"),
     "info": ("", "info"),
     "undone": ("", "undo"),
+    "removed dropped left": ("", "delete"),
 }
 _BY_STATE = {state: look for states, look in _BADGES.items() for state in states.split()}
 

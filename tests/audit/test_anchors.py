@@ -93,7 +93,7 @@ def test_an_anchor_that_is_missing_or_made_up_is_named(place: Path, settings: An
     else:
         second.unlink()
         settings.AUDIT_ANCHOR_KEY = "somebody else's"
-        second.write_text(anchors._signed({"at": "x", "previous": "", "digests": [[4, "x"]]}))
+        second.write_text(anchors._SIGNER.sign({"at": "x", "previous": "", "digests": [[4, "x"]]}))
         settings.AUDIT_ANCHOR_KEY = ""
     verdict = anchors.verify()
     assert not verdict.intact and "anchor" in verdict.why
@@ -133,7 +133,7 @@ def test_an_export_ends_with_the_signed_head_and_anchors_it(place: Path) -> None
     told = client.get("/admin/audit/event/export/?actor=system").getvalue().decode().splitlines()
     assert [json.loads(line)["verb"] for line in told[:-1]] == ["start"] * 3
     head = json.loads(
-        jws.deserialize_compact(json.loads(told[-1])["head"], anchors._key(anchors._secret()), ["ES256"]).payload
+        jws.deserialize_compact(json.loads(told[-1])["head"], anchors._SIGNER.key(), ["ES256"]).payload
     )
     assert head["head"][1] == Event.objects.order_by("-id").values_list("digest", flat=True)[0]
     assert len(list(place.iterdir())) == 1

@@ -1,0 +1,306 @@
+"""Backups, the checks of them, restorations, and what was written since.
+
+A `Work` is done by one worker at a time. It beats while it is at it; one that was killed is taken up again by another, from
+its beginning: a dump is of one snapshot, and a snapshot ends with the session that took it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.db import connection, models
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from migration_portal.engine.errors import LeaseLost
+
+LEASE = timedelta(seconds=60)
+_BEAT_SECONDS = 5.0
+_ATTEMPTS = 3
+"""Workers that may die of a piece of work before a person has to look."""
+
+
+class Side(models.TextChoices):
+    LEGACY = "legacy", "Legacy"
+    IAM = "iam", "IAM"
+    PORTAL = "portal", "Portal"
+
+
+class WorkQuerySet(models.QuerySet[Any]):
+    def unfinished(self) -> Self:
+        return self.filter(finished_at=None)
+
+    def claimable(self) -> Self:
+        """What no worker is at."""
+        return self.unfinished().filter(Q(beat_at=None) | Q(beat_at__lt=Now() - LEASE))
+
+
+class Work(models.Model):
+    """Requested by an operator or the schedule, done by a worker. `done` of `total` are of the present phase, in bytes."""
+
+    requested_at = models.DateTimeField(auto_now_add=True)
+    requested_by = models.CharField(max_length=150)
+    started_at = models.DateTimeField(null=True, blank=True)
+    beat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    phase = models.CharField(max_length=40, blank=True)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    error = models.TextField(blank=True)
+
+    objects = WorkQuerySet.as_manager()
+
+    PHASES: ClassVar[dict[str, float]] = {}
+    """The phases in their order, and about which share of the whole time each takes."""
+
+    class Meta:
+        abstract = True
+        ordering = ["-id"]
+
+    def claim(self) -> bool:
+        """Whether this worker has it now. One that has killed several workers fails."""
+        mine = type(self).objects.claimable().filter(pk=self.pk)
+        if not mine.update(beat_at=Now(), attempts=F("attempts") + 1, started_at=Coalesce("started_at", Now())):
+            return False
+        self.refresh_from_db()
+        if self.attempts > _ATTEMPTS:
+            self.finish(error=f"{_ATTEMPTS} workers died of it. Read the log of the workers of the queue “operate”.")
+            return False
+        return True
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Beat until the end of the block, so that nobody else takes it up."""
+        over = Event()
+
+        def beat() -> None:
+            try:
+                while not over.wait(_BEAT_SECONDS):
+                    self._mine().update(beat_at=Now())
+            finally:
+                connection.close()
+
+        thread = Thread(target=beat, name="beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def report(self, phase: str, done: int = 0, total: int = 0) -> None:
+        """How far it is. Raises LeaseLost when another worker has taken it up."""
+        self.phase, self.done, self.total = phase, done, total
+        if not self._mine().update(phase=phase, done=done, total=total, beat_at=Now()):
+            raise LeaseLost("Another worker has taken it up.", subject=str(self))
+
+    def finish(self, *, error: str = "", **more: Any) -> None:
+        """Raises LeaseLost when another worker has taken it up."""
+        if not self._mine().update(finished_at=Now(), error=error, phase="", **more):
+            raise LeaseLost("Another worker has taken it up.", subject=str(self))
+        self.refresh_from_db()
+
+    def _mine(self) -> models.QuerySet[Any]:
+        return type(self).objects.unfinished().filter(pk=self.pk, attempts=self.attempts)
+
+    @property
+    def fraction(self) -> float:
+        """Of the whole, 0 to 1."""
+        before = 0.0
+        for phase, share in self.PHASES.items():
+            if phase == self.phase:
+                return min(before + share * (self.done / self.total if self.total else 0.0), 1.0)
+            before += share
+        return 1.0 if self.finished_at else 0.0
+
+    @property
+    def seconds_left(self) -> int | None:
+        """At the pace so far; None while there is no saying."""
+        if self.started_at is None or self.finished_at or self.fraction < 0.02:
+            return None
+        spent = (timezone.now() - self.started_at).total_seconds()
+        return round(spent * (1 - self.fraction) / self.fraction)
+
+    @property
+    def seconds(self) -> int | None:
+        """From its beginning to its end."""
+        return (
+            round((self.finished_at - self.started_at).total_seconds())
+            if self.started_at and self.finished_at
+            else None
+        )
+
+
+class BackupQuerySet(WorkQuerySet):
+    def kept(self) -> Self:
+        """Those that are whole, and still there."""
+        return self.exclude(finished_at=None).filter(error="", removed_at=None)
+
+    def validated(self, side: str) -> Self:
+        return self.kept().filter(side=side, level=Backup.VALIDATED)
+
+
+class Backup(Work):
+    """One backup of one side. `manifest` is as it was signed; `level` is what its last check reached (0 to 3)."""
+
+    VALIDATED: ClassVar[int] = 3
+    PHASES: ClassVar[dict[str, float]] = {"dump": 0.75, "files": 0.05, "store": 0.2}
+
+    side = models.CharField(max_length=10, choices=Side.choices)
+    place = models.CharField(max_length=100, unique=True)
+    """Its directory in the store: the same for every attempt, or a dead one would leave files behind."""
+    reason = models.TextField(blank=True)
+    manifest = models.JSONField(default=dict)
+    bytes = models.BigIntegerField(default=0)
+    level = models.SmallIntegerField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = BackupQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta(Work.Meta):
+        default_permissions = ("view",)
+        permissions = [("back_up", "Can back up a side, and verify its backups")]
+        constraints = [
+            models.UniqueConstraint(fields=["side"], condition=Q(finished_at=None), name="one_backup_of_a_side"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Backup {self.pk} of {self.get_side_display()}"
+
+    @property
+    def taken_at(self) -> datetime | None:
+        """When its snapshot was taken: what was written later is not in it."""
+        at = self.manifest.get("snapshot_at")
+        return datetime.fromisoformat(at) if at else None
+
+    @property
+    def state(self) -> str:
+        if self.removed_at:
+            return "removed"
+        if self.finished_at is None:
+            return "running" if self.started_at else "requested"
+        return "failed" if self.error else "done"
+
+    @property
+    def fresh(self) -> bool:
+        """Validated, and young enough for a cut-over."""
+        if self.level != self.VALIDATED or self.taken_at is None:
+            return False
+        hours = settings.BACKUP_FRESH_HOURS
+        return not hours or timezone.now() - self.taken_at < timedelta(hours=hours)
+
+
+class Check(Work):
+    """One check of a backup, up to `level`. `reached` is the highest level that held; `finding` says what did not."""
+
+    PHASES: ClassVar[dict[str, float]] = {"hashes": 0.1, "fetch": 0.1, "restore": 0.6, "compare": 0.2}
+
+    backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="checks")
+    level = models.SmallIntegerField()
+    reached = models.SmallIntegerField(null=True, blank=True)
+    finding = models.TextField(blank=True)
+
+    class Meta(Work.Meta):
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"Level {self.level} of {self.backup}"
+
+    @property
+    def state(self) -> str:
+        if self.finished_at is None:
+            return "running" if self.started_at else "requested"
+        return "ok" if self.reached == self.level else "failed"
+
+
+class Restoration(Work):
+    """A backup restored into a new database, and what became of it: compared, swapped with the side's, or dropped."""
+
+    PHASES: ClassVar[dict[str, float]] = {"fetch": 0.15, "restore": 0.65, "compare": 0.2}
+
+    backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="restorations")
+    into = models.CharField(max_length=63)
+    reason = models.TextField(blank=True)
+    finding = models.TextField(blank=True)
+    kept_as = models.CharField(max_length=63, blank=True)
+    swapped_at = models.DateTimeField(null=True, blank=True)
+    swapped_by = models.CharField(max_length=150, blank=True)
+    listed_at = models.DateTimeField(null=True, blank=True)
+    dropped_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(Work.Meta):
+        default_permissions = ("view",)
+        permissions = [
+            ("restore_backup", "Can restore a backup into a new database"),
+            ("swap_database", "Can put a restored database in the place of a side's"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Restoration {self.pk} of {self.backup}"
+
+    @property
+    def state(self) -> str:
+        if self.dropped_at:
+            return "dropped"
+        if self.swapped_at:
+            return "swapped"
+        if self.finished_at is None:
+            return "running" if self.started_at else "requested"
+        return "failed" if self.error or self.finding else "restored"
+
+
+class Reconciliation(Work):
+    """Listing what was written since a swapped backup (no tenants), or bringing back what some tenants got."""
+
+    PHASES: ClassVar[dict[str, float]] = {"compare": 0.6, "bring back": 0.4}
+
+    restoration = models.ForeignKey(Restoration, on_delete=models.CASCADE, related_name="reconciliations")
+    tenants = models.JSONField(default=list)
+    removals = models.BooleanField(default=False)
+    reason = models.TextField(blank=True)
+    rows = models.BigIntegerField(default=0)
+
+    class Meta(Work.Meta):
+        default_permissions = ("view",)
+        permissions = [("reconcile_restoration", "Can decide what becomes of writes since a restored backup")]
+
+    def __str__(self) -> str:
+        return f"Reconciliation {self.pk} of {self.restoration}"
+
+
+class Written(models.Model):
+    """What one tenant's table got since the backup: rows of the database that was put aside, against the restored one."""
+
+    class Decision(models.TextChoices):
+        OPEN = "open"
+        TAKEN = "taken"
+        LEFT = "left"
+
+    restoration = models.ForeignKey(Restoration, on_delete=models.CASCADE, related_name="written")
+    tenant = models.CharField(max_length=64, blank=True)
+    table = models.CharField(max_length=130)
+    added = models.BigIntegerField(default=0)
+    changed = models.BigIntegerField(default=0)
+    removed = models.BigIntegerField(default=0)
+    decision = models.CharField(max_length=10, choices=Decision.choices, default=Decision.OPEN)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["tenant", "table"]
+        default_permissions = ("view",)
+        verbose_name_plural = "written since a backup"
+        constraints = [
+            models.UniqueConstraint(fields=["restoration", "tenant", "table"], name="written_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table} of {self.tenant or 'nobody'}"

@@ -1,0 +1,83 @@
+"""Putting a restored database in the place of a side's: two renames in one transaction. The one before it is kept."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+from django.db import connections, transaction
+from django.utils import timezone
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from migration_portal import databases
+from migration_portal.audit import chain
+from migration_portal.backups import scratch
+from migration_portal.backups.content import QUERIES
+from migration_portal.backups.models import Restoration
+from migration_portal.engine import capture
+from migration_portal.plan.model import Plan
+from migration_portal.refusal import Refusal, require_reason
+
+_ATTEMPTS = 50
+
+
+def swap(made: Restoration, *, by: str, reason: str) -> str:
+    """Returns what the database before is called now. Raises Refusal, psycopg.Error; then both are as they were.
+
+    Sessions of the side's database are ended: its clients connect again, to the restored one.
+    """
+    require_reason(reason, to="Swapping", subject=str(made))
+    if made.state != "restored":
+        what = made.finding or made.error or f"It is {made.state}."
+        raise Refusal(
+            what, subject=str(made), todo="Only what was restored and compared equal is put in a side's place."
+        )
+    side = made.backup.side
+    live, kept = scratch.name_of(side), f"{scratch.name_of(side)[:40]}_before_{made.pk}"
+    with scratch.server_of(side) as server:
+        if scratch.exists(server, kept):
+            raise Refusal("There is a database of this name.", subject=kept, todo="Rename or drop it.")
+        if side == "portal":
+            connections["default"].close()
+        _rename(server, {live: kept, made.into: live})
+        server.execute(SQL("COMMENT ON DATABASE {} IS NULL").format(Identifier(live)))
+    now = timezone.now()
+    with transaction.atomic():
+        # The portal's own restored database knows nothing of this restoration: it was taken before.
+        Restoration.objects.filter(pk=made.pk).update(kept_as=kept, swapped_at=now, swapped_by=by)
+        chain.record("swap_database", of=made.backup, by=by, reason=reason, data={"from": kept, "to": live})
+    made.kept_as, made.swapped_at = kept, now
+    return kept
+
+
+def _rename(server: Connection[Any], names: dict[str, str]) -> None:
+    """All or none; clients that connect again at once are ended again."""
+    for attempt in range(_ATTEMPTS):
+        for name in names:
+            server.execute(QUERIES["other_sessions"], {"name": name})
+        try:
+            with server.transaction():
+                for name, new in names.items():
+                    server.execute(SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(name), Identifier(new)))
+        except psycopg.errors.ObjectInUse:
+            if attempt == _ATTEMPTS - 1:
+                raise Refusal(
+                    "Its clients connect again faster than they are ended.", subject=next(iter(names)),
+                    todo="Stop them, or keep them out at their pooler, and swap again.",
+                ) from None  # fmt: skip
+            time.sleep(0.1)
+        else:
+            return
+
+
+def look_at_all(plan: Plan, side: str) -> list[str]:
+    """Have catch-up look at every table of a side that was swapped: the other has copies of what is no longer there."""
+    with databases.of_side(side, "after a swap") as connection:
+        if not capture.installed(connection):
+            return []
+        tables = sorted(capture.watched(connection, plan.source_schema if side == "legacy" else plan.target_schema))
+        for table in tables:
+            connection.execute("SELECT portal_capture.whole(%s)", [table])
+    return tables

@@ -1,0 +1,1 @@
+"""Verbs of manage.py portal, a module for each room that has several."""
