@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api clean
+.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -66,6 +66,9 @@ bench-live: $(VENV)/.dev
 
 bench-api: $(VENV)/.dev
 	@$(BIN)/python -m bench.api $(ARGS)
+
+bench-backup: $(VENV)/.dev
+	@$(BIN)/python -m bench.backup $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.copy $(ARGS)

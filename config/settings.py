@@ -124,7 +124,7 @@ BACKUP_JOBS = env.int("BACKUP_JOBS", default=2)
 # How often a side is backed up once its first backup was made by hand (0: never), and how many are kept.
 BACKUP_EVERY_HOURS = env.float("BACKUP_EVERY_HOURS", default=24.0)
 BACKUP_KEEP = env.int("BACKUP_KEEP", default=7)
-# A tenant is cut over only when legacy has a backup of level 3 that is no older (0: whatever there is).
+# A tenant is cut over only when legacy has a backup of level 3 that is no older (0: no backup is asked for).
 BACKUP_FRESH_HOURS = env.float("BACKUP_FRESH_HOURS", default=48.0)
 
 # --- Django -------------------------------------------------------------------------------

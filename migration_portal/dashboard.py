@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from flags.models import TenantHome
 from migration_portal import databases
+from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
@@ -97,6 +98,8 @@ def _hints(facts: dict[str, Any], request: HttpRequest) -> Iterator[Hint]:
             f"{facts['moved']:,} of {facts['tenants']:,} tenants are cut over. Choose the next wave.",
             reverse("cutover"),
         )
+        if missing := Backup.objects.missing():
+            yield Hint(missing, reverse("backups"))
     for flow in facts.get("flows", ()):
         if flow.trouble:
             yield Hint(flow.trouble, reverse("cutover"), urgent=True)

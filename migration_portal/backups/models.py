@@ -146,6 +146,20 @@ class BackupQuerySet(WorkQuerySet):
     def validated(self, side: str) -> Self:
         return self.kept().filter(side=side, level=Backup.VALIDATED)
 
+    def missing(self) -> str:
+        """What a cut-over lacks: a validated backup of legacy that is young enough. Empty where nothing is missing."""
+        if not settings.BACKUP_FRESH_HOURS:
+            return ""
+        last = self.validated(Side.LEGACY).first()
+        if last is None:
+            return "Legacy has no validated backup. Back it up, and verify the backup up to level 3."
+        if last.fresh:
+            return ""
+        return (
+            f"The last validated backup of legacy is older than {settings.BACKUP_FRESH_HOURS:g} h. "
+            "Back it up again, and verify the backup up to level 3."
+        )
+
 
 class Backup(Work):
     """One backup of one side. `manifest` is as it was signed; `level` is what its last check reached (0 to 3)."""
@@ -192,10 +206,10 @@ class Backup(Work):
     @property
     def fresh(self) -> bool:
         """Validated, and young enough for a cut-over."""
-        if self.level != self.VALIDATED or self.taken_at is None:
-            return False
         hours = settings.BACKUP_FRESH_HOURS
-        return not hours or timezone.now() - self.taken_at < timedelta(hours=hours)
+        if not hours or self.taken_at is None:
+            return not hours
+        return self.level == self.VALIDATED and timezone.now() - self.taken_at < timedelta(hours=hours)
 
 
 class Check(Work):

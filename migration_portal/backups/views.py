@@ -64,7 +64,7 @@ def standing(side: str) -> Standing:
 
 
 def make(request: HttpRequest) -> HttpResponse:
-    side = request.POST.get("side", "")
+    side = request.POST.get("side", Side.LEGACY)
     if side not in Side.values:
         return HttpResponse(status=404)
     return console.act(
@@ -88,7 +88,7 @@ def backup(request: HttpRequest, pk: int) -> HttpResponse:
     tables = found.manifest.get("content", {}).get("tables", {})
     context = {
         "backup": found, "checks": checks, "levels": check.LEVELS,
-        "tables": [(name, rows) for name, (rows, _) in tables.items()],
+        "tables": [(name, rows) for name, (rows, _) in sorted(tables.items())],
         "files": found.manifest.get("files", []), "paths": found.manifest.get("paths", {}),
         "restorations": list(found.restorations.all()),  # type: ignore[attr-defined]
         "busy": found.finished_at is None or any(each.finished_at is None for each in checks),

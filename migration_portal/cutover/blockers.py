@@ -10,6 +10,7 @@ from django.conf import settings
 
 from flags.models import TenantHome
 from legacy_compat.standing import unanswered
+from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
 from migration_portal.engine.ledger import rows
@@ -71,6 +72,8 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         reasons.append(
             f"Catch-up is {flow.lag_seconds:.0f} s behind; it must come under {settings.CUTOVER_MAX_LAG_SECONDS} s."
         )
+    if home == TenantHome.Home.IAM and (missing := Backup.objects.missing()):
+        reasons.append(missing)
     if home == TenantHome.Home.IAM and (left := unanswered()):
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
         reasons.append(

@@ -132,9 +132,7 @@ def test_an_export_ends_with_the_signed_head_and_anchors_it(place: Path) -> None
     client = browser("support")
     told = client.get("/admin/audit/event/export/?actor=system").getvalue().decode().splitlines()
     assert [json.loads(line)["verb"] for line in told[:-1]] == ["start"] * 3
-    head = json.loads(
-        jws.deserialize_compact(json.loads(told[-1])["head"], anchors._SIGNER.key(), ["ES256"]).payload
-    )
+    head = json.loads(jws.deserialize_compact(json.loads(told[-1])["head"], anchors._SIGNER.key(), ["ES256"]).payload)
     assert head["head"][1] == Event.objects.order_by("-id").values_list("digest", flat=True)[0]
     assert len(list(place.iterdir())) == 1
     assert browser("viewer").get("/admin/audit/event/export/").status_code == 403

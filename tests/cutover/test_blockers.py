@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from legacy_compat.standing import unanswered
+from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import finalize
 from migration_portal.cutover.tenants import sync_tenants
@@ -108,3 +111,19 @@ def test_an_endpoint_that_nobody_would_answer_blocks_until_it_is_accepted(
     give_up(unanswered(), by="anna", reason="nobody calls them")
     assert moved(home).state == "done"
     assert any("API surface" in reason for reason in finalize.blockers())
+
+
+def test_a_tenant_leaves_legacy_only_when_what_it_leaves_can_be_restored(
+    world: World, home: str, settings: Any
+) -> None:
+    settings.BACKUP_FRESH_HOURS = 1.0
+    assert "Legacy has no validated backup" in moved(home).error
+    backup = Backup.objects.create(
+        side="legacy", place="legacy-1", level=2, finished_at=timezone.now(),
+        manifest={"snapshot_at": (timezone.now() - timedelta(hours=2)).isoformat()},
+    )  # fmt: skip
+    assert "Legacy has no validated backup" in moved(home).error
+    Backup.objects.update(level=3)
+    assert "is older than 1 h" in moved(home).error
+    Backup.objects.update(manifest=backup.manifest | {"snapshot_at": timezone.now().isoformat()})
+    assert moved(home).error == ""

@@ -1,0 +1,83 @@
+"""SIGKILL in every phase of a backup, a check and a restoration: another worker takes it up, and it ends well."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migration_portal.backups import back_up, check, restore, schedule
+from migration_portal.backups.models import Backup, Check, Restoration, Work
+from tests.backups.builders import backed_up
+from tests.servers import drop
+from tests.world import World
+
+_ALONE = """
+import os, django; django.setup()
+from migration_portal.backups import models, schedule
+real, wanted = models.Work.report, os.environ["KILL_IN"]
+def report(self, phase, done=0, total=0):
+    real(self, phase, done, total)
+    if phase == wanted:
+        os.kill(os.getpid(), 9)
+models.Work.report = report
+schedule.perform(os.environ["KIND"], int(os.environ["PK"]))
+"""
+"""A worker that dies in the moment in which it says that a phase has begun."""
+
+
+def killed_in(world: World, backups: Path, kind: str, work: Work, phase: str) -> None:
+    more = {"KILL_IN": phase, "KIND": kind, "PK": str(work.pk), "BACKUP_STORE": str(backups), "LOG_LEVEL": "ERROR"}
+    more |= {"BACKUP_WORK": str(backups.parent / "work"), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    process: subprocess.Popen[Any] = world.spawn("-c", _ALONE, **more)
+    assert process.wait(60) == -signal.SIGKILL
+    assert not work.claim()  # its lease has not run out
+    type(work).objects.filter(pk=work.pk).update(beat_at=None)  # a minute later
+    schedule.perform(kind, work.pk)
+    work.refresh_from_db()
+    assert (work.error, work.attempts, work.finished_at is None) == ("", 2, False)
+
+
+@pytest.mark.parametrize("phase", Backup.PHASES)
+def test_a_backup_that_was_killed_is_made_again(world: World, backups: Path, phase: str) -> None:
+    world.sample(users=200, tenants=5)
+    backup = back_up.request("legacy", by="tester")
+    killed_in(world, backups, "backup", backup, phase)
+    found = check.request(backup, 3, by="tester")
+    check.perform(found)
+    assert Check.objects.get().reached == 3
+    assert os.listdir(backups.parent / "work") == []
+    stored = {
+        path.relative_to(backups / backup.place).as_posix()
+        for path in (backups / backup.place).rglob("*")
+        if path.is_file()
+    }
+    assert stored == {file["name"] for file in backup.manifest["files"]} | {"manifest.jws"}
+
+
+@pytest.mark.parametrize("phase", Check.PHASES)
+def test_a_check_that_was_killed_leaves_no_database_behind(world: World, backups: Path, phase: str) -> None:
+    world.sample(users=200, tenants=5)
+    backup = backed_up("legacy")
+    found = check.request(backup, 3, by="tester")
+    killed_in(world, backups, "check", found, phase)
+    assert Check.objects.get().reached == 3
+    with world.portal() as server:
+        token = backup.place.rpartition("-")[2]
+        assert server.execute("SELECT count(*) FROM pg_database WHERE datname ~ %s", [token]).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("phase", Restoration.PHASES)
+def test_a_restoration_that_was_killed_is_done_again(world: World, backups: Path, phase: str) -> None:
+    world.sample(users=200, tenants=5)
+    name = f"{world.name}_new"
+    made = restore.request(backed_up("legacy"), into=name, by="tester", reason="a drill")
+    try:
+        killed_in(world, backups, "restoration", made, phase)
+        assert made.finding == ""
+    finally:
+        drop(name)
