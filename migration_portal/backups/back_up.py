@@ -20,7 +20,7 @@ from django.utils import timezone
 from migration_portal import messages
 from migration_portal.audit import chain
 from migration_portal.backups import parts, store
-from migration_portal.backups.dump import dump, export_users
+from migration_portal.backups.dump import dump
 from migration_portal.backups.models import Backup, Side, Work
 from migration_portal.backups.store import Stored, Unreadable
 from migration_portal.engine.errors import LeaseLost, describe
@@ -78,9 +78,9 @@ def whole(place: str) -> dict[str, Any] | None:
 def _make(backup: Backup, directory: Path) -> dict[str, Any]:
     store.remove(backup.place)  # what an attempt left that died
     started = time.monotonic()
-    made = dump(backup.side, directory / "database", lambda done, total: backup.report("dump", done, total))
+    plan = load(settings.MIGRATION_PLAN)
+    made = dump(backup.side, directory, plan, lambda done, total: backup.report("dump", done, total))
     backup.report("files")
-    users = export_users(backup.side, load(settings.MIGRATION_PLAN), directory / "users.jsonl")
     paths = parts.tar_paths(backup.side, directory)
     parts.write_configuration(directory)
     dumped = time.monotonic()
@@ -89,7 +89,7 @@ def _make(backup: Backup, directory: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = {
         "side": backup.side, "place": backup.place, "requested_by": backup.requested_by,
         "snapshot_at": made.snapshot_at.isoformat(), "server_version": made.server_version, "tool": made.tool,
-        "files": [asdict(file) for file in files], "paths": paths, "users": users,
+        "files": [asdict(file) for file in files], "paths": paths, "users": made.users,
         "seconds": {"dump": round(dumped - started, 1), "store": round(time.monotonic() - dumped, 1)},
     } | content  # fmt: skip
     store.put_manifest(backup.place, SIGNER.sign(manifest))

@@ -3,16 +3,21 @@
 -- have them in another. Tables of extensions are theirs to fill.
 SELECT n.nspname AS schema, c.relname AS name, pg_table_size(c.oid) AS bytes,
        (SELECT coalesce(array_agg(a.attname ORDER BY a.attname), '{}') FROM pg_attribute AS a
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+       (SELECT coalesce(array_agg(a.attname), '{}') FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+          AND a.atttypid::regtype::text = ANY ('{uuid,text,character varying,boolean,smallint,integer,bigint,date,
+              timestamp with time zone,timestamp without time zone,bytea}')
+          AND NOT EXISTS (SELECT FROM pg_collation AS l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)) AS plain
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
 ORDER BY n.nspname, c.relname
 
 -- name: sum_table
--- Rows, and the sum of their hashes: it does not depend on their order. A row is hashed as text, in a session whose settings
--- are pinned, byte by byte.
-SELECT count(*), coalesce(sum(hashtextextended(ROW({columns})::text COLLATE "C", 0)::numeric), 0)::text FROM ONLY {table}
+-- Rows, and the sum of their hashes: it does not depend on their order. Values whose hash depends on them alone are hashed as
+-- they are; others (an enum's hash is of an oid, 1.0 and 1.00 have the same) as text, in a session whose settings are pinned.
+SELECT count(*), coalesce(sum(hash_record_extended(ROW({columns}), 0)::numeric), 0)::text FROM ONLY {table}
 
 -- name: sequences
 SELECT schemaname || '.' || sequencename AS name, coalesce(last_value, start_value - increment_by) AS last

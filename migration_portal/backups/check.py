@@ -142,8 +142,9 @@ def _parts(backup: Backup, directory: Path) -> None:
             raise _Failed(f"{name} is no tar file ({error})") from error
     if not backup.manifest["users"]:
         return
-    with (directory / "users.jsonl").open(encoding="utf-8") as lines:
-        count = sum(bool(json.loads(line)) for line in lines)
+    with (directory / "users.jsonl").open("rb") as lines:
+        json.loads(lines.readline())
+        count = 1 + sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b""))
     if count != backup.manifest["users"]:
         raise _Failed(f"users.jsonl has {count:,} lines, not {backup.manifest['users']:,}")
 

@@ -35,7 +35,13 @@ def content_of(connection: Connection[Any], report: Callable[[int, int], None] =
     sums: dict[str, list[Any]] = {}
     for table in tables:
         statement = QUERIES["sum_table"].format(
-            columns=SQL(", ").join(map(Identifier, table["columns"])), table=Identifier(table["schema"], table["name"])
+            columns=SQL(", ").join(
+                Identifier(column)
+                if column in table["plain"]
+                else SQL('{}::text COLLATE "C"').format(Identifier(column))
+                for column in table["columns"]
+            ),
+            table=Identifier(table["schema"], table["name"]),
         )
         row = connection.execute(statement).fetchone()
         assert row is not None

@@ -32,31 +32,35 @@ class Dump:
     tool: str
     content: Content
     latest_sequences: dict[str, int]
+    users: int
+    """How many were exported as JSON Lines."""
 
 
-def dump(side: str, directory: Path, report: Report) -> Dump:
-    """Dump the side's database into the directory, which must not exist yet. Raises Refusal, psycopg.Error."""
+def dump(side: str, directory: Path, plan: Plan, report: Report) -> Dump:
+    """Dump the side's database and its users into `database` and `users.jsonl` of the directory. Raises Refusal, psycopg.Error."""
     url = databases.url_of(side)
     with databases.of_side(side, "backup") as connection:
         version = connection.info.server_version
         chosen = tools.find(version // 10000, url)
-        with snapshot(connection) as (name, at), ThreadPoolExecutor(1, "content") as counting:
+        with snapshot(connection) as (name, at), ThreadPoolExecutor(2, "beside the dump") as beside:
             sizes = sizes_of(connection)
-            # Counted by a session of its own: this one only keeps the snapshot, and the tool's sessions share it.
-            counted = counting.submit(_count, side, name)
+            # By sessions of their own: this one only keeps the snapshot, which the tool's sessions share as well.
+            counted = beside.submit(_count, side, name)
+            exported = beside.submit(_export_users, side, name, plan, directory / "users.jsonl")
             tools.run(
                 chosen, "pg_dump",
                 [
-                    "--format=directory", f"--file={directory}", f"--jobs={settings.BACKUP_JOBS}", f"--snapshot={name}",
+                    "--format=directory", f"--file={directory / 'database'}", f"--jobs={settings.BACKUP_JOBS}",
+                    f"--snapshot={name}",
                     "--compress=gzip:1" if chosen.major >= 16 else "--compress=1", "--verbose", "--no-password",
                     f"--lock-wait-timeout={_LOCK_WAIT}",
                 ],
                 url=url, subject=f"{side} database",
                 meanwhile=lambda told: report(_finished(told, sizes), sum(sizes.values())),
             )  # fmt: skip
-            content = counted.result()
+            content, users = counted.result(), exported.result()
         latest = sequences_of(connection)
-    return Dump(at, version, f"pg_dump {chosen.major}", content, latest)
+    return Dump(at, version, f"pg_dump {chosen.major}", content, latest, users)
 
 
 class snapshot:  # noqa: N801 - read as a function
@@ -95,15 +99,16 @@ def _finished(told: str, sizes: dict[str, int]) -> int:
     return sum(size for name, size in sizes.items() if name.partition(".")[2] in done)
 
 
-def export_users(side: str, plan: Plan, target: Path) -> int:
+def _export_users(side: str, name: str, plan: Plan, target: Path) -> int:
     """The side's users as JSON Lines, without what the plan calls secret. Returns how many; 0 where the plan has no users."""
     table = next((table for table in plan.tables if table.target == _USERS), None)
     if table is None or side == "portal":
         return 0
-    schema, name = (plan.source_schema, table.source) if side == "legacy" else (plan.target_schema, table.target)
+    place = (plan.source_schema, table.source) if side == "legacy" else (plan.target_schema, table.target)
     with databases.of_side(side, "user export") as connection, target.open("wb") as file:
+        share(connection, name)
         columns: list[str] = next(
-            (row[3] for row in connection.execute(QUERIES["tables"]) if (row[0], row[1]) == (schema, name)), []
+            (row[3] for row in connection.execute(QUERIES["tables"]) if (row[0], row[1]) == place), []
         )
         shown = [column for column in columns if column not in table.secret]
         if not shown:
@@ -112,7 +117,7 @@ def export_users(side: str, plan: Plan, target: Path) -> int:
         statement = SQL(
             "COPY (SELECT row_to_json(one) FROM (SELECT {} FROM ONLY {}) AS one) TO STDOUT"
             " (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
-        ).format(SQL(", ").join(map(Identifier, shown)), Identifier(schema, name))
+        ).format(SQL(", ").join(map(Identifier, shown)), Identifier(*place))
         with connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 for block in copy:
