@@ -76,6 +76,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "Operate",
                 "separator": True,
                 "items": [
+                    _link("Health", "monitor_heart", "health", "monitoring.view_minute"),
                     _link("Legacy endpoints", "lan", "traffic", "legacy_compat.view_legacyrequest"),
                     _link("Features", "toggle_on", "features", "flags.view_flag"),
                     _link("Backups", "backup", "backups", "backups.view_backup"),

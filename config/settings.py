@@ -127,6 +127,16 @@ BACKUP_KEEP = env.int("BACKUP_KEEP", default=7)
 # A tenant is cut over only when legacy has a backup of level 3 that is no older (0: no backup is asked for).
 BACKUP_FRESH_HOURS = env.float("BACKUP_FRESH_HOURS", default=48.0)
 
+# --- monitoring -------------------------------------------------------------------------------
+METRICS_DAYS = env.int("METRICS_DAYS", default=30)
+# What a Prometheus server shows at /metrics; without it there is no such page.
+METRICS_TOKEN = env("METRICS_TOKEN", default="")
+# Where alerts go: mailto:ops@example.org, https://hooks.example.org/…; webhooks are signed with the secret.
+ALERT_PLACES = env.list("ALERT_PLACES", default=[])
+ALERT_SECRET = env("ALERT_SECRET", default="")
+vars().update(env.email("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="sigma-transit@localhost")
+
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -152,6 +162,7 @@ INSTALLED_APPS = [
     "migration_portal.sample",
     "migration_portal.operators",
     "migration_portal.catchup",
+    "migration_portal.monitoring",
     "migration_portal.cutover",
     "migration_portal.traffic",
     "waffle",
@@ -164,6 +175,7 @@ MIDDLEWARE = [
     "legacy_compat.headers.middleware",
     "django.middleware.security.SecurityMiddleware",
     "flags.middleware.home_middleware",
+    "legacy_compat.measured.middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -272,6 +284,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # The loops have workers of their own: they never wait behind a run's chunks, nor the chunks behind them.
 CELERY_TASK_ROUTES = {
     "catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}, "backups.*": {"queue": "operate"},
+    "monitoring.*": {"queue": "operate"},
 }  # fmt: skip
 # A message expires by the clock of the worker that takes it: later than the clocks of two hosts may differ, or a worker whose
 # clock is fast would take none.
@@ -286,6 +299,31 @@ CELERY_BEAT_SCHEDULE = {
     "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "anchors": {"task": "audit.anchor", "schedule": 3600.0, "options": {"expires": 3600}},
     "backups": {"task": "backups.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS, "queue": "operate"}},
+    "roll-up": {
+        "task": "monitoring.roll_up",
+        "schedule": 15.0,
+        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
+    },
+    "sample": {
+        "task": "monitoring.sample",
+        "schedule": 60.0,
+        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
+    },
+    "watch": {
+        "task": "monitoring.watch",
+        "schedule": 15.0,
+        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
+    },
+    "metrics": {"task": "monitoring.forget", "schedule": 3600.0, "options": {"expires": 3600, "queue": "operate"}},
+    **{
+        f"beat-{queue}": {
+            "task": "monitoring.beat",
+            "schedule": 15.0,
+            "args": [queue],
+            "options": {"expires": MESSAGE_SECONDS, "queue": queue},
+        }
+        for queue in ("celery", "follow", "operate")
+    },
     "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")

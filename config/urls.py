@@ -11,6 +11,7 @@ from iam.oauth.discovery import jwks, metadata
 from legacy_compat.shared import shared
 from migration_portal import dashboard
 from migration_portal.inventory import views
+from migration_portal.monitoring.exposition import metrics
 
 urlpatterns = [
     path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
@@ -18,6 +19,7 @@ urlpatterns = [
     path("admin/plan/", admin.site.admin_view(views.plan), name="plan"),
     path("admin/", include("migration_portal.operators.urls")),
     path("admin/backups/", include("migration_portal.backups.urls")),
+    path("admin/health/", include("migration_portal.monitoring.urls")),
     path("admin/features/", include("migration_portal.features.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
@@ -34,6 +36,7 @@ urlpatterns = [
     path(".well-known/openid-configuration", metadata),
     path(".well-known/oauth-authorization-server", metadata),
     path("api/", include("legacy_compat.urls")),
+    path("metrics", metrics),
     path("health/live", live),
     path("health/ready", ready),
     path("", RedirectView.as_view(pattern_name="admin:index")),

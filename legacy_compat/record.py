@@ -12,7 +12,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 
+from legacy_compat import histograms
 from legacy_compat.background import Background
+from legacy_compat.histograms import Call
 from legacy_compat.models import LegacyRequest
 
 _COLUMNS = (
@@ -24,8 +26,10 @@ _MERGE_USAGE = (_SQL / "merge_usage.sql").read_text(encoding="utf-8")
 
 
 def request(made: LegacyRequest) -> None:
-    """Record one request, later."""
+    """Record one request, later, and count it."""
     background.put(made)
+    endpoint = f"{made.method} {made.endpoint}"
+    histograms.note(Call(made.at.timestamp(), made.home, endpoint, made.status, made.milliseconds))
 
 
 def forget_old() -> int:

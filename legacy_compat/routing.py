@@ -19,7 +19,7 @@ from flags.models import TenantHome
 from iam import bearers, throttles
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
-from legacy_compat import headers, passing, paths, proxy, record, serve, shadow, versions
+from legacy_compat import headers, measured, passing, paths, proxy, record, serve, shadow, versions
 from legacy_compat.call import LOGINS, SIGN_INS, LegacyCall, parse, read
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.protocol import Contract
@@ -64,6 +64,7 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
         for name, value in versions.headers(call.path).items():
             response.headers.setdefault(name, value)
         response = headers.close(response)
+    setattr(request, measured.RECORDED, True)
     _note(LegacyRequest(
         at=at, method=call.method[:10], endpoint=serve.name_of(call.path), version=call.version.name, client=call.client,
         home=str(home), tenant=call.tenant[:64], user=call.user[:64], status=response.status_code,

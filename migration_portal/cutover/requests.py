@@ -10,6 +10,7 @@ from flags.models import TenantHome
 from migration_portal import messages
 from migration_portal.audit import chain
 from migration_portal.cutover.models import Cutover
+from migration_portal.monitoring.baseline import take_baseline
 from migration_portal.refusal import Refusal, require_reason
 
 
@@ -35,6 +36,8 @@ def _request(tenants: Sequence[TenantHome], home: TenantHome.Home, *, by: str, r
     requested = Cutover.objects.bulk_create(
         Cutover(tenant=tenant, home=home, wave=wave, requested_by=by, reason=reason) for tenant in wanted
     )
+    if home == TenantHome.Home.IAM:
+        take_baseline(wave)
     chain.record(
         "request_move", object_type="tenants", object_id=wave, by=by, reason=reason,
         data={"home": home, "count": len(requested), "wave": wave},

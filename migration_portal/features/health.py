@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import sqrt
 
 from django.utils import timezone
 
 from legacy_compat.models import LegacyRequest
 from migration_portal.catchup.models import FlowStatus
+from migration_portal.monitoring.windows import wilson_lower
 from migration_portal.runs.models import Finding, Run
 
 _WINDOW = timedelta(minutes=5)
 _LEAST, _MOST_FAILING = 100, 0.01
-_Z = 2.5758293035489004
-"""Of 99 % confidence, two-sided."""
 
 
 def blockers() -> list[str]:
@@ -30,10 +28,3 @@ def blockers() -> list[str]:
     elif wilson_lower(failures, calls) > _MOST_FAILING:
         reasons.append(f"{failures} of {calls} requests in the last 5 minutes failed.")
     return reasons
-
-
-def wilson_lower(failures: int, calls: int) -> float:
-    """The lower end of the Wilson score interval, 99 % (Wilson 1927): the failure rate is at least this."""
-    rate = failures / calls
-    middle = rate + _Z**2 / (2 * calls)
-    return (middle - _Z * sqrt(rate * (1 - rate) / calls + _Z**2 / (4 * calls**2))) / (1 + _Z**2 / calls)

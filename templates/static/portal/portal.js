@@ -41,3 +41,44 @@ document.addEventListener("submit", (event) => {
     event.target.append(copy);
   }
 });
+// Charts: a canvas names one of the charts that the page's #charts holds as JSON; what is swapped in brings newer figures.
+const charts = new Map();
+function draw() {
+  const source = document.getElementById("charts");
+  if (!source || typeof Chart === "undefined") return;
+  const style = getComputedStyle(document.documentElement);
+  const text = style.getPropertyValue("--p-text") || "#666";
+  const grid = style.getPropertyValue("--p-line") || "#ddd";
+  const colours = { legacy: "#d97706", iam: "#0ea5e9" };
+  for (const { id, unit, labels, lines } of JSON.parse(source.textContent)) {
+    const canvas = document.querySelector(`canvas[data-chart="${id}"]`);
+    if (!canvas) continue;
+    const datasets = lines.map(({ label, data }) => ({
+      label, data, borderColor: colours[label], backgroundColor: colours[label], borderWidth: 2, spanGaps: false,
+      pointRadius: data.filter((value) => value !== null).length < 3 ? 4 : 1, tension: 0.2,
+    }));
+    const known = charts.get(id);
+    if (known && known.canvas === canvas) {
+      known.data = { labels, datasets };
+      known.update("none");
+      continue;
+    }
+    charts.set(id, new Chart(canvas, {
+      type: "line",
+      data: { labels, datasets },
+      options: {
+        animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
+        scales: {
+          x: { ticks: { color: text, maxTicksLimit: 6, maxRotation: 0 }, grid: { color: grid } },
+          y: { beginAtZero: true, title: { display: true, text: unit, color: text }, ticks: { color: text }, grid: { color: grid } },
+        },
+        plugins: {
+          legend: { labels: { color: text, boxWidth: 12 } },
+          tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${item.formattedValue} ${unit}` } },
+        },
+      },
+    }));
+  }
+}
+document.addEventListener("DOMContentLoaded", draw);
+document.addEventListener("htmx:afterSwap", draw);

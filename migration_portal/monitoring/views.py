@@ -1,0 +1,110 @@
+"""Health at a glance: parts and their heartbeats, alerts, latency and failures by home and endpoint, hosts and databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+
+from flags.models import TenantHome
+from migration_portal import console
+from migration_portal.monitoring import alerts as alerting
+from migration_portal.monitoring.baseline import last_baseline
+from migration_portal.monitoring.models import Alert, Sample
+from migration_portal.monitoring.parts import parts
+from migration_portal.monitoring.windows import by_endpoint, by_time, window
+from migration_portal.refusal import Refusal
+
+_SPANS = {"1h": (timedelta(hours=1), timedelta(minutes=1)), "6h": (timedelta(hours=6), timedelta(minutes=5)),
+          "24h": (timedelta(days=1), timedelta(minutes=15)), "7d": (timedelta(days=7), timedelta(hours=2))}  # fmt: skip
+_MOST = 40
+_SILENCES = (1, 8, 24)
+
+
+def board(request: HttpRequest) -> HttpResponse:
+    console.need(request, "monitoring.view_minute")
+    return console.page(request, "portal/monitoring/board.html", "Health", **_now(request))
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """The part of the page that changes."""
+    console.need(request, "monitoring.view_minute")
+    return console.page(request, "portal/monitoring/live.html", "", **_now(request))
+
+
+def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
+    alert = get_object_or_404(Alert, pk=pk)
+    return console.act(
+        request, "monitoring.acknowledge_alert", lambda: alerting.acknowledge(alert, by=console.by(request)),
+        back=reverse("health"), done="Acknowledged.",
+    )  # fmt: skip
+
+
+def silence(request: HttpRequest, pk: int) -> HttpResponse:
+    alert, hours = get_object_or_404(Alert, pk=pk), request.POST.get("hours", "")
+
+    def do() -> None:
+        if hours not in map(str, _SILENCES):
+            raise Refusal("Choose for how long.", subject=str(alert), todo="Nothing has changed.")
+        alerting.silence(alert, hours=int(hours), by=console.by(request), reason=console.reason(request))
+
+    return console.act(
+        request, "monitoring.acknowledge_alert", do, back=reverse("health"), done=f"Silent for {hours} h."
+    )
+
+
+def _now(request: HttpRequest) -> dict[str, Any]:
+    span = request.GET.get("span", "1h")
+    length, step = _SPANS.get(span, _SPANS["1h"])
+    since = timezone.now() - length
+    homes = {str(home): window(since=since, home=str(home)) for home in TenantHome.Home}
+    return {
+        "span": span if span in _SPANS else "1h", "spans": list(_SPANS), "parts": parts(),
+        "alerts": list(Alert.objects.open()), "past": list(Alert.objects.exclude(resolved_at=None)[:10]),
+        "homes": homes, "any": any(each.calls for each in homes.values()),
+        "endpoints": [
+            (home, name, each) for home in homes for name, each in by_endpoint(since=since, home=home).items()
+        ][:_MOST],
+        "baseline": last_baseline(), "charts": _charts(since, step), "samples": _samples(),
+        "silences": _SILENCES, "may": request.user.has_perm("monitoring.acknowledge_alert"),
+    }  # fmt: skip
+
+
+def _charts(since: Any, step: timedelta) -> list[dict[str, Any]]:
+    """What the charts show, as portal.js hands it to Chart.js: one list of times, and a line for each home."""
+    by_home = {str(home): by_time(since=since, step=step, home=str(home)) for home in TenantHome.Home}
+    times = sorted({at for series in by_home.values() for at in series})
+
+    def lines(of: Any) -> list[dict[str, Any]]:
+        return [
+            {"label": home, "data": [of(series[at]) if at in series else None for at in times]}
+            for home, series in by_home.items() if series
+        ]  # fmt: skip
+
+    seconds = step.total_seconds()
+    charts = (
+        ("p95", "Latency, 95th percentile", "ms", lambda each: _rounded(each.p95)),
+        ("errors", "Failures", "% of requests", lambda each: round(100 * each.error_rate, 2)),
+        ("throughput", "Throughput", "requests/s", lambda each: round(each.calls / seconds, 2)),
+    )
+    labels = [f"{at:%m-%d %H:%M}" for at in times]
+    return [
+        {"id": id, "title": title, "unit": unit, "labels": labels, "lines": lines(of)} for id, title, unit, of in charts
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _samples() -> list[tuple[str, dict[str, float]]]:
+    """The last figures of each source."""
+    found: dict[str, dict[str, float]] = {}
+    lately = Sample.objects.filter(at__gt=timezone.now() - timedelta(minutes=5)).order_by("at")
+    for sample in lately:
+        found.setdefault(sample.source, {})[sample.name] = sample.value
+    return sorted(found.items())
