@@ -8,5 +8,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("sigma_transit")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["iam", "legacy_compat"])
-app.autodiscover_tasks([f"migration_portal.{room}" for room in ("inventory", "runs", "catchup", "cutover", "features")])
+app.autodiscover_tasks()
+app.autodiscover_tasks(["migration_portal.features"])  # a room without models
