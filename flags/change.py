@@ -26,8 +26,8 @@ def change(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None 
         raise Refused(f"Not a field of a flag: {', '.join(sorted(unknown))}.")
     with transaction.atomic():
         flag = Flag.objects.select_for_update().get(pk=flag.pk)
-        if flag.derived:
-            raise Refused(f"{flag.name} is derived from the migration; it cannot be switched.")
+        if flag.derived and (set(values) != {"killed"} or requires is not None):
+            raise Refused(f"{flag.name} is derived from the migration; it can be killed and revived, not switched.")
         before = _state(flag)
         for name, value in values.items():
             setattr(flag, name, _checked(name, value))

@@ -86,7 +86,10 @@ def reach(flag: Flag, **values: Any) -> Reach:
 
 
 def derive() -> bool:
-    """Whether the database migration is complete: the latest run completed, and its last verification found nothing."""
+    """Whether the database migration is complete: the latest run completed, and its last verification found nothing.
+
+    Once it is, it stays so until a person kills the flag: what depends on it must not go off with one row that differs.
+    """
     run = Run.objects.filter(dry_run=False).first()
     if run is None:
         basis = "No run has copied the data yet."
@@ -96,5 +99,7 @@ def derive() -> bool:
         findings = Finding.objects.filter(run=run.key, verification=run.verification)
         differing = findings.values("table_name", "key").distinct().count()
         basis = f"Rows that differ: {differing:,}." if differing else ""
-    changing.derive(DERIVED, met=not basis, basis=basis or "Every row is verified.")
-    return not basis
+    was = Flag.objects.filter(name=DERIVED, met=True).exists()
+    doubt = f"Every row was verified. Since then: {basis} Kill it if that outweighs." if basis and was else basis
+    changing.derive(DERIVED, met=was or not basis, basis=doubt or "Every row is verified.")
+    return was or not basis

@@ -63,7 +63,7 @@ def change(request: HttpRequest, name: str) -> HttpResponse:
         switch.switch(flag, by=console.by(request), reason=console.reason(request), **values)
 
     try:
-        values = switch.parse(request.POST)
+        values = {} if flag.derived else switch.parse(request.POST)
         if request.POST.get("revive") == "yes":
             values["killed"] = False
         permission = switch.needed(flag, values)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from flags.decide import Subject, decide
+from flags.models import Flag
 from migration_portal.features import switch
 from migration_portal.refusal import Refusal
 from tests import builders
@@ -19,3 +21,22 @@ def test_the_migration_being_complete_is_derived_and_cannot_be_switched(world: W
     builders.migrated(world)
     assert switch.derive() is True
     assert flag("database_migration_complete").changes.get().by == "system"
+
+
+def test_once_complete_it_stays_so_until_a_person_kills_it(world: World) -> None:
+    world.sample(users=80, tenants=8)
+    run = builders.migrated(world)
+    switch.derive()
+    with world.iam() as iam:
+        iam.execute(
+            "INSERT INTO portal_ledger.findings (run, verification, table_name, kind, key)"
+            " VALUES (%s, %s, 'users', 'differs', %s)", [run.key, run.verification, ["a"]],
+        )  # fmt: skip
+    assert switch.derive() is True
+    complete = flag("database_migration_complete")
+    assert complete.met and "Since then: Rows that differ: 1." in complete.basis
+    switch.switch(complete, by="t", reason="it matters", killed=True)
+    switch.derive()
+    assert not decide(Flag.objects.definitions(), "database_migration_complete", Subject()).on
+    switch.switch(complete, by="t", reason="it does not", killed=False)
+    assert decide(Flag.objects.definitions(), "database_migration_complete", Subject()).on
