@@ -137,6 +137,12 @@ ALERT_SECRET = env("ALERT_SECRET", default="")
 vars().update(env.email("EMAIL_URL", default="consolemail://"))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="sigma-transit@localhost")
 
+# --- rolling back -----------------------------------------------------------------------------
+# What the decision matrix may do by itself: in "shadow" it only says what it would, in "act" it stops ramps and reverses waves.
+ROLLBACK_MODE = _one_of("ROLLBACK_MODE", "shadow", "act")
+# What a help desk signs the complaints with that it sends to /hooks/complaints.
+COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
+
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -164,6 +170,7 @@ INSTALLED_APPS = [
     "migration_portal.catchup",
     "migration_portal.monitoring",
     "migration_portal.cutover",
+    "migration_portal.rollback",
     "migration_portal.traffic",
     "waffle",
     "flags",
@@ -285,6 +292,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_ROUTES = {
     "catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}, "backups.*": {"queue": "operate"},
     "monitoring.*": {"queue": "operate"},
+    "rollback.*": {"queue": "operate"},
 }  # fmt: skip
 # A message expires by the clock of the worker that takes it: later than the clocks of two hosts may differ, or a worker whose
 # clock is fast would take none.
@@ -301,6 +309,11 @@ CELERY_BEAT_SCHEDULE = {
     "backups": {"task": "backups.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS, "queue": "operate"}},
     "roll-up": {
         "task": "monitoring.roll_up",
+        "schedule": 15.0,
+        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
+    },
+    "judge": {
+        "task": "rollback.judge",
         "schedule": 15.0,
         "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
     },

@@ -12,6 +12,7 @@ from legacy_compat.shared import shared
 from migration_portal import dashboard
 from migration_portal.inventory import views
 from migration_portal.monitoring.exposition import metrics
+from migration_portal.rollback.complaints import webhook as complaints
 
 urlpatterns = [
     path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("admin/", include("migration_portal.operators.urls")),
     path("admin/backups/", include("migration_portal.backups.urls")),
     path("admin/health/", include("migration_portal.monitoring.urls")),
+    path("admin/rollback/", include("migration_portal.rollback.urls")),
     path("admin/features/", include("migration_portal.features.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
@@ -36,6 +38,7 @@ urlpatterns = [
     path(".well-known/openid-configuration", metadata),
     path(".well-known/oauth-authorization-server", metadata),
     path("api/", include("legacy_compat.urls")),
+    path("hooks/complaints", complaints),
     path("metrics", metrics),
     path("health/live", live),
     path("health/ready", ready),

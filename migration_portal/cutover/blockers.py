@@ -16,6 +16,8 @@ from migration_portal.cutover.models import Stray
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
 from migration_portal.engine.transfer import Transfer
+from migration_portal.monitoring.alerts import ROLL_BACK
+from migration_portal.monitoring.models import Alert
 from migration_portal.plan.checks import lost_in_reverse
 from migration_portal.runs.drift import drift
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
@@ -72,6 +74,8 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         reasons.append(
             f"Catch-up is {flow.lag_seconds:.0f} s behind; it must come under {settings.CUTOVER_MAX_LAG_SECONDS} s."
         )
+    if home == TenantHome.Home.IAM:
+        reasons += Alert.objects.open().filter(key__startswith=ROLL_BACK).values_list("what", flat=True)
     if home == TenantHome.Home.IAM and (missing := Backup.objects.missing()):
         reasons.append(missing)
     if home == TenantHome.Home.IAM and (left := unanswered()):

@@ -23,6 +23,8 @@ from migration_portal.monitoring.models import Alert, Delivery
 from migration_portal.refusal import Refusal, require_reason
 
 log = structlog.get_logger(__name__)
+ROLL_BACK = "rollback:"
+"""How the keys of what the decision matrix says begin: while one is open no tenant is cut over."""
 _ATTEMPTS = 6
 _FIRST_WAIT = 10.0
 """Seconds after the first failure; four times as long after each."""
@@ -39,11 +41,11 @@ class Condition:
     todo: str = ""
 
 
-def tell(conditions: Iterable[Condition]) -> None:
-    """Open what is new, refresh what goes on, resolve what is over."""
+def tell(conditions: Iterable[Condition], *, of: str) -> None:
+    """Open what is new, refresh what goes on, resolve what is over: among the conditions whose keys begin with `of`."""
     now_true = {condition.key: condition for condition in conditions}
     with transaction.atomic():
-        there = {alert.key: alert for alert in Alert.objects.open().select_for_update()}
+        there = {alert.key: alert for alert in Alert.objects.open().filter(key__startswith=of).select_for_update()}
         for key, condition in now_true.items():
             if alert := there.get(key):
                 Alert.objects.filter(pk=alert.pk).update(seen_at=Now(), what=condition.what, todo=condition.todo)

@@ -31,7 +31,7 @@ def sample() -> None:
 
 @shared_task(name="monitoring.watch")
 def watch_and_tell() -> None:
-    alerts.tell(watch.conditions())
+    alerts.tell(watch.conditions(), of=watch.OF)
     alerts.deliver()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -77,7 +77,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
 def _charts(since: Any, step: timedelta) -> list[dict[str, Any]]:
     """What the charts show, as portal.js hands it to Chart.js: one list of times, and a line for each home."""
     by_home = {str(home): by_time(since=since, step=step, home=str(home)) for home in TenantHome.Home}
-    times = sorted({at for series in by_home.values() for at in series})
+    times = _steps({at for series in by_home.values() for at in series}, step)
 
     def lines(of: Any) -> list[dict[str, Any]]:
         return [
@@ -97,8 +97,28 @@ def _charts(since: Any, step: timedelta) -> list[dict[str, Any]]:
     ]
 
 
+def _steps(there: set[datetime], step: timedelta) -> list[datetime]:
+    """Every step from the first with calls to the last: a gap is a gap in the chart, too."""
+    if not there:
+        return []
+    first, last = min(there), max(there)
+    return [first + n * step for n in range(int((last - first) / step) + 1)]
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
+
+
+_SOURCES = {"legacy": "Legacy database", "iam": "IAM database", "portal": "Portal database", "redis": "Redis"}
+_UNITS = {"_percent": ", %", "_s": ", s"}
+
+
+def _titled(name: str) -> str:
+    """longest_transaction_s → longest transaction, s."""
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            name = name.removesuffix(ending) + unit
+    return name.replace("_", " ")
 
 
 def _samples() -> list[tuple[str, dict[str, float]]]:
@@ -106,5 +126,5 @@ def _samples() -> list[tuple[str, dict[str, float]]]:
     found: dict[str, dict[str, float]] = {}
     lately = Sample.objects.filter(at__gt=timezone.now() - timedelta(minutes=5)).order_by("at")
     for sample in lately:
-        found.setdefault(sample.source, {})[sample.name] = sample.value
+        found.setdefault(_SOURCES.get(sample.source, sample.source), {})[_titled(sample.name)] = sample.value
     return sorted(found.items())

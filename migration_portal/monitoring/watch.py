@@ -15,6 +15,7 @@ from migration_portal.monitoring.parts import parts
 from migration_portal.monitoring.windows import wilson_lower, window
 
 _WARNING, _CRITICAL = Alert.Severity.WARNING, Alert.Severity.CRITICAL
+OF = "health:"
 _DISK_PERCENT = 90
 _LEAST_CALLS, _FAILING = 100, 0.05
 
@@ -22,7 +23,7 @@ _LEAST_CALLS, _FAILING = 100, 0.05
 def conditions() -> Iterator[Condition]:
     for part in parts():
         if part.trouble:
-            yield Condition(f"part:{part.name}", _CRITICAL, f"{part.name}: {part.trouble}")
+            yield Condition(f"{OF}part:{part.name}", _CRITICAL, f"{part.name}: {part.trouble}")
     yield from _disks()
     yield from _failures()
     yield from _backups()
@@ -32,7 +33,9 @@ def _disks() -> Iterator[Condition]:
     lately = Sample.objects.filter(name="disk_percent", at__gt=timezone.now() - timedelta(minutes=5))
     for source, percent in dict(lately.values_list("source", "value")).items():
         if percent >= _DISK_PERCENT:
-            yield Condition(f"disk:{source}", _WARNING, f"The disk of {source} is {percent:.0f} % full.", "Make room.")
+            yield Condition(
+                f"{OF}disk:{source}", _WARNING, f"The disk of {source} is {percent:.0f} % full.", "Make room."
+            )
 
 
 def _failures() -> Iterator[Condition]:
@@ -40,7 +43,7 @@ def _failures() -> Iterator[Condition]:
         lately = window(since=timezone.now() - timedelta(minutes=5), home=str(home))
         if lately.calls >= _LEAST_CALLS and wilson_lower(lately.failures, lately.calls) > _FAILING:
             yield Condition(
-                f"failing:{home}", _CRITICAL,
+                f"{OF}failing:{home}", _CRITICAL,
                 f"{lately.failures:,} of {lately.calls:,} requests that {home.label} answered in five minutes failed.",
                 "See Health for which endpoints, and the log of the web server for why.",
             )  # fmt: skip
@@ -53,9 +56,9 @@ def _backups() -> Iterator[Condition]:
             continue  # nobody has begun with it
         if last.error:
             yield Condition(
-                f"backup:{side}", _WARNING, f"{last} failed: {last.error}", "Correct it, and back up again."
+                f"{OF}backup:{side}", _WARNING, f"{last} failed: {last.error}", "Correct it, and back up again."
             )
         elif last.level is not None and last.checked_at and last.level < Backup.VALIDATED:
             finding = next((check.finding for check in last.checks.all() if check.finding), "")  # type: ignore[attr-defined]
             if finding:
-                yield Condition(f"backup:{side}", _CRITICAL, f"{last} does not hold: {finding}.", "Back up again.")
+                yield Condition(f"{OF}backup:{side}", _CRITICAL, f"{last} does not hold: {finding}.", "Back up again.")

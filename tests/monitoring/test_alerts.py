@@ -20,7 +20,7 @@ from migration_portal.monitoring.models import Alert, Delivery
 from migration_portal.refusal import Refusal
 from tests.world import World
 
-FULL = Condition("disk:a", "warning", "The disk of a is 95 % full.", "Make room.")
+FULL = Condition("health:disk:a", "warning", "The disk of a is 95 % full.", "Make room.")
 
 
 class Hook(HTTPServer):
@@ -58,27 +58,27 @@ def hook(settings: Any) -> Iterator[Hook]:
 
 def test_a_condition_is_one_alert_from_its_beginning_to_its_end(rolled_back: World) -> None:
     for _ in range(3):
-        alerts.tell([FULL])
+        alerts.tell([FULL], of="health:")
     alert = Alert.objects.get()
     assert alert.state == "open"
-    alerts.tell([])
+    alerts.tell([], of="health:")
     alert.refresh_from_db()
     assert alert.state == "resolved"
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
     assert Alert.objects.count() == 2
 
 
 def test_it_is_sent_once_when_it_begins_and_once_when_it_ends(rolled_back: World, hook: Hook) -> None:
-    alerts.tell([FULL])
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
+    alerts.tell([FULL], of="health:")
     assert alerts.deliver() == 1 and alerts.deliver() == 0
-    alerts.tell([])
+    alerts.tell([], of="health:")
     assert alerts.deliver() == 1
     assert [json.loads(body)["event"] for _, body in hook.got] == ["began", "resolved"]
 
 
 def test_what_is_sent_is_signed(rolled_back: World, hook: Hook) -> None:
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
     alerts.deliver()
     headers, body = hook.got[0]
     expected = alerts.signature("shared", headers["X-Sigma-Timestamp"], body)
@@ -87,7 +87,7 @@ def test_what_is_sent_is_signed(rolled_back: World, hook: Hook) -> None:
 
 def test_a_place_that_fails_is_tried_again_and_then_given_up(rolled_back: World, hook: Hook) -> None:
     hook.status = 500
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
     for _ in range(10):
         Delivery.objects.update(next_at=Now() - timedelta(seconds=1))
         assert alerts.deliver() == 0
@@ -100,7 +100,7 @@ def test_a_place_that_fails_is_tried_again_and_then_given_up(rolled_back: World,
 
 def test_between_two_attempts_it_waits(rolled_back: World, hook: Hook) -> None:
     hook.status = 500
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
     alerts.deliver()
     alerts.deliver()
     assert len(hook.got) == 1
@@ -108,24 +108,30 @@ def test_between_two_attempts_it_waits(rolled_back: World, hook: Hook) -> None:
 
 def test_mail_goes_out(rolled_back: World, settings: Any) -> None:
     settings.ALERT_PLACES = ["mailto:ops@example.org"]
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
     alerts.deliver()
     assert mail.outbox[0].to == ["ops@example.org"] and FULL.what in mail.outbox[0].subject
 
 
 def test_a_silenced_alert_sends_nothing_when_it_ends(rolled_back: World, hook: Hook) -> None:
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
     alerts.deliver()
     alerts.silence(Alert.objects.get(), hours=1, by="tester", reason="being mended")
-    alerts.tell([])
+    alerts.tell([], of="health:")
     assert alerts.deliver() == 0
     assert Event.objects.filter(verb="silence_alert", reason="being mended").exists()
 
 
 def test_it_is_acknowledged_once(rolled_back: World) -> None:
-    alerts.tell([FULL])
+    alerts.tell([FULL], of="health:")
     alert = Alert.objects.get()
     alerts.acknowledge(alert, by="tester")
     with pytest.raises(Refusal, match="acknowledged already"):
         alerts.acknowledge(alert, by="another")
     assert not Alert.objects.loud().exists() and Alert.objects.open().exists()
+
+
+def test_one_watcher_does_not_resolve_what_another_saw(rolled_back: World) -> None:
+    alerts.tell([FULL], of="health:")
+    alerts.tell([], of="rollback:")
+    assert Alert.objects.get().state == "open"

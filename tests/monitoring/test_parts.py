@@ -71,11 +71,11 @@ def test_failures_are_told_when_there_are_enough_calls_to_say_so(rolled_back: Wo
     Minute.objects.create(at=timezone.now(), home="iam", endpoint="GET auth/me", ok=10, failed=10)
     assert list(watch.conditions()) == []
     Minute.objects.update(ok=100, failed=50)
-    assert [condition.key for condition in watch.conditions()] == ["failing:iam"]
+    assert [condition.key for condition in watch.conditions()] == ["health:failing:iam"]
 
 
 def test_a_backup_that_failed_is_told_until_one_succeeds(rolled_back: World) -> None:
     Backup.objects.create(side="iam", place="a", error="No room.", finished_at=timezone.now())
-    assert [condition.key for condition in watch.conditions()] == ["backup:iam"]
+    assert [condition.key for condition in watch.conditions()] == ["health:backup:iam"]
     Backup.objects.create(side="iam", place="b", level=0, finished_at=timezone.now())
     assert list(watch.conditions()) == []

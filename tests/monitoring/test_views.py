@@ -34,7 +34,7 @@ def test_the_page_shows_latency_by_endpoint_and_home(world: World) -> None:
 
 
 def test_an_operator_acknowledges_and_silences_and_a_viewer_does_not(world: World) -> None:
-    alerts.tell([Condition("x", "critical", "It is broken.")])
+    alerts.tell([Condition("x", "critical", "It is broken.")], of="x")
     pk = Alert.objects.get().pk
     assert "It is broken." in browser("viewer").get("/admin/health/").content.decode()
     assert browser("support").post(f"/admin/health/alerts/{pk}/acknowledge/").status_code == 403
