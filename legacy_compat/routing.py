@@ -44,33 +44,40 @@ def contract() -> Contract:
 def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
     """Any request under /api/ that legacy clients may make."""
     began, at = time.monotonic(), timezone.now()
-    call, home = parse(request, path.rstrip("/")), TenantHome.Home.IAM.value
-    response: HttpResponseBase
-    if refusal := paths.refusal(request):
-        response = _response(refusal)
-    else:
-        try:
-            call = read(request, call.path, contract())
-            home = _home(call)
-            response, home = _answered(request, call, home)
-        except throttles.Unavailable:
-            response = _response(contract().UNAVAILABLE)
-        except DatabaseError as error:
-            if getattr(error.__cause__, "sqlstate", "") not in _MOVING:
-                raise
-            log.warning("refused_while_moving", endpoint=serve.name_of(call.path), tenant=call.tenant)
-            response = _response(contract().UNAVAILABLE)
-    if call.version is versions.OLD:
-        for name, value in versions.headers(call.path).items():
-            response.headers.setdefault(name, value)
-        response = headers.close(response)
+    call, home, status = parse(request, path.rstrip("/")), TenantHome.Home.IAM.value, 500
     setattr(request, measured.RECORDED, True)
-    _note(LegacyRequest(
-        at=at, method=call.method[:10], endpoint=serve.name_of(call.path), version=call.version.name, client=call.client,
-        home=str(home), tenant=call.tenant[:64], user=call.user[:64], status=response.status_code,
-        milliseconds=round((time.monotonic() - began) * 1000, 2),
-    ))  # fmt: skip
-    return response
+    try:
+        response, call, home = _asked(request, call, home)
+        if call.version is versions.OLD:
+            for name, value in versions.headers(call.path).items():
+                response.headers.setdefault(name, value)
+            response = headers.close(response)
+        status = response.status_code
+        return response
+    finally:  # also of what breaks: a fault that nobody counts is none
+        _note(LegacyRequest(
+            at=at, method=call.method[:10], endpoint=serve.name_of(call.path), version=call.version.name, client=call.client,
+            home=str(home), tenant=call.tenant[:64], user=call.user[:64], status=status,
+            milliseconds=round((time.monotonic() - began) * 1000, 2),
+        ))  # fmt: skip
+
+
+def _asked(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpResponseBase, LegacyCall, str]:
+    """The answer, the call as it was read, and whose answer it is."""
+    if refusal := paths.refusal(request):
+        return _response(refusal), call, home
+    try:
+        call = read(request, call.path, contract())
+        home = _home(call)
+        response, home = _answered(request, call, home)
+    except throttles.Unavailable:
+        response = _response(contract().UNAVAILABLE)
+    except DatabaseError as error:
+        if getattr(error.__cause__, "sqlstate", "") not in _MOVING:
+            raise
+        log.warning("refused_while_moving", endpoint=serve.name_of(call.path), tenant=call.tenant)
+        response = _response(contract().UNAVAILABLE)
+    return response, call, home
 
 
 def _home(call: LegacyCall) -> str:

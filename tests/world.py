@@ -84,6 +84,11 @@ class World:
         celery = ("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip")
         return self.spawn(*celery, "-Q", "follow", "--concurrency", "3", **environment)
 
+    def operator(self, **environment: str) -> subprocess.Popen[bytes]:
+        """A worker of what takes its time or watches: backups, monitoring, the decision matrix."""
+        celery = ("-m", "celery", "-A", "config", "worker", "--without-mingle", "--without-gossip")
+        return self.spawn(*celery, "-Q", "operate", "--concurrency", "2", **environment)
+
     def site(self, **environment: str) -> str:
         """The web server on these databases. Returns its URL, which is also its OAuth issuer."""
         with socket.socket() as probe:

@@ -8,6 +8,7 @@ from typing import Any
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from flags.models import TenantHome
 from legacy_compat import histograms
 from migration_portal.monitoring import alerts, roll_up
 from migration_portal.monitoring.alerts import Condition
@@ -75,3 +76,16 @@ def test_a_baseline_is_of_legacys_answers(world: World) -> None:
     called("iam", times=5)
     assert take_baseline("pilot") == 2
     assert {(row.endpoint, row.calls) for row in Baseline.objects.all()} == {("", 2), ("GET auth/me", 2)}
+
+
+def test_an_answer_that_broke_is_counted_as_failed(world: World) -> None:
+    TenantHome.objects.create(tenant="00000000-0000-4000-8000-000000000001", legacy_tenant="a", home="iam")
+    with world.iam() as iam:
+        iam.execute("ALTER TABLE users RENAME TO gone")
+    fields = {"username": "ann", "password": "x", "tenant_id": "00000000-0000-4000-8000-000000000001"}
+    for path in ("/api/auth/login", "/api/v1/auth/login"):
+        answer = Client(raise_request_exception=False).post(path, fields, content_type="application/json")
+        assert answer.status_code >= 500
+    histograms.background.join()
+    roll_up.roll_up()
+    assert [row.failed for row in Minute.objects.filter(home="iam")] == [1, 1]
