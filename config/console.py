@@ -81,6 +81,7 @@ UNFOLD: dict[str, Any] = {
                     _link("Features", "toggle_on", "features", "flags.view_flag"),
                     _link("Backups", "backup", "backups", "backups.view_backup"),
                     _link("Roll-back", "undo", "rollback", "rollback.view_matrix"),
+                    _link("Checkpoints", "checklist", "checkpoints", "checkpoints.view_checkpoint"),
                 ],
             },
             {

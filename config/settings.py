@@ -137,6 +137,11 @@ ALERT_SECRET = env("ALERT_SECRET", default="")
 vars().update(env.email("EMAIL_URL", default="consolemail://"))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="sigma-transit@localhost")
 
+# --- checkpoints ------------------------------------------------------------------------------
+# After which hour (UTC) the daily one is taken; as whom it signs in, as name:password or name:password:tenant.
+CHECKPOINT_HOUR = env.int("CHECKPOINT_HOUR", default=6)
+CHECKPOINT_USER = env("CHECKPOINT_USER", default="")
+
 # --- rolling back -----------------------------------------------------------------------------
 # What the decision matrix may do by itself: in "shadow" it only says what it would, in "act" it stops ramps and reverses waves.
 ROLLBACK_MODE = _one_of("ROLLBACK_MODE", "shadow", "act")
@@ -171,6 +176,7 @@ INSTALLED_APPS = [
     "migration_portal.monitoring",
     "migration_portal.cutover",
     "migration_portal.rollback",
+    "migration_portal.checkpoints",
     "migration_portal.traffic",
     "waffle",
     "flags",
@@ -293,6 +299,7 @@ CELERY_TASK_ROUTES = {
     "catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}, "backups.*": {"queue": "operate"},
     "monitoring.*": {"queue": "operate"},
     "rollback.*": {"queue": "operate"},
+    "checkpoints.*": {"queue": "operate"},
 }  # fmt: skip
 # A message expires by the clock of the worker that takes it: later than the clocks of two hosts may differ, or a worker whose
 # clock is fast would take none.
@@ -310,6 +317,11 @@ CELERY_BEAT_SCHEDULE = {
     "roll-up": {
         "task": "monitoring.roll_up",
         "schedule": 15.0,
+        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
+    },
+    "checkpoints": {
+        "task": "checkpoints.tick",
+        "schedule": 300.0,
         "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
     },
     "judge": {

@@ -21,6 +21,7 @@ urlpatterns = [
     path("admin/", include("migration_portal.operators.urls")),
     path("admin/backups/", include("migration_portal.backups.urls")),
     path("admin/health/", include("migration_portal.monitoring.urls")),
+    path("admin/checkpoints/", include("migration_portal.checkpoints.urls")),
     path("admin/rollback/", include("migration_portal.rollback.urls")),
     path("admin/features/", include("migration_portal.features.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),

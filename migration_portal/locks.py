@@ -37,6 +37,8 @@ class Lock(IntEnum):
     """Portal: anchor the audit chain."""
     BACKUPS = 0x5167_0005
     """Portal: choose which old backups to remove."""
+    CHECKPOINT = 0x5167_0006
+    """Portal: take the checkpoint of the day."""
     SCHEMA = 0x5167_0003
     """IAM: apply or roll back a schema script."""
 

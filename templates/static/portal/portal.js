@@ -82,3 +82,6 @@ function draw() {
 }
 document.addEventListener("DOMContentLoaded", draw);
 document.addEventListener("htmx:afterSwap", draw);
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-prints]")) window.print();
+});
