@@ -65,7 +65,8 @@ def perform(asked: Reconciliation) -> None:
             if asked.tenants:
                 asked.rows = _bring_back(asked, pair)
             written = list_written(pair, lambda done, total: asked.report("compare", done, total))
-        look_at_all(plan, asked.restoration.backup.side)
+        if asked.tenants:
+            look_at_all(plan)
         with transaction.atomic():
             if asked.tenants:
                 _decide(asked.restoration, asked.tenants, Written.Decision.TAKEN, asked.requested_by)

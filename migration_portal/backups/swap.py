@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connections, transaction
 from django.utils import timezone
 from psycopg import Connection
@@ -17,6 +18,7 @@ from migration_portal.backups import scratch
 from migration_portal.backups.content import QUERIES
 from migration_portal.backups.models import Restoration
 from migration_portal.engine import capture
+from migration_portal.plan.loader import load
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal, require_reason
 
@@ -48,6 +50,8 @@ def swap(made: Restoration, *, by: str, reason: str) -> str:
         # The portal's own restored database knows nothing of this restoration: it was taken before.
         Restoration.objects.filter(pk=made.pk).update(kept_as=kept, swapped_at=now, swapped_by=by)
         chain.record("swap_database", of=made.backup, by=by, reason=reason, data={"from": kept, "to": live})
+    if side != "portal":
+        look_at_all(load(settings.MIGRATION_PLAN))
     made.kept_as, made.swapped_at = kept, now
     return kept
 
@@ -72,12 +76,9 @@ def _rename(server: Connection[Any], names: dict[str, str]) -> None:
             return
 
 
-def look_at_all(plan: Plan, side: str) -> list[str]:
-    """Have catch-up look at every table of a side that was swapped: the other has copies of what is no longer there."""
-    with databases.of_side(side, "after a swap") as connection:
-        if not capture.installed(connection):
-            return []
-        tables = sorted(capture.watched(connection, plan.source_schema if side == "legacy" else plan.target_schema))
-        for table in tables:
-            connection.execute("SELECT portal_capture.whole(%s)", [table])
-    return tables
+def look_at_all(plan: Plan) -> None:
+    """Have catch-up look at every table, both ways: one side has copies of what is no longer in the other, or lacks copies."""
+    for side, schema in (("legacy", plan.source_schema), ("iam", plan.target_schema)):
+        with databases.of_side(side, "after a swap") as connection:
+            for table in sorted(capture.watched(connection, schema)) if capture.installed(connection) else ():
+                connection.execute("SELECT portal_capture.whole(%s)", [table])

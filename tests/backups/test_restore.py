@@ -12,9 +12,11 @@ import pytest
 from migration_portal.backups import back_up, reconcile, restore, swap
 from migration_portal.backups.adopt import adopt_backups
 from migration_portal.backups.models import Backup, Reconciliation, Restoration, Written
+from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.refusal import Refusal
 from tests import builders
 from tests.backups.builders import backed_up
+from tests.cutover.moves import both_loops, moved
 from tests.servers import drop
 from tests.world import World
 
@@ -183,3 +185,34 @@ def test_a_restored_portal_still_knows_its_backups(world: World, backups: Path, 
     assert record.state == "done" and record.manifest == backup.manifest
     Backup.objects.all().delete()
     assert [found.place for found in adopt_backups(by="tester")] == [place]
+
+
+def test_after_a_swap_the_iam_follows_what_was_restored(world: World, backups: Path, databases_left: list[str]) -> None:
+    builders.legacy_tables(world)
+    acme, moved_one = builders.tenant(world), builders.tenant(world)
+    builders.user(world, acme, full_name="Before")
+    mover = builders.user(world, moved_one, full_name="Mover")
+    builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    made = restored(world, databases_left)
+    new = builders.user(world, acme, full_name="Since")
+    both_loops()
+    assert moved(moved_one).error == ""
+    with world.iam() as iam:
+        iam.execute("UPDATE users SET full_name = 'Written in the IAM' WHERE id = %s", [mover])
+        assert iam.execute("SELECT count(*) FROM users WHERE id = %s", [new]).fetchone() == (1,)
+    both_loops()
+    swapped(made, databases_left)
+    both_loops()
+    with world.iam() as iam, world.legacy() as legacy:
+        # What legacy no longer has is gone from the IAM, and what the IAM owns is brought to legacy again.
+        assert iam.execute("SELECT count(*) FROM users WHERE id = %s", [new]).fetchone() == (0,)
+        name = legacy.execute("SELECT full_name FROM users WHERE id = %s", [mover]).fetchone()
+        assert name == ("Written in the IAM",)
+    reconciled(reconcile.list_since(made, by="tester"))
+    assert set(Written.objects.values_list("tenant", flat=True)) == {acme}
+    reconciled(reconcile.take(made, [acme], removals=False, by="tester", reason="theirs"))
+    both_loops()
+    with world.iam() as iam:
+        assert iam.execute("SELECT count(*) FROM users WHERE id = %s", [new]).fetchone() == (1,)
