@@ -8,6 +8,7 @@ from migration_portal.checkpoints import views
 wrap = admin.site.admin_view
 urlpatterns = [
     path("", wrap(views.board), name="checkpoints"),
+    path("criteria/", wrap(views.success), name="criteria"),
     path("take/", wrap(views.take), name="checkpoint_take"),
     path("<int:pk>/", wrap(views.checkpoint), name="checkpoint"),
 ]

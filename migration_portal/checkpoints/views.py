@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -13,7 +14,9 @@ from django.utils import timezone
 
 from migration_portal import console
 from migration_portal.checkpoints import take as taking
+from migration_portal.checkpoints.criteria import criteria, days_passed
 from migration_portal.checkpoints.models import Checkpoint
+from migration_portal.refusal import Refusal
 
 _DAYS = 35
 
@@ -42,6 +45,23 @@ def checkpoint(request: HttpRequest, pk: int) -> HttpResponse:
     groups = [(name, list(results)) for name, results in groupby(found.results, key=lambda result: result["group"])]
     context = {"checkpoint": found, "groups": groups, "before": before, "changes": found.changes_since(before)}
     return console.page(request, "portal/checkpoints/checkpoint.html", str(found), **context)
+
+
+def success(request: HttpRequest) -> HttpResponse:
+    """The success criteria, measured or not measurable yet."""
+    console.need(request, "checkpoints.view_checkpoint")
+    found, trouble = [], ""
+    try:
+        found = list(criteria())
+    except (Refusal, DatabaseError) as error:
+        trouble = str(error)
+    passed, taken = days_passed()
+    context = {
+        "groups": [(kind, list(each)) for kind, each in groupby(found, key=lambda one: one.kind)], "trouble": trouble,
+        "measured": sum(one.met is not None for one in found), "met": sum(bool(one.met) for one in found),
+        "passed": passed, "taken": taken,
+    }  # fmt: skip
+    return console.page(request, "portal/checkpoints/criteria.html", "Success criteria", **context)
 
 
 def take(request: HttpRequest) -> HttpResponse:
