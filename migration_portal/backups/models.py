@@ -197,11 +197,11 @@ class Backup(Work):
 
     @property
     def state(self) -> str:
-        if self.removed_at:
-            return "removed"
         if self.finished_at is None:
             return "running" if self.started_at else "requested"
-        return "failed" if self.error else "done"
+        if self.error:
+            return "failed"
+        return "removed" if self.removed_at else "done"
 
     @property
     def fresh(self) -> bool:

@@ -17,6 +17,8 @@ from migration_portal.refusal import Refusal
 _PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
 _OURS = ("UNFOLD", "LOGGING", "TEMPLATES", "CONTENT_SECURITY_POLICY")
 """What is the same in every installation of a version."""
+_HIDDEN = ("ALERT_PLACES", "CHECKPOINT_USER")
+"""Secrets whose names do not say so: webhooks let in whoever knows their address."""
 
 
 def tar_paths(side: str, directory: Path) -> dict[str, str]:
@@ -40,7 +42,10 @@ def write_configuration(directory: Path) -> list[str]:
         if name.isupper() and name not in _OURS and isinstance(getattr(settings, name), _PLAIN)
     }  # fmt: skip
     cleanse = SafeExceptionReporterFilter().cleanse_setting
-    shown = {name: _shown(name, cleanse(name, value)) for name, value in values.items()}
+    shown = {
+        name: cleanse("SECRET", value) if name in _HIDDEN else _shown(cleanse(name, value))
+        for name, value in values.items()
+    }
     _write(directory / "settings.json", shown)
     plan = Path(settings.MIGRATION_PLAN)
     (directory / "plan.toml").write_bytes(plan.read_bytes())
@@ -51,8 +56,9 @@ def write_configuration(directory: Path) -> list[str]:
     return ["settings.json", "plan.toml", "secrets.json"]
 
 
-def _shown(name: str, value: Any) -> Any:
-    if isinstance(value, str) and "://" in value and "@" in value:
+def _shown(value: Any) -> Any:
+    """An address without its password, whether it is a URL or libpq's list of settings."""
+    if isinstance(value, str) and (("://" in value and "@" in value) or "password=" in value):
         return databases.without_password(value)
     return value
 

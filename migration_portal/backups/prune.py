@@ -13,8 +13,11 @@ from migration_portal.locks import Lock
 
 
 def prune() -> int:
-    """Returns how many were removed. Raises Refusal when the store does not answer."""
+    """Returns how many were removed, beside what failed ones left. Raises Refusal when the store does not answer."""
     removed = 0
+    for failed in Backup.objects.filter(removed_at=None).exclude(finished_at=None).exclude(error=""):
+        store.remove(failed.place)
+        Backup.objects.filter(pk=failed.pk).update(removed_at=timezone.now())
     for side in Side.values:
         for backup in superfluous(side):
             removed += _remove(backup)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -20,6 +21,7 @@ from migration_portal.rollback.matrix import DEFAULTS, Action, Measured, Rule, V
 from migration_portal.rollback.measure import measure
 from migration_portal.rollback.models import Judgement, Matrix
 
+log = structlog.get_logger(__name__)
 BY = "decision matrix"
 _KEPT_EVERY = timedelta(hours=1)
 _SILENCE, _MANY = "silence:", 100
@@ -87,12 +89,16 @@ def _act(verdict: Verdict) -> str:
     if settings.ROLLBACK_MODE != "act":
         return f"Would {', '.join(plan)}."
     reason = "; ".join(verdict.reasons)
-    with transaction.atomic():
-        for ramp in _ramps():
-            stop_ramp(ramp.flag, by=BY, reason=reason)
-        if wave:
-            requests.reverse(wave, by=BY, reason=reason, wave=wave[0].wave)
-        chain.record("roll_back", object_type="wave", object_id=wave[0].wave if wave else "", by=BY, reason=reason)
+    try:
+        with transaction.atomic():
+            for ramp in _ramps():
+                stop_ramp(ramp.flag, by=BY, reason=reason)
+            if wave:
+                requests.reverse(wave, by=BY, reason=reason, wave=wave[0].wave)
+            chain.record("roll_back", object_type="wave", object_id=wave[0].wave if wave else "", by=BY, reason=reason)
+    except Refusal as refusal:  # somebody was faster: a move or a ramp is no longer what it was
+        log.warning("roll_back_refused", why=str(refusal))
+        return ""
     return f"Did {', '.join(plan)}."
 
 

@@ -15,7 +15,7 @@ import pytest
 from django.utils import timezone
 
 from migration_portal.audit.models import Event
-from migration_portal.backups import back_up, schedule
+from migration_portal.backups import back_up, parts, schedule
 from migration_portal.backups.models import Backup, Check
 from migration_portal.backups.prune import prune
 from migration_portal.engine.errors import LeaseLost
@@ -99,6 +99,25 @@ def test_without_a_key_no_secret_is_stored(world: World, backups: Path, settings
     assert "secrets.json" not in {file["name"] for file in backup.manifest["files"]}
     for secret in (settings.SECRET_KEY, psycopg.conninfo.conninfo_to_dict(settings.LEGACY_DATABASE_URL)["password"]):
         assert secret not in shown
+
+
+def test_secrets_whose_names_do_not_say_so_are_hidden(world: World, backups: Path, settings: Any) -> None:
+    settings.ALERT_PLACES = ["https://hooks.example.org/known-to-nobody"]
+    settings.CHECKPOINT_USER = "probe:known-to-nobody"
+    settings.BACKUP_SCRATCH_URL = "host=a password=known-to-nobody"
+    settings.SOCIAL_PROVIDERS = {"google": {"client_id": "x", "client_secret": "known-to-nobody"}}
+    parts.write_configuration(backups.parent)
+    assert "known-to-nobody" not in (backups.parent / "settings.json").read_text()
+
+
+def test_what_a_failed_backup_stored_is_removed(world: World, backups: Path) -> None:
+    backup = back_up.request("iam", by="tester")
+    (backups / backup.place).mkdir(parents=True)
+    (backups / backup.place / "half").write_text("x")
+    Backup.objects.filter(pk=backup.pk).update(error="No room.", finished_at=timezone.now())
+    assert prune() == 0
+    backup.refresh_from_db()
+    assert backup.state == "failed" and not (backups / backup.place).exists()
 
 
 def test_paths_come_along(world: World, backups: Path, settings: Any, tmp_path: Path) -> None:

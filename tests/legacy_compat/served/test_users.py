@@ -64,3 +64,11 @@ def test_a_user_is_deleted(boss: Caller, plain: Caller) -> None:
     assert boss("DELETE", f"/api/auth/users/{plain.user.pk}").json() == {"message": "User deleted successfully"}
     assert detail(boss("DELETE", f"/api/auth/users/{plain.user.pk}")) == (404, "User not found")
     assert detail(boss("DELETE", f"/api/auth/users/{boss.user.pk}")) == (400, "Cannot delete your own account")
+
+
+def test_a_user_keeps_the_tenant_they_have(boss: Caller, plain: Caller) -> None:
+    address, own = f"/api/auth/users/{plain.user.pk}", str(plain.user.tenant_id)
+    for same in (own, own.upper()):
+        assert boss("PUT", address, {"tenant_id": same, "bio": "x"}).status_code == 200
+    assert detail(boss("PUT", address, {"tenant_id": str(uuid.uuid4()), "bio": "y"})) == (404, "Tenant not found")
+    assert User.objects.get(pk=plain.user.pk).bio == "x"
