@@ -11,7 +11,7 @@ import environ
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
-from config import console, embedded, logs
+from config import console, embedded, logs, schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -83,11 +83,7 @@ AUTH_CALLS_A_MINUTE = env.int("AUTH_CALLS_A_MINUTE", default=env.int("LEGACY_CAL
 OTHER_CALLS_A_MINUTE = env.int("OTHER_CALLS_A_MINUTE", default=100 if LEGACY_CONTRACT == "observed" else 0)
 # Without Redis nothing is counted: "reads" lets reads through and refuses sign-ins and writes, "allow" lets all through,
 # "refuse" none.
-THROTTLES_WITHOUT_REDIS = env.str("THROTTLES_WITHOUT_REDIS", default="reads")
-if THROTTLES_WITHOUT_REDIS not in ("reads", "allow", "refuse"):
-    raise ImproperlyConfigured(
-        f"THROTTLES_WITHOUT_REDIS is {THROTTLES_WITHOUT_REDIS}; it must be reads, allow or refuse."
-    )
+THROTTLES_WITHOUT_REDIS = _one_of("THROTTLES_WITHOUT_REDIS", "reads", "allow", "refuse")
 # What a tenant's policy forbids, at endpoints that can ask for a password and nothing more: legacy_compat/strictness.py.
 LEGACY_POLICY = _one_of("LEGACY_POLICY", "refuse", "documented", "contract")
 # Tells clients apart in the usage record; without it the first word of User-Agent does.
@@ -281,9 +277,7 @@ WAFFLE_CREATE_MISSING_FLAGS = False
 
 # --- Celery -------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = CELERY_TASK_ACKS_LATE = CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CONCURRENCY = RUN_WORKERS
@@ -294,63 +288,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
 }
-# The loops have workers of their own: they never wait behind a run's chunks, nor the chunks behind them.
-CELERY_TASK_ROUTES = {
-    "catchup.*": {"queue": "follow"}, "cutover.*": {"queue": "follow"}, "backups.*": {"queue": "operate"},
-    "monitoring.*": {"queue": "operate"},
-    "rollback.*": {"queue": "operate"},
-    "checkpoints.*": {"queue": "operate"},
-}  # fmt: skip
-# A message expires by the clock of the worker that takes it: later than the clocks of two hosts may differ, or a worker whose
-# clock is fast would take none.
-MESSAGE_SECONDS = 120
-CELERY_BEAT_SCHEDULE = {
-    "runs": {"task": "runs.tick", "schedule": 2.0, "options": {"expires": MESSAGE_SECONDS}},
-    "catchup": {"task": "catchup.tick", "schedule": 2.0, "options": {"expires": MESSAGE_SECONDS, "queue": "follow"}},
-    "cutover": {"task": "cutover.tick", "schedule": 5.0, "options": {"expires": MESSAGE_SECONDS, "queue": "follow"}},
-    "features": {"task": "features.derive", "schedule": 5.0, "options": {"expires": MESSAGE_SECONDS}},
-    "ramps": {"task": "features.ramp", "schedule": 30.0, "options": {"expires": MESSAGE_SECONDS}},
-    "keys": {"task": "iam.rotate_keys", "schedule": 3600.0, "options": {"expires": 3600}},
-    "request-log": {"task": "legacy_compat.forget_old", "schedule": 3600.0, "options": {"expires": 3600}},
-    "anchors": {"task": "audit.anchor", "schedule": 3600.0, "options": {"expires": 3600}},
-    "backups": {"task": "backups.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS, "queue": "operate"}},
-    "roll-up": {
-        "task": "monitoring.roll_up",
-        "schedule": 15.0,
-        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
-    },
-    "checkpoints": {
-        "task": "checkpoints.tick",
-        "schedule": 300.0,
-        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
-    },
-    "judge": {
-        "task": "rollback.judge",
-        "schedule": 15.0,
-        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
-    },
-    "sample": {
-        "task": "monitoring.sample",
-        "schedule": 60.0,
-        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
-    },
-    "watch": {
-        "task": "monitoring.watch",
-        "schedule": 15.0,
-        "options": {"expires": MESSAGE_SECONDS, "queue": "operate"},
-    },
-    "metrics": {"task": "monitoring.forget", "schedule": 3600.0, "options": {"expires": 3600, "queue": "operate"}},
-    **{
-        f"beat-{queue}": {
-            "task": "monitoring.beat",
-            "schedule": 15.0,
-            "args": [queue],
-            "options": {"expires": MESSAGE_SECONDS, "queue": queue},
-        }
-        for queue in ("celery", "follow", "operate")
-    },
-    "inventory": {"task": "inventory.tick", "schedule": 10.0, "options": {"expires": MESSAGE_SECONDS}},
-}
+CELERY_TASK_ROUTES, CELERY_BEAT_SCHEDULE = schedule.ROUTES, schedule.BEAT
+MESSAGE_SECONDS = schedule.MESSAGE_SECONDS
 CELERY_BEAT_SCHEDULE_FILENAME = str(embedded.home() / "beat-schedule")
 
 # --- logging ------------------------------------------------------------------------------

@@ -21,8 +21,9 @@ from migration_portal import messages
 from migration_portal.audit import chain
 from migration_portal.backups import parts, store
 from migration_portal.backups.dump import dump
-from migration_portal.backups.models import Backup, Side, Work
+from migration_portal.backups.models import Backup, Side
 from migration_portal.backups.store import Stored, Unreadable
+from migration_portal.backups.work import Work
 from migration_portal.engine.errors import LeaseLost, describe
 from migration_portal.plan.loader import load
 from migration_portal.refusal import Refusal

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from migration_portal import messages
 from migration_portal.backups import back_up, check, reconcile, restore
-from migration_portal.backups.models import Backup, Check, Reconciliation, Restoration, Side, Work
+from migration_portal.backups.models import Backup, Check, Reconciliation, Restoration, Side
 from migration_portal.backups.prune import prune
+from migration_portal.backups.work import Work
 from migration_portal.refusal import Refusal
 
 log = structlog.get_logger(__name__)

@@ -88,20 +88,7 @@ def _business() -> Iterator[Criterion]:
             f"{since:,} of {before:,} users of the last 60 days have signed in within 30 days of living in the IAM."
         )
         yield Criterion(kind, "User retention", wanted, since >= _RETAINED * before, figure)
-    first = Complaint.objects.order_by("at").first()
-    if first is None or first.at > now - 2 * _WEEK:
-        yield Criterion(
-            kind,
-            "Support tickets",
-            "No more than before",
-            None,
-            "Complaints are on record for less than two weeks.",
-        )
-    else:
-        late = Complaint.objects.filter(at__gt=now - _WEEK).count()
-        early = Complaint.objects.filter(at__lt=first.at + _WEEK).count()
-        figure = f"{late} complaints in the last week; {early} in the first on record."
-        yield Criterion(kind, "Support tickets", "No more than before", late <= early, figure)
+    yield _tickets(kind)
     yield Criterion(
         kind,
         "User satisfaction",
@@ -114,6 +101,17 @@ def _business() -> Iterator[Criterion]:
         kind, "Feature adoption", "New features are taken up step by step", flags > 0 or None,
         f"Features that are on for somebody by percentage: {flags}.",
     )  # fmt: skip
+
+
+def _tickets(kind: str) -> Criterion:
+    wanted, now = "No more than before", timezone.now()
+    first = Complaint.objects.order_by("at").first()
+    if first is None or first.at > now - 2 * _WEEK:
+        return Criterion(kind, "Support tickets", wanted, None, "Complaints are on record for less than two weeks.")
+    late = Complaint.objects.filter(at__gt=now - _WEEK).count()
+    early = Complaint.objects.filter(at__lt=first.at + _WEEK).count()
+    figure = f"{late} complaints in the last week; {early} in the first on record."
+    return Criterion(kind, "Support tickets", wanted, late <= early, figure)
 
 
 def days_passed() -> tuple[int, int]:

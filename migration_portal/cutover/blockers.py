@@ -65,15 +65,7 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         run=run.key, verification=run.verification, table_name="tenants", key=[tenant.tenant]
     ).exists():
         reasons.append("Verification found a difference in the tenant's own row: verify again.")
-    flow = FlowStatus.objects.filter(pk="forward" if home == TenantHome.Home.IAM else "reverse").first()
-    if flow is None:
-        reasons.append("Catch-up has not started: check that a worker of the queue “follow” runs.")
-    elif flow.trouble:
-        reasons.append(flow.trouble)
-    elif flow.lag_seconds > settings.CUTOVER_MAX_LAG_SECONDS and flow.entries > flow.retrying:
-        reasons.append(
-            f"Catch-up is {flow.lag_seconds:.0f} s behind; it must come under {settings.CUTOVER_MAX_LAG_SECONDS} s."
-        )
+    reasons += _of_catch_up(home)
     if home == TenantHome.Home.IAM:
         reasons += Alert.objects.open().filter(key__startswith=ROLL_BACK).values_list("what", flat=True)
     if home == TenantHome.Home.IAM and (missing := Backup.objects.missing()):
@@ -89,3 +81,16 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in lost.items())
         reasons.append(f"The plan's reverse loses columns ({named}): add them to its reverse sections.")
     return reasons
+
+
+def _of_catch_up(home: str) -> list[str]:
+    flow = FlowStatus.objects.filter(pk="forward" if home == TenantHome.Home.IAM else "reverse").first()
+    if flow is None:
+        return ["Catch-up has not started: check that a worker of the queue “follow” runs."]
+    if flow.trouble:
+        return [flow.trouble]
+    if flow.lag_seconds > settings.CUTOVER_MAX_LAG_SECONDS and flow.entries > flow.retrying:
+        return [
+            f"Catch-up is {flow.lag_seconds:.0f} s behind; it must come under {settings.CUTOVER_MAX_LAG_SECONDS} s."
+        ]
+    return []

@@ -11,20 +11,21 @@ from typing import Any
 import pytest
 
 from migration_portal.backups import back_up, check, restore, schedule
-from migration_portal.backups.models import Backup, Check, Restoration, Work
+from migration_portal.backups.models import Backup, Check, Restoration
+from migration_portal.backups.work import Work
 from tests.backups.builders import backed_up
 from tests.servers import drop
 from tests.world import World
 
 _ALONE = """
 import os, django; django.setup()
-from migration_portal.backups import models, schedule
-real, wanted = models.Work.report, os.environ["KILL_IN"]
+from migration_portal.backups import schedule, work
+real, wanted = work.Work.report, os.environ["KILL_IN"]
 def report(self, phase, done=0, total=0):
     real(self, phase, done, total)
     if phase == wanted:
         os.kill(os.getpid(), 9)
-models.Work.report = report
+work.Work.report = report
 schedule.perform(os.environ["KIND"], int(os.environ["PK"]))
 """
 """A worker that dies in the moment in which it says that a phase has begun."""

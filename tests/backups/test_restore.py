@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migration_portal.backups import back_up, reconcile, restore, swap
+from migration_portal.backups import back_up, reconcile, restore, scratch, swap
 from migration_portal.backups.adopt import adopt_backups
 from migration_portal.backups.models import Backup, Reconciliation, Restoration, Written
 from migration_portal.cutover.tenants import sync_tenants
@@ -216,3 +216,16 @@ def test_after_a_swap_the_iam_follows_what_was_restored(world: World, backups: P
     both_loops()
     with world.iam() as iam:
         assert iam.execute("SELECT count(*) FROM users WHERE id = %s", [new]).fetchone() == (1,)
+
+
+def test_a_database_that_is_not_ours_is_never_dropped(world: World) -> None:
+    name = f"{world.name}_theirs"
+    with scratch.server_of("legacy") as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            for comment in ("NULL", "'theirs'", "'Sigma Transit: restored from another place'"):
+                server.execute(f"COMMENT ON DATABASE {name} IS {comment}")
+                with pytest.raises(Refusal, match="It is no database of ours"):
+                    scratch.drop(server, name, what="restored from a place")
+        finally:
+            drop(name)

@@ -178,3 +178,9 @@ def test_the_page_registers_simulates_and_changes(wave: list[TenantHome]) -> Non
     assert "of the matrix is in force" in answer.content.decode() and len(judge.in_force().rules) == 1
     answer = approver.post("/admin/rollback/rules/", fields | {"reason": "x", "threshold": ["much"]}, follow=True)
     assert "A number is none" in answer.content.decode()
+
+
+def test_a_minute_that_goes_on_is_not_judged(wave: list[TenantHome]) -> None:
+    Minute.objects.create(at=timezone.now().replace(second=0, microsecond=0), home="iam", endpoint="x", failed=500)
+    made = judge.judge()
+    assert made is not None and made.action == "none"

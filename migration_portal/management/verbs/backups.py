@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import OutputWrapper
 
 from migration_portal.backups import adopt, back_up, check, reconcile, restore, swap
-from migration_portal.backups.models import Backup, Restoration, Side, Work, Written
+from migration_portal.backups.models import Backup, Restoration, Side, Written
+from migration_portal.backups.work import Work
 from migration_portal.refusal import Refusal
 
 
