@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 
 from tests.servers import SERVER, WORKER, create, drop, url_of
 from tests.world import World
+
+# A machine that is busy makes no property false.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def make_templates(portal: str, iam: str, server: str = SERVER) -> None:
