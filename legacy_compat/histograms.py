@@ -30,6 +30,7 @@ _SMALLEST = 0.01
 _KEPT_SECONDS = 3 * 3600
 _TIMED_OUT = frozenset({504})
 _TOTAL = "metrics:total"
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def quantile(buckets: Mapping[int, int], share: float) -> float | None:
         if seen >= share * total:
             return latency_of(number)
     return None
+
+
+def named(method: str, endpoint: str) -> str:
+    """The endpoint with its method; what a client makes up is all one, or it would fill Redis with names."""
+    return f"{method if method in _METHODS else 'OTHER'} {endpoint}"[:100]
 
 
 def note(call: Call) -> None:

@@ -22,9 +22,9 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
         response = get_response(request)
         if not getattr(request, RECORDED, False):
             match = request.resolver_match
-            endpoint = f"{request.method} /{match.route}" if match else "(unknown)"
+            endpoint = histograms.named(request.method or "", f"/{match.route}") if match else "(unknown)"
             spent = (time.monotonic() - began) * 1000
-            histograms.note(histograms.Call(at, "iam", endpoint[:100], response.status_code, spent))
+            histograms.note(histograms.Call(at, "iam", endpoint, response.status_code, spent))
         return response
 
     return measured

@@ -28,7 +28,7 @@ _MERGE_USAGE = (_SQL / "merge_usage.sql").read_text(encoding="utf-8")
 def request(made: LegacyRequest) -> None:
     """Record one request, later, and count it."""
     background.put(made)
-    endpoint = f"{made.method} {made.endpoint}"
+    endpoint = histograms.named(made.method, made.endpoint)
     histograms.note(Call(made.at.timestamp(), made.home, endpoint, made.status, made.milliseconds))
 
 

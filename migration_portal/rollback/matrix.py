@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import Any
 
 from migration_portal.monitoring.windows import wilson_lower
@@ -60,7 +61,7 @@ class Rule:
         """Raises ValueError for what is no rule."""
         if self.metric not in list(Metric) or self.action not in list(Action) or self.severity not in SEVERITIES:
             raise ValueError(f"{self.name}: unknown metric, action or severity")
-        if not (self.threshold >= 0 and self.minutes in (1, 5) and 1 <= self.running <= 6 and self.least >= 0):
+        if not (0 <= self.threshold < inf and self.minutes in (1, 5) and 1 <= self.running <= 6 and self.least >= 0):
             raise ValueError(f"{self.name}: a number is out of range")
 
     def as_dict(self) -> dict[str, Any]:

@@ -89,3 +89,13 @@ def test_an_answer_that_broke_is_counted_as_failed(world: World) -> None:
     histograms.background.join()
     roll_up.roll_up()
     assert [row.failed for row in Minute.objects.filter(home="iam")] == [1, 1]
+
+
+def test_what_a_client_makes_up_fills_no_memory(world: World) -> None:
+    for n in range(5):
+        Client().generic(f"MADEUP{n}", "/api/auth/me")
+        Client().generic(f"MADEUP{n}", f"/api/v1/made/up/{n}")
+        Client().get(f"/api/auth/made-up-{n}")
+    histograms.background.join()
+    roll_up.roll_up()
+    assert Minute.objects.count() <= 4

@@ -124,6 +124,8 @@ def test_a_burst_of_ten_per_cent_is_caught_within_two_minutes(seed: int) -> None
         {"severity": "grave"},
         {"action": "pray"},
         {"threshold": -1},
+        {"threshold": float("inf")},
+        {"threshold": float("nan")},
         {"minutes": 3},
         {"running": 7},
         {"least": -1},
