@@ -165,7 +165,7 @@ def _ask(method: str, path: str, token: str = "", **options: Any) -> tuple[int, 
 
 def _security(group: str) -> Iterator[Look]:
     warnings = [found for found in checks.run_checks(include_deployment_checks=True) if found.level >= checks.WARNING]
-    told = "; ".join(f"{found.id}: {found.msg}" for found in warnings[:3]) or "None."
+    told = "; ".join(f"{found.id}: {str(found.msg).partition('. ')[0]}" for found in warnings[:3]) or "None."
     yield Look(group, "The deployment checks are clean", not warnings, told, "See manage.py check --deploy.")
     users = User.objects.exclude(hashed_password="")
     weak = users.count() - sum(users.filter(hashed_password__startswith=prefix).count() for prefix in _GOOD_HASHES)

@@ -62,3 +62,10 @@ def test_support_tickets_are_compared_once_there_are_two_weeks(world: World) -> 
     assert found()["Support tickets"].met is True
     Complaint.objects.create(about="slow", by="t", at=now - timedelta(days=2))
     assert found()["Support tickets"].met is False
+
+
+def test_rows_that_wait_in_quarantine_are_not_all_rows(world: World) -> None:
+    builders.legacy_tables(world)
+    builders.user(world, builders.tenant(world), id="not-a-uuid")
+    builders.migrated(world)
+    assert found()["Data integrity"].met is False
