@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup clean
+.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -69,6 +69,9 @@ bench-api: $(VENV)/.dev
 
 bench-backup: $(VENV)/.dev
 	@$(BIN)/python -m bench.backup $(ARGS)
+
+bench-monitoring: $(VENV)/.dev
+	@$(BIN)/python -m bench.monitoring $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.copy $(ARGS)
