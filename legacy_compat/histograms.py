@@ -28,6 +28,8 @@ _GROWTH = (1 + ERROR) / (1 - ERROR)
 _SMALLEST = 0.01
 """Milliseconds; what is faster counts as that."""
 _KEPT_SECONDS = 3 * 3600
+KINDS = ("ok", "rejected", "failed", "timed_out")
+"""How an answer ended: the second is the client's doing."""
 _TIMED_OUT = frozenset({504})
 _TOTAL = "metrics:total"
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -75,7 +77,7 @@ def note(call: Call) -> None:
 
 
 def kind(status: int) -> str:
-    """What the status says about how well it went: `ok`, `rejected` (the client's doing), `failed` or `timed_out`."""
+    """Which of KINDS the status is."""
     if status in _TIMED_OUT:
         return "timed_out"
     return "failed" if status >= 500 else "rejected" if status >= 400 else "ok"

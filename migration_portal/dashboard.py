@@ -19,7 +19,7 @@ from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
 from migration_portal.inventory.models import Inventory
 from migration_portal.refusal import Refusal
-from migration_portal.runs.models import Finding, QuarantinedRow, Run
+from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.progress import progress_of
 from migration_portal.runs.states import State
 from migration_portal.runs.throughput import throughput_of
@@ -60,12 +60,11 @@ def now(request: HttpRequest) -> dict[str, Any]:
         if run is not None:
             facts["progress"] = progress_of(run)
             facts["throughput"] = throughput_of(run)
-            findings = Finding.objects.filter(run=run.key, verification=run.verification)
             facts["flows"] = list(FlowStatus.objects.order_by("direction"))
             facts["moved"] = TenantHome.objects.filter(home=TenantHome.Home.IAM).count()
             facts["tenants"] = TenantHome.objects.count()
             facts["strays"] = Stray.objects.filter(run=run.key, state="open").count() if installed else 0
-            facts["findings"] = findings.values("table_name", "key").distinct().count() if installed else 0
+            facts["findings"] = run.differing if installed else 0
     except (Refusal, DatabaseError) as error:
         facts["trouble"] = str(error)
     facts["hints"] = list(_hints(facts, request))

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from flags.models import TenantHome
 from migration_portal.runs.models import Run
 
 _STALLED_AFTER = timedelta(seconds=30)
@@ -49,6 +50,11 @@ class FlowStatus(models.Model):
     def alive(self) -> bool:
         """Its loop has sent a heartbeat lately, by the clock of the database that both the loop and we ask."""
         return type(self).objects.filter(pk=self.pk, beat_at__gt=Now() - _STALLED_AFTER).exists()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it matters that it lives: reverse has nothing to do before a tenant lives in the IAM."""
+        return self.direction == self.Direction.FORWARD or TenantHome.objects.filter(home=TenantHome.Home.IAM).exists()
 
     @property
     def trouble(self) -> str:

@@ -227,7 +227,7 @@ def _readiness(group: str) -> Iterator[Look]:
             "" if fresh else "Back up, and verify up to level 3.",
         )
     reverse = FlowStatus.objects.filter(pk="reverse").first()
-    if reverse is None or not TenantHome.objects.filter(home=TenantHome.Home.IAM).exists():
+    if reverse is None or not reverse.begun:
         yield Look(group, "Tenants can be reversed", None, "No tenant lives in the IAM.")
         return
     well = not reverse.trouble and reverse.lag_seconds < _LAG_SECONDS

@@ -18,7 +18,7 @@ from flags.sql import condition
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.refusal import Refusal
-from migration_portal.runs.models import Finding, Run
+from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
 
 DERIVED = "database_migration_complete"
@@ -96,8 +96,7 @@ def derive() -> bool:
     elif run.state != State.COMPLETED:
         basis = f"{run} is {run.state}."
     else:
-        findings = Finding.objects.filter(run=run.key, verification=run.verification)
-        differing = findings.values("table_name", "key").distinct().count()
+        differing = run.differing
         basis = f"Rows that differ: {differing:,}." if differing else ""
     was = Flag.objects.filter(name=DERIVED, met=True).exists()
     doubt = f"Every row was verified. Since then: {basis} Kill it if that outweighs." if basis and was else basis

@@ -18,7 +18,6 @@ from legacy_compat import histograms
 from migration_portal.monitoring.models import Alert, Sample
 from migration_portal.monitoring.parts import parts
 
-_KINDS = ("ok", "rejected", "failed", "timed_out")
 _LATELY = 5
 
 
@@ -49,7 +48,7 @@ def _calls() -> Iterator[Metric]:
     calls = CounterMetricFamily("sigma_requests", "Requests answered", labels=["home", "endpoint", "kind"])
     spent = CounterMetricFamily("sigma_request_seconds", "Time spent on them", labels=["home", "endpoint"])
     for (home, endpoint, what), value in histograms.totals().items():
-        if what in _KINDS:
+        if what in histograms.KINDS:
             calls.add_metric([home, endpoint, what], value)
         elif what == "ms":
             spent.add_metric([home, endpoint], value / 1000)

@@ -12,7 +12,6 @@ from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from flags.models import TenantHome
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.monitoring.models import Heartbeat, Sample
 
@@ -69,12 +68,8 @@ def _workers() -> Iterator[Part]:
 
 
 def _flows() -> Iterator[Part]:
-    moved = TenantHome.objects.filter(home=TenantHome.Home.IAM).exists()
     for flow in FlowStatus.objects.order_by("direction"):
-        if flow.direction == FlowStatus.Direction.REVERSE and not moved:
-            yield Part(f"Catch-up {flow}", None)
-            continue
-        yield Part(f"Catch-up {flow}", flow.beat_at, flow.trouble)
+        yield Part(f"Catch-up {flow}", flow.beat_at, flow.trouble) if flow.begun else Part(f"Catch-up {flow}", None)
 
 
 def _anything_waits() -> bool:

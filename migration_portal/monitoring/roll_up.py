@@ -12,7 +12,6 @@ from legacy_compat import histograms
 from migration_portal.monitoring.models import Minute
 
 _LATELY = 5
-_KINDS = ("ok", "rejected", "failed", "timed_out")
 
 
 def roll_up(numbers: Iterable[int] | None = None) -> int:
@@ -21,7 +20,7 @@ def roll_up(numbers: Iterable[int] | None = None) -> int:
     rows = [row for number in numbers or range(now - _LATELY, now + 1) for row in _rows(number)]
     Minute.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["at", "home", "endpoint"],
-        update_fields=[*_KINDS, "milliseconds", "buckets"],
+        update_fields=[*histograms.KINDS, "milliseconds", "buckets"],
     )  # fmt: skip
     return len(rows)
 
@@ -42,7 +41,7 @@ def _rows(number: int) -> list[Minute]:
     rows: dict[tuple[str, str], Minute] = {}
     for (home, endpoint, what), value in histograms.minute(number).items():
         row = rows.setdefault((home, endpoint), Minute(at=at, home=home, endpoint=endpoint, buckets={}))
-        if what in _KINDS:
+        if what in histograms.KINDS:
             setattr(row, what, int(value))
         elif what == "ms":
             row.milliseconds = value

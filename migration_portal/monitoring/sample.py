@@ -18,6 +18,7 @@ from migration_portal import databases
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.engine.queries import named
 from migration_portal.monitoring.models import Sample
+from migration_portal.monitoring.parts import QUEUES
 from migration_portal.refusal import Refusal
 
 log = structlog.get_logger(__name__)
@@ -91,5 +92,5 @@ def _ours(process: psutil.Process) -> bool:
 def _redis() -> dict[str, float]:
     with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as connection:
         about: Any = connection.info()
-        waiting = {f"waiting_{queue}": float(connection.llen(queue)) for queue in ("celery", "follow", "operate")}  # type: ignore[arg-type]
+        waiting = {f"waiting_{queue}": float(connection.llen(queue)) for queue in QUEUES}  # type: ignore[arg-type]
     return {"bytes": float(about["used_memory"]), "clients": float(about["connected_clients"]), **waiting}

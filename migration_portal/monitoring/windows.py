@@ -79,11 +79,13 @@ def by_endpoint(*, since: datetime, until: datetime | None = None, home: str = "
     return _grouped((minute.endpoint, minute) for minute in _minutes(since, until, home, ""))
 
 
-def by_time(*, since: datetime, step: timedelta, home: str = "") -> dict[datetime, Window]:
-    """The same for each step since then, in order; steps without calls are left out."""
+def by_time(
+    *, since: datetime, step: timedelta, until: datetime | None = None, home: str = ""
+) -> dict[datetime, Window]:
+    """The same for each step of that time, in order; steps without calls are left out."""
     seconds = int(step.total_seconds())
     found: dict[datetime, Window] = {}
-    for minute in _minutes(since, None, home, ""):
+    for minute in _minutes(since, until, home, ""):
         at = minute.at - timedelta(seconds=int(minute.at.timestamp()) % seconds)
         found.setdefault(at, Window()).add(minute)
     return found

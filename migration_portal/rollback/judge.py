@@ -81,7 +81,8 @@ def _act(verdict: Verdict) -> str:
     if verdict.action not in (Action.GRADUAL, Action.IMMEDIATE) or _acted_lately():
         return ""
     wave = _last_wave() if verdict.action == Action.IMMEDIATE else []
-    plan = [f"stop the ramp of {ramp.flag.name}" for ramp in _ramps()]
+    ramps = list(Ramp.objects.filter(state=Ramp.State.RUNNING).select_related("flag"))
+    plan = [f"stop the ramp of {ramp.flag.name}" for ramp in ramps]
     if wave:
         plan.append(f"reverse {len(wave)} tenants of the wave {wave[0].wave or '(without a name)'}")
     if not plan:
@@ -91,7 +92,7 @@ def _act(verdict: Verdict) -> str:
     reason = "; ".join(verdict.reasons)
     try:
         with transaction.atomic():
-            for ramp in _ramps():
+            for ramp in ramps:
                 stop_ramp(ramp.flag, by=BY, reason=reason)
             if wave:
                 requests.reverse(wave, by=BY, reason=reason, wave=wave[0].wave)
@@ -104,10 +105,6 @@ def _act(verdict: Verdict) -> str:
 
 def _acted_lately() -> bool:
     return Judgement.objects.filter(at__gt=timezone.now() - _RECOVERY).exclude(acted="").exists()
-
-
-def _ramps() -> list[Ramp]:
-    return list(Ramp.objects.filter(state=Ramp.State.RUNNING).select_related("flag"))
 
 
 def _last_wave() -> list[TenantHome]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from django.utils import timezone
 
@@ -11,46 +14,61 @@ from migration_portal import databases
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.engine import ledger
 from migration_portal.monitoring.baseline import last_baseline
-from migration_portal.monitoring.models import Minute
-from migration_portal.monitoring.windows import Window
+from migration_portal.monitoring.windows import Window, by_time
 from migration_portal.refusal import Refusal
 from migration_portal.rollback.matrix import Measured
 from migration_portal.rollback.models import Complaint
-from migration_portal.runs.models import Finding, Run
+from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
 
 _LONGEST = 6
 """Windows in a row that a rule may ask for."""
-_HOUR = timedelta(hours=1)
+_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+_NONE = Window()
 
 
-def measure(at: datetime | None = None) -> Measured:
-    """As it is now, or (of requests and complaints alone) as it was then."""
-    now = at or timezone.now()
-    baseline, whole = last_baseline(), Window()
-    minutes = _by_minute(now)
-    for window in minutes[:5]:
-        whole.buckets.update(window.buckets)
-    complaints = Complaint.objects.filter(at__gt=now - _HOUR, at__lte=now)
-    return Measured(
-        windows={
-            length: [_pair(minutes[n : n + length]) for n in range(0, length * _LONGEST, length)] for length in (1, 5)
-        },
-        p95=whole.p95, p95_requests=sum(whole.buckets.values()), baseline_p95=baseline.p95 if baseline else None,
-        integrity_findings=None if at else _findings(), complaints=complaints.count(),
-        ui_complaints=complaints.filter(about=Complaint.About.UI).count(),
-        migration_troubles=None if at else _troubles(),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Past:
+    """The requests and complaints of some time, read once, so that each of its minutes can be measured."""
+
+    minutes: Mapping[datetime, Window]
+    complaints: Sequence[tuple[datetime, str]]
+    """When, and about what."""
+    baseline_p95: float | None
+
+    @classmethod
+    def read(cls, since: datetime, until: datetime) -> Self:
+        """All that is needed to measure any moment between them."""
+        first = since - 5 * _LONGEST * _MINUTE - _MINUTE
+        complaints = Complaint.objects.filter(at__gt=since - _HOUR, at__lte=until)
+        baseline = last_baseline()
+        return cls(
+            by_time(since=first, until=until, step=_MINUTE, home=str(TenantHome.Home.IAM)),
+            list(complaints.values_list("at", "about")), baseline.p95 if baseline else None,
+        )  # fmt: skip
+
+    def measured(self, now: datetime, **more: int | None) -> Measured:
+        """As it was then; `more` is what else is known."""
+        last = now.replace(second=0, microsecond=0)
+        # The whole minutes before, the latest first: a minute that is going on is not judged.
+        minutes = [self.minutes.get(last - n * _MINUTE, _NONE) for n in range(1, 5 * _LONGEST + 1)]
+        whole = Window()
+        for window in minutes[:5]:
+            whole.buckets.update(window.buckets)
+        about = [about for at, about in self.complaints if now - _HOUR < at <= now]
+        return Measured(
+            windows={
+                length: [_pair(minutes[n : n + length]) for n in range(0, length * _LONGEST, length)] for length in (1, 5)
+            },
+            p95=whole.p95, p95_requests=sum(whole.buckets.values()), baseline_p95=self.baseline_p95,
+            complaints=len(about), ui_complaints=about.count(Complaint.About.UI), **more,
+        )  # fmt: skip
 
 
-def _by_minute(now: datetime) -> list[Window]:
-    """The whole minutes before now, the latest first: a minute that is going on is not judged."""
-    last = now.replace(second=0, microsecond=0)
-    found = [Window() for _ in range(5 * _LONGEST)]
-    rows = Minute.objects.filter(home=TenantHome.Home.IAM, at__lt=last, at__gte=last - timedelta(minutes=len(found)))
-    for row in rows:
-        found[int((last - row.at).total_seconds() // 60) - 1].add(row)
-    return found
+def measure() -> Measured:
+    """As it is now."""
+    now = timezone.now()
+    return Past.read(now, now).measured(now, integrity_findings=_findings(), migration_troubles=_troubles())
 
 
 def _pair(windows: list[Window]) -> tuple[int, int]:
@@ -68,8 +86,7 @@ def _findings() -> int | None:
                 return None
     except Refusal:
         return None
-    found = Finding.objects.filter(run=run.key, verification=run.verification)
-    return found.values("table_name", "key").distinct().count()
+    return run.differing
 
 
 def _troubles() -> int | None:
@@ -77,6 +94,5 @@ def _troubles() -> int | None:
     run = Run.objects.filter(dry_run=False).first()
     if run is None:
         return None
-    moved = TenantHome.objects.filter(home=TenantHome.Home.IAM).exists()
-    flows = [flow for flow in FlowStatus.objects.all() if moved or flow.direction == FlowStatus.Direction.FORWARD]
-    return int(run.state == State.FAILED) + sum(bool(flow.trouble) for flow in flows)
+    flows = FlowStatus.objects.all()
+    return int(run.state == State.FAILED) + sum(bool(flow.begun and flow.trouble) for flow in flows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from migration_portal.rollback.matrix import Measured, Rule, Verdict, evaluate
-from migration_portal.rollback.measure import measure
+from migration_portal.rollback.measure import Past
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Change:
 def replay(rules: list[Rule], *, since: datetime, until: datetime) -> Iterator[Change]:
     """Requests and complaints of that time against these rules; only where the verdict changes."""
     last: tuple[str, str, bool] | None = None
-    at = since
+    past, at = Past.read(since, until), since
     while at <= until:
-        verdict = evaluate(rules, measure(at))
+        verdict = evaluate(rules, past.measured(at))
         if (now := (verdict.severity, verdict.action, verdict.known)) != last:
             yield Change(at, verdict)
             last = now

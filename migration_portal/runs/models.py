@@ -102,6 +102,12 @@ class Run(models.Model):
         loading = chunks.exclude(kind__in=KINDS.keys() - LOADING).exclude(state="done")
         return not loading.exists() and chunks.filter(kind="verify").exists()
 
+    @property
+    def differing(self) -> int:
+        """Rows that differ by the last verification. Raises DatabaseError where the IAM has no ledger yet."""
+        found = Finding.objects.filter(run=self.key, verification=self.verification)
+        return found.values("table_name", "key").distinct().count()
+
     def move_to(self, state: State, **changes: Any) -> None:
         """Change state, unless somebody else has by now. Raises IllegalTransition; then nothing has changed."""
         before = State(self.state)

@@ -22,7 +22,7 @@ from migration_portal.rollback.models import Judgement
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.retry import discard_rows
 from migration_portal.runs.start import start
-from tests.journeys.test_old_client import SECRET, legacy_service
+from tests.journeys.test_old_client import SECRET, known_user, legacy_service
 from tests.world import World, eventually
 
 _FAULT = """
@@ -46,14 +46,7 @@ def call(url: str, method: str, path: str, token: str = "", **fields: str) -> tu
 
 def test_a_wave_whose_iam_fails_is_reversed_by_itself(world: World) -> None:
     world.sample(users=600, tenants=6, rate=0)
-    quick = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
-    with world.legacy() as legacy:
-        username, tenant = legacy.execute(
-            "UPDATE users SET hashed_password = %s, is_active = true WHERE id = ("
-            "SELECT u.id FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE u.id || t.id ~ '^[0-9a-f-]{72}$'"
-            " ORDER BY u.id LIMIT 1) RETURNING username, tenant_id",
-            [quick],
-        ).fetchone()
+    username, tenant = known_user(world)
     more = {"ROLLBACK_MODE": "act", "LOG_LEVEL": "ERROR"}
     url = world.site(
         LEGACY_UPSTREAM_URL=legacy_service(world), LEGACY_JWT_SECRET=SECRET, AUTH_CALLS_A_MINUTE="0", **more

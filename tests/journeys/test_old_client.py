@@ -100,16 +100,23 @@ def legacy_service(world: World, app: str = "bench.peer_api:app") -> str:
     return url
 
 
-def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World) -> None:
-    world.sample(users=600, tenants=6, rate=0)
+def known_user(world: World) -> tuple[str, str]:
+    """The name and the tenant of a superuser of the sample, whose ids are ids, and whose password is "secret"."""
     quick = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     with world.legacy() as legacy:
-        username, tenant = legacy.execute(
+        row = legacy.execute(
             "UPDATE users SET hashed_password = %s, is_superuser = true, is_active = true WHERE id = ("
             "SELECT u.id FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE u.id || t.id ~ '^[0-9a-f-]{72}$'"
             " ORDER BY u.id LIMIT 1) RETURNING username, tenant_id",
             [quick],
         ).fetchone()
+    assert row is not None
+    return row
+
+
+def test_a_client_notices_nothing_while_its_tenant_moves_to_and_fro(world: World) -> None:
+    world.sample(users=600, tenants=6, rate=0)
+    username, tenant = known_user(world)
     portal = world.site(
         LEGACY_UPSTREAM_URL=legacy_service(world),
         LEGACY_JWT_SECRET=SECRET,
