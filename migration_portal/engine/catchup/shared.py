@@ -36,7 +36,7 @@ def share(flow: Flow) -> int:
 def _may_be_nobodys(transfer: Transfer, table: Table) -> bool:
     """Where every row must have a tenant, or nothing refers to one, there is nothing to look for."""
     keys = (key for other in transfer.plan.tables for key in transfer.info(other).foreign_keys)
-    if not any(key.parent == table.target for key in keys):
+    if table.target not in {key.parent for key in keys}:
         return False
     whose = transfer.plan.table(table.through.parent) if table.through else table
     column = directions.tenant_column(transfer.plan, whose.source, transfer.source_catalog)

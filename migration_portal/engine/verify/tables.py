@@ -32,6 +32,7 @@ from migration_portal.plan.model import Table
 
 BUCKETS = 1024
 PIECE_BLOCKS = 8192
+_KEYS_AT_ONCE = 2000
 _SETTLING_SECONDS = 3.0
 _ROW_KINDS = ["missing", "extra", "differs", "more"]
 _BUCKET = SQL("(hash & {})::int").format(Literal(BUCKETS - 1))
@@ -145,8 +146,8 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]]
     owned = (
         directions.owner(table, transfer.source_catalog, transfer.target_catalog) if transfer.queue is not None else []
     )
-    for place in range(0, len(keys), 2000):
-        batch = [list(key) for key in keys[place : place + 2000]]
+    for place in range(0, len(keys), _KEYS_AT_ONCE):
+        batch = [list(key) for key in keys[place : place + _KEYS_AT_ONCE]]
         with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
             legacy = _fields(transfer, table, "legacy", batch)
             pending = _pending(transfer, table)

@@ -22,6 +22,18 @@ def test_two_users_swap_their_emails_in_one_batch(world: World, home: str) -> No
     assert dict(iam(world, "SELECT id::text, email FROM users")) == {one: "two@example.org", two: "one@example.org"}
 
 
+def test_two_users_of_a_tenant_swap_their_names_in_one_batch(world: World, home: str) -> None:
+    one = builders.user(world, home, username="one")
+    two = builders.user(world, home, username="two")
+    run = builders.migrated(world, capture=True)
+    with world.legacy() as legacy, legacy.transaction():
+        legacy.execute("UPDATE users SET username = 'x' WHERE id = %s", [one])
+        legacy.execute("UPDATE users SET username = 'one' WHERE id = %s", [two])
+        legacy.execute("UPDATE users SET username = 'two' WHERE id = %s", [one])
+    assert caught_up(run).collided == 0
+    assert dict(iam(world, "SELECT id::text, username FROM users")) == {one: "two", two: "one"}
+
+
 def test_a_swap_split_between_batches_takes_the_other_row_along(world: World, home: str) -> None:
     one = builders.user(world, home, email="one@example.org")
     two = builders.user(world, home, email="two@example.org")

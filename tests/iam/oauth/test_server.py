@@ -12,6 +12,8 @@ from django.utils import timezone
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from flags.evaluate import definitions
+from flags.models import Flag
 from iam.oauth.models import AccessToken, AuthorizationCode, RefreshToken
 from tests.iam.oauth.conftest import CALLBACK, Site, make_client
 from tests.iam.oauth.flows import VERIFIER, session, tokens_of
@@ -90,6 +92,24 @@ def test_a_code_is_good_once_for_its_client_and_with_its_verifier(oauth: Site) -
     other, secret = make_client(oauth.tenant)
     with pytest.raises(OAuthError, match="invalid_grant"):
         redeem(code(), who=session(oauth, other, secret))
+
+
+def test_a_code_lives_for_five_minutes(oauth: Site) -> None:
+    client = session(oauth)
+    url, _ = client.create_authorization_url(f"{oauth.url}/oauth/authorize", code_verifier=VERIFIER)
+    oauth.allow(oauth.browser(), url)
+    code = AuthorizationCode.objects.get()
+    assert round((code.expires_at - code.created_at).total_seconds()) == 300
+
+
+def test_a_client_speaks_for_itself_where_only_its_tenant_has_oauth(oauth: Site) -> None:
+    Flag.objects.filter(name="oauth2_enabled").update(percentage=0, targets=[f"tenant:{oauth.tenant.pk}"])
+    definitions(fresh=True)
+    token = OAuth2Session(oauth.client.client_id, oauth.secret).fetch_token(
+        f"{oauth.url}/oauth/token", grant_type="client_credentials", scope="users:read"
+    )
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    assert requests.get(f"{oauth.url}/api/v1/users", headers=headers).status_code == 200
 
 
 def test_without_pkce_nothing_is_given(oauth: Site) -> None:
