@@ -36,6 +36,7 @@ BEAT = {
     "sample": _every(60, "monitoring.sample", OPERATE),
     "watch": _every(15, "monitoring.watch", OPERATE),
     "metrics": _every(3600, "monitoring.forget", OPERATE),
+    "roll-backs": _every(2, "rollback.go_on", OPERATE),
     "judge": _every(15, "rollback.judge", OPERATE),
     "checkpoints": _every(300, "checkpoints.tick", OPERATE),
     **{f"beat-{queue}": _every(15, "monitoring.beat", queue, queue) for queue in QUEUES},

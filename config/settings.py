@@ -141,6 +141,8 @@ CHECKPOINT_USER = env("CHECKPOINT_USER", default="")
 # --- rolling back -----------------------------------------------------------------------------
 # What the decision matrix may do by itself: in "shadow" it only says what it would, in "act" it stops ramps and reverses waves.
 ROLLBACK_MODE = _one_of("ROLLBACK_MODE", "shadow", "act")
+# Actions of a roll-back that wait until a person agrees; the names are those of the plans in migration_portal/rollback/plans.py.
+ROLLBACK_ASKS = env.list("ROLLBACK_ASKS", default=["undo_run", "restore_backup", "swap_database"])
 # What a help desk signs the complaints with that it sends to /hooks/complaints.
 COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
 
@@ -185,6 +187,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "flags.middleware.home_middleware",
     "legacy_compat.measured.middleware",
+    "iam.maintenance.middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

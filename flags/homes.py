@@ -12,7 +12,8 @@ from django.utils import timezone
 from flags.models import TenantHome
 
 _POLL_SECONDS = 0.02
-_LOCK_CLASS = 0x516B
+LOCK_CLASS = 0x516B
+"""Requests share the lock of (this, the tenant they write to); a move takes it alone."""
 
 
 def in_iam() -> frozenset[str]:
@@ -96,7 +97,7 @@ def take_alone(tenant: str, *, seconds: float) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{max(int(seconds * 1000), 1)}ms"])
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK_CLASS, tenant])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_CLASS, tenant])
 
 
 def _home(tenant: str) -> str | None:
@@ -136,7 +137,7 @@ def _home_and_hold(tenant: str) -> tuple[str | None, bool]:
 
 def _ask(statement: str, tenant: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(statement, [_LOCK_CLASS, tenant])
+        cursor.execute(statement, [LOCK_CLASS, tenant])
         return bool(cursor.fetchone()[0])
 
 

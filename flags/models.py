@@ -133,6 +133,30 @@ class Flag(AbstractUserFlag):
         )
 
 
+class Maintenance(models.Model):
+    """While one has not ended, the doors answer only what reads: see `flags.maintenance`."""
+
+    began_at = models.DateTimeField(default=timezone.now)
+    by = models.CharField(max_length=150)
+    reason = models.TextField()
+    expected_until = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("close_doors", "Can close the doors to writes, and open them")]
+        constraints = [
+            models.UniqueConstraint(
+                models.Value(1), condition=models.Q(ended_at=None), name="one_maintenance_at_a_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Maintenance since {self.began_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
 class Ramp(models.Model):
     """A flag's percentage raised step by step by the clock, while all is well. `steps` are the percentages still to come."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
+from flags import maintenance
 from legacy_compat import histograms
 
 _OURS = ("/api/v1/", "/oauth/")
@@ -24,7 +25,8 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
             match = request.resolver_match
             endpoint = histograms.named(request.method or "", f"/{match.route}") if match else "(unknown)"
             spent = (time.monotonic() - began) * 1000
-            histograms.note(histograms.Call(at, "iam", endpoint, response.status_code, spent))
+            home = maintenance.CLOSED if hasattr(request, maintenance.CLOSED) else "iam"
+            histograms.note(histograms.Call(at, home, endpoint, response.status_code, spent))
         return response
 
     return measured

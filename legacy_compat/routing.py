@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Literal
 
 import structlog
@@ -14,7 +15,7 @@ from django.urls import resolve
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from flags import homes
+from flags import homes, maintenance
 from flags.models import TenantHome
 from iam import bearers, throttles
 from iam.api.problems import no_such_page
@@ -64,6 +65,8 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
 
 def _asked(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpResponseBase, LegacyCall, str]:
     """The answer, the call as it was read, and whose answer it is."""
+    if closed := _closed(call):
+        return _response(closed), call, maintenance.CLOSED
     if refusal := paths.refusal(request):
         return _response(refusal), call, home
     try:
@@ -78,6 +81,14 @@ def _asked(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRespo
         log.warning("refused_while_moving", endpoint=serve.name_of(call.path), tenant=call.tenant)
         response = _response(contract().UNAVAILABLE)
     return response, call, home
+
+
+def _closed(call: LegacyCall) -> Answer | None:
+    """The contract's 503, for what would write while the doors are closed."""
+    seconds = maintenance.retry_after(call.method, reads=call.path == "licenses/validate")
+    if seconds is None:
+        return None
+    return replace(contract().UNAVAILABLE, headers=contract().UNAVAILABLE.headers | {"Retry-After": str(seconds)})
 
 
 def _home(call: LegacyCall) -> str:

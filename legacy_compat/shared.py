@@ -8,7 +8,7 @@ from django.urls import Resolver404, URLResolver
 from django.urls.resolvers import RegexPattern
 from django.views.decorators.csrf import csrf_exempt
 
-from iam import forms
+from iam import forms, maintenance
 from iam.api.problems import no_such_page
 from iam.api.root import api
 from legacy_compat import serve, versions
@@ -29,6 +29,8 @@ def shared(request: HttpRequest, path: str) -> HttpResponseBase:
         return legacy(request, f"v1/{path}")
     if not known:
         return no_such_page(request)
+    if closed := maintenance.refusal(request):
+        return closed
     match = _NEW.resolve(request.path_info)
     answer: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
     return answer

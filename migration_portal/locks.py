@@ -39,6 +39,8 @@ class Lock(IntEnum):
     """Portal: choose which old backups to remove."""
     CHECKPOINT = 0x5167_0006
     """Portal: take the checkpoint of the day."""
+    ROLL_BACK = 0x5167_0007
+    """Portal: go on with a roll-back."""
     SCHEMA = 0x5167_0003
     """IAM: apply or roll back a schema script."""
 

@@ -98,6 +98,7 @@ def rolled_back(common_world: World, django_db_blocker: Any) -> Iterator[World]:
     import redis
     from django.db import transaction
 
+    from flags import maintenance
     from flags.evaluate import definitions
 
     redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
@@ -105,6 +106,7 @@ def rolled_back(common_world: World, django_db_blocker: Any) -> Iterator[World]:
         _point(*(f"{common_world.name}_{database}" for database in ("portal", "legacy", "iam")))
         with transaction.atomic(), transaction.atomic(using="iam"):
             definitions(fresh=True)
+            maintenance.forget()
             yield common_world
             transaction.set_rollback(True)
             transaction.set_rollback(True, using="iam")

@@ -12,7 +12,7 @@ from django.conf import settings
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal import databases
 from migration_portal.backups import store, tools
@@ -95,6 +95,11 @@ def create(server: Connection[Any], name: str, *, like: str, side: str, what: st
                 whose or SQL("DATABASE {}").format(Identifier(name)), Identifier(one["name"]), Literal(one["value"])
             )
         )
+
+
+def renaming(name: str, new: str) -> Composed:
+    """The statement that renames a database; nobody may be connected to it."""
+    return SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(name), Identifier(new))
 
 
 def drop(server: Connection[Any], name: str, *, what: str) -> None:

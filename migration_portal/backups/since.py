@@ -85,6 +85,16 @@ def opened(made: Restoration, plan: Plan) -> Iterator[Pair]:
         yield Pair(kept, live, _parents_first(_tables(kept, live, side, plan)))
 
 
+@contextmanager
+def opened_beside(made: Restoration, plan: Plan) -> Iterator[Pair]:
+    """The side's database, as if it were put aside, and the restored one, as if it were in its place."""
+    side = made.backup.side
+    with ExitStack() as stack:
+        kept = stack.enter_context(databases.of_side(side, "rehearsal"))
+        live = stack.enter_context(databases.of_url(scratch.url_in(side, made.into), "rehearsal"))
+        yield Pair(kept, live, _parents_first(_tables(kept, live, side, plan)))
+
+
 def rows_since(pair: Pair, table: Table) -> Iterator[Row]:
     """Every row of the table that differs, by key. Raises psycopg.Error."""
     if not table.key:

@@ -39,11 +39,13 @@ def swap(made: Restoration, *, by: str, reason: str) -> str:
     side = made.backup.side
     live, kept = scratch.name_of(side), f"{scratch.name_of(side)[:40]}_before_{made.pk}"
     with scratch.server_of(side) as server:
-        if scratch.exists(server, kept):
+        renamed = scratch.exists(server, kept)
+        if renamed and scratch.exists(server, made.into):
             raise Refusal("There is a database of this name.", subject=kept, todo="Rename or drop it.")
-        if side == "portal":
-            connections["default"].close()
-        _rename(server, {live: kept, made.into: live})
+        if not renamed:  # else a worker died of it before it was recorded
+            if side == "portal":
+                connections["default"].close()
+            _rename(server, {live: kept, made.into: live})
         server.execute(SQL("COMMENT ON DATABASE {} IS NULL").format(Identifier(live)))
     now = timezone.now()
     with transaction.atomic():
@@ -64,7 +66,7 @@ def _rename(server: Connection[Any], names: dict[str, str]) -> None:
         try:
             with server.transaction():
                 for name, new in names.items():
-                    server.execute(SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(name), Identifier(new)))
+                    server.execute(scratch.renaming(name, new))
         except psycopg.errors.ObjectInUse:
             if attempt == _ATTEMPTS - 1:
                 raise Refusal(

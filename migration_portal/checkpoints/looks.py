@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
-from typing import Any
 
 import psycopg
-import urllib3
 from django.conf import settings
 from django.contrib.auth.models import User as Operator
 from django.core import checks
@@ -26,6 +23,7 @@ from migration_portal.backups.models import Backup, Side
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
 from migration_portal.engine.errors import describe
+from migration_portal.monitoring import synthetic
 from migration_portal.monitoring.baseline import LEAST, last_baseline
 from migration_portal.monitoring.windows import wilson_lower, window
 from migration_portal.refusal import Refusal
@@ -111,7 +109,10 @@ def _experience(group: str) -> Iterator[Look]:
     if not settings.CHECKPOINT_USER:
         yield Look(group, "A user can sign in and work", None, "CHECKPOINT_USER names no user to sign in as.")
         return
-    for name, walk in (("through the legacy endpoints", _legacy_door), ("through the new API", _new_door)):
+    for name, walk in (
+        ("through the legacy endpoints", synthetic.legacy_door),
+        ("through the new API", synthetic.new_door),
+    ):
         began = time.monotonic()
         trouble = walk(*settings.CHECKPOINT_USER.split(":", 2))
         what = trouble or f"It took {time.monotonic() - began:.1f} s."
@@ -122,45 +123,6 @@ def _experience(group: str) -> Iterator[Look]:
             what,
             "See the web server's log." if trouble else "",
         )
-
-
-def _legacy_door(name: str, password: str, tenant: str = "") -> str:
-    """What goes wrong; empty when nothing does."""
-    form = {"username": name, "password": password} | ({"tenant_id": tenant} if tenant else {})
-    status, signed = _ask("POST", "/api/auth/login", json=form)
-    if status != 200:
-        return f"Signing in answers {status}."
-    status, me = _ask("GET", "/api/auth/me", token=signed.get("access_token", ""))
-    if status != 200 or name not in (me.get("username"), me.get("email")):
-        return f"/api/auth/me answers {status}."
-    status, _ = _ask("POST", "/api/auth/refresh", json={"refresh_token": signed.get("refresh_token", "")})
-    return "" if status == 200 else f"Refreshing answers {status}."
-
-
-def _new_door(name: str, password: str, tenant: str = "") -> str:
-    form = {"username": name, "password": password} | ({"tenant_id": tenant} if tenant else {})
-    status, signed = _ask("POST", "/api/v1/auth/login", json=form)
-    if status != 200:
-        return f"Signing in answers {status}."
-    status, _ = _ask("GET", "/api/v1/me", token=signed.get("access_token", ""))
-    return "" if status == 200 else f"/api/v1/me answers {status}."
-
-
-_pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=15), retries=False)
-
-
-def _ask(method: str, path: str, token: str = "", **options: Any) -> tuple[int, dict[str, Any]]:
-    """Status 0 is no answer."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    body = json.dumps(options["json"]).encode() if "json" in options else None
-    if body:
-        headers["Content-Type"] = "application/json"
-    try:
-        answer = _pool.request(method, f"{settings.ISSUER}{path}", body=body, headers=headers, redirect=False)
-        found = answer.json() if answer.status == 200 else {}
-    except (urllib3.exceptions.HTTPError, ValueError):
-        return 0, {}
-    return answer.status, found if isinstance(found, dict) else {}
 
 
 def _security(group: str) -> Iterator[Look]:

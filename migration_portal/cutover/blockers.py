@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def impact(tenant: TenantHome, transfer: Transfer, run: Run) -> Impact:
 
 
 def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> list[str]:
-    """Why the tenant cannot be moved now; empty when it can."""
+    """Why the tenant cannot be moved now; empty when it can. What could be carried or stays listed keeps nobody from moving back:
+    reversing is the emergency exit.
+    """
     reasons: list[str] = []
     if tenant.home == home:
         return [f"It is at home in {tenant.get_home_display()} already."]
@@ -56,15 +59,8 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         return ["It was finalized: only a restore brings it back."]
     if run.state != State.COMPLETED:
         reasons.append(f"{run} is {run.state}; it must be completed and verified.")
-    about = impact(tenant, transfer, run)
-    if about.quarantined:
-        reasons.append(f"In quarantine: {about.quarantined} of its rows. Retry or discard them.")
-    if about.strays:
-        reasons.append(f"Its undecided stray writes: {about.strays}.")
-    if Finding.objects.filter(
-        run=run.key, verification=run.verification, table_name="tenants", key=[tenant.tenant]
-    ).exists():
-        reasons.append("Verification found a difference in the tenant's own row: verify again.")
+    if home == TenantHome.Home.IAM:
+        reasons += _undecided(tenant, transfer, run)
     reasons += _of_catch_up(home)
     if home == TenantHome.Home.IAM:
         reasons += Alert.objects.open().filter(key__startswith=ROLL_BACK).values_list("what", flat=True)
@@ -81,6 +77,18 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in lost.items())
         reasons.append(f"The plan's reverse loses columns ({named}): add them to its reverse sections.")
     return reasons
+
+
+def _undecided(tenant: TenantHome, transfer: Transfer, run: Run) -> Iterator[str]:
+    about = impact(tenant, transfer, run)
+    if about.quarantined:
+        yield f"In quarantine: {about.quarantined} of its rows. Retry or discard them."
+    if about.strays:
+        yield f"Its undecided stray writes: {about.strays}."
+    if Finding.objects.filter(
+        run=run.key, verification=run.verification, table_name="tenants", key=[tenant.tenant]
+    ).exists():
+        yield "Verification found a difference in the tenant's own row: verify again."
 
 
 def _of_catch_up(home: str) -> list[str]:

@@ -28,6 +28,7 @@ from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, forward, reverse, start_reverse
 from migration_portal.cutover.blockers import blockers
 from migration_portal.cutover.follow_up import follow_up
+from migration_portal.cutover.listed import unlisted
 from migration_portal.cutover.models import Cutover
 from migration_portal.engine import capture, capture_queue, guard, sequences
 from migration_portal.engine.catchup import batches, merging, shared
@@ -134,8 +135,8 @@ class _Move:
     @property
     def _ids(self) -> tuple[str, str]:
         """The tenant as the old side writes it, and as the new one does."""
-        ids = (self.tenant.legacy_tenant, self.tenant.tenant)
-        return ids if self.flow.direction == "forward" else (ids[1], ids[0])
+        legacy, iam = self.tenant.legacy_tenant, self.tenant.tenant
+        return (legacy, iam) if self.flow.direction == "forward" else (iam, legacy)
 
     @property
     def sessions(self) -> list[psycopg.Connection[Any]]:
@@ -211,7 +212,10 @@ class _Move:
         touched = [tenants.compare_keys(self.ahead, *self._in_legacy(*keys)) for keys in done.touched.items()]
         if suspicious or done.whole or any(touched):
             # Perhaps only rows that have moved on to a tenant that nobody holds: ask about this one alone.
-            self._refuse(tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant))
+            differences = tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant)
+            self._refuse(
+                unlisted(differences, self.ahead, self.tenant) if self.flow.direction == "reverse" else differences
+            )
         sequences.advance(self.new, self.flow.transfer.plan)
 
     def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:

@@ -25,6 +25,7 @@ from migration_portal.refusal import Refusal, require_reason
 log = structlog.get_logger(__name__)
 ROLL_BACK = "rollback:"
 """How the keys of what the decision matrix says begin: while one is open no tenant is cut over."""
+_NEWS = "news:"
 _ATTEMPTS = 6
 _FIRST_WAIT = 10.0
 """Seconds after the first failure; four times as long after each."""
@@ -60,6 +61,20 @@ def tell(conditions: Iterable[Condition], *, of: str) -> None:
             if key not in now_true:
                 Alert.objects.filter(pk=alert.pk).update(resolved_at=Now())
                 _announce(alert, "resolved")
+
+
+def inform(what: str) -> int:
+    """Tell it once: there is nothing that could end. Returns how many places are told."""
+    now = timezone.now()
+    made = Alert.objects.create(
+        key=f"{_NEWS}{now.timestamp():.3f}",
+        severity=Alert.Severity.WARNING,
+        what=what,
+        acknowledged_at=now,
+        resolved_at=now,
+    )
+    _announce(made, "began")
+    return len(settings.ALERT_PLACES)
 
 
 def acknowledge(alert: Alert, *, by: str) -> None:

@@ -9,21 +9,23 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from flags.models import Ramp, TenantHome
+from flags.models import TenantHome
 from migration_portal.audit import chain
-from migration_portal.cutover import requests
 from migration_portal.cutover.models import Cutover
-from migration_portal.features.ramp import stop_ramp
 from migration_portal.monitoring import alerts
 from migration_portal.monitoring.alerts import ROLL_BACK, Condition
 from migration_portal.refusal import Refusal, require_reason
+from migration_portal.rollback import execute
 from migration_portal.rollback.matrix import DEFAULTS, Action, Measured, Rule, Verdict, evaluate
 from migration_portal.rollback.measure import measure
-from migration_portal.rollback.models import Judgement, Matrix
+from migration_portal.rollback.models import Judgement, Matrix, RollBack
+from migration_portal.rollback.moving import running_ramps
+from migration_portal.rollback.plans import Kind
 
 log = structlog.get_logger(__name__)
 BY = "decision matrix"
 _KEPT_EVERY = timedelta(hours=1)
+_BY_ITSELF = {str(Action.GRADUAL): Kind.GRADUAL, str(Action.IMMEDIATE): Kind.IMMEDIATE}
 _SILENCE, _MANY = "silence:", 100
 _RECOVERY = timedelta(minutes=10)
 """After acting: what was reversed needs a moment until the figures show it."""
@@ -39,7 +41,7 @@ def in_force() -> Matrix:
 def judge() -> Judgement | None:
     """The verdict as of now; None while nobody lives in the IAM, for then there is nothing to roll back."""
     if not TenantHome.objects.filter(home=TenantHome.Home.IAM).exists():
-        alerts.tell([], of=ROLL_BACK)
+        alerts.tell(execute.conditions(), of=ROLL_BACK)
         return None
     matrix, measured = in_force(), measure()
     verdict = evaluate(matrix.rules, measured)
@@ -47,10 +49,10 @@ def judge() -> Judgement | None:
         matrix=matrix, measured=measured.as_dict(), known=verdict.known, severity=verdict.severity,
         action=verdict.action, reasons=list(verdict.reasons),
     )  # fmt: skip
-    alerts.tell(_conditions(verdict), of=ROLL_BACK)
+    alerts.tell([*_conditions(verdict), *execute.conditions()], of=ROLL_BACK)
     alerts.tell(_silence(measured), of=_SILENCE)
-    made.acted = _act(verdict)
     last = Judgement.objects.first()
+    made.acted = _act(made)
     same = last is not None and (last.severity, last.action, last.known) == (made.severity, made.action, made.known)
     if not same or made.acted or (last and timezone.now() - last.at > _KEPT_EVERY):
         made.save()
@@ -76,31 +78,36 @@ def _silence(measured: Measured) -> list[Condition]:
     return [Condition(f"{_SILENCE}iam", "warning", what, "Check that clients reach the portal.")]
 
 
-def _act(verdict: Verdict) -> str:
-    """What was done, in words; what would have been done in shadow mode. Restoring and the like are a person's decision."""
-    if verdict.action not in (Action.GRADUAL, Action.IMMEDIATE) or _acted_lately():
+def _act(made: Judgement) -> str:
+    """What was begun, in words; what would have been in shadow mode. Restoring and the like are a person's decision."""
+    kind = _BY_ITSELF.get(made.action)
+    if kind is None or _acted_lately() or RollBack.objects.under_way().filter(rehearsal=False).exists():
         return ""
-    wave = _last_wave() if verdict.action == Action.IMMEDIATE else []
-    ramps = list(Ramp.objects.filter(state=Ramp.State.RUNNING).select_related("flag"))
-    plan = [f"stop the ramp of {ramp.flag.name}" for ramp in ramps]
+    wave = _last_wave() if kind == Kind.IMMEDIATE else []
+    plan = [f"stop the ramp of {ramp.flag.name}" for ramp in running_ramps()]
     if wave:
         plan.append(f"reverse {len(wave)} tenants of the wave {wave[0].wave or '(without a name)'}")
     if not plan:
         return ""
     if settings.ROLLBACK_MODE != "act":
         return f"Would {', '.join(plan)}."
-    reason = "; ".join(verdict.reasons)
     try:
-        with transaction.atomic():
-            for ramp in ramps:
-                stop_ramp(ramp.flag, by=BY, reason=reason)
-            if wave:
-                requests.reverse(wave, by=BY, reason=reason, wave=wave[0].wave)
-            chain.record("roll_back", object_type="wave", object_id=wave[0].wave if wave else "", by=BY, reason=reason)
-    except Refusal as refusal:  # somebody was faster: a move or a ramp is no longer what it was
+        _make_way()
+        made.save()
+        begun = execute.start(
+            kind if wave else Kind.GRADUAL, by=BY, reason="; ".join(made.reasons), judgement=made,
+            wave=wave[0].wave if wave else "",
+        )  # fmt: skip
+    except Refusal as refusal:  # somebody was faster
         log.warning("roll_back_refused", why=str(refusal))
         return ""
-    return f"Did {', '.join(plan)}."
+    return f"{begun}: {', '.join(plan)}."
+
+
+def _make_way() -> None:
+    """A rehearsal does not keep the real one from beginning."""
+    if rehearsal := RollBack.objects.under_way().filter(rehearsal=True).first():
+        execute.stop(rehearsal, by=BY, reason="A roll-back is needed.")
 
 
 def _acted_lately() -> bool:

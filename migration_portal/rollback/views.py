@@ -1,88 +1,141 @@
-"""The decision matrix: what it says now and said before, its rules, what they would have said, and complaints."""
+"""Rolling back: the ladder, one roll-back as it goes, and the doors."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
+from itertools import groupby
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
 
+from flags import maintenance
+from flags.models import Flag
 from migration_portal import console
+from migration_portal.backups.models import Backup, Side
 from migration_portal.refusal import Refusal
-from migration_portal.rollback import complaints, simulate
-from migration_portal.rollback.judge import change_rules, in_force
-from migration_portal.rollback.matrix import SEVERITIES, Action, Metric, evaluate
-from migration_portal.rollback.measure import measure
-from migration_portal.rollback.models import Complaint, Judgement, Matrix
+from migration_portal.rollback import doors as closing
+from migration_portal.rollback import execute
+from migration_portal.rollback.log import log_of
+from migration_portal.rollback.models import Judgement, RollBack, Step
+from migration_portal.rollback.plans import MEANINGS, PHASES, Kind
+from migration_portal.rollback.scope import everybody, waves
 
-_NUMBERS = {"requests": 100, "failures": 1, "p95": 120, "baseline": 100, "findings": 0, "complaints": 0}
-_FIELDS = ("name", "metric", "threshold", "severity", "action", "minutes", "running", "least")
+_TYPED = (Kind.DATABASE, Kind.FULL)
+"""What is confirmed by typing its name: it removes, or restores."""
+_MOST = 50
 
 
 def board(request: HttpRequest) -> HttpResponse:
-    console.need(request, "rollback.view_matrix")
-    matrix, measured = in_force(), measure()
-    context: dict[str, Any] = {
-        "matrix": matrix, "rules": matrix.rules, "verdict": evaluate(matrix.rules, measured), "measured": measured,
-        "judgements": list(Judgement.objects.select_related("matrix")[:20]), "versions": list(Matrix.objects.all()[:10]),
-        "complaints": list(Complaint.objects.all()[:20]), "abouts": Complaint.About.choices,
-        "acts": settings.ROLLBACK_MODE == "act",
-        "metrics": list(Metric), "actions": list(Action), "severities": SEVERITIES, "numbers": _NUMBERS,
-        "may_change": request.user.has_perm("rollback.change_rules"),
-        "may_complain": request.user.has_perm("rollback.register_complaint"),
-    }  # fmt: skip
-    if request.GET.get("simulate") == "yesterday":
-        until = timezone.now().replace(second=0, microsecond=0)
-        context["changes"] = list(simulate.replay(matrix.rules, since=until - timedelta(days=1), until=until))
-    elif request.GET.get("simulate") == "numbers":
-        context |= _simulated(request, matrix)
-    return console.page(request, "portal/rollback/board.html", "Roll-back", **context)
+    """What can be rolled back how far, and what was."""
+    console.need(request, "rollback.view_rollback")
+    ladder = [(kind, MEANINGS[kind], kind in _TYPED) for kind in Kind]
+    validated = Backup.objects.kept().filter(level=Backup.VALIDATED).exclude(side=Side.PORTAL)
+    return console.page(
+        request, "portal/rollback/board.html", "Roll-back", ladder=ladder, waves=waves(), everybody=everybody(),
+        features=list(Flag.objects.filter(killed=False, derived=False)), backups=list(validated[:_MOST]),
+        under_way=RollBack.objects.under_way().first(), made=list(RollBack.objects.all()[:_MOST]),
+        closed=maintenance.current(), verdict=Judgement.objects.first(), acts=settings.ROLLBACK_MODE == "act",
+        may_start=request.user.has_perm("rollback.start_roll_back"),
+        may_approve=request.user.has_perm("rollback.approve_roll_back"),
+        may_close=request.user.has_perm("flags.close_doors"),
+    )  # fmt: skip
 
 
-def _simulated(request: HttpRequest, matrix: Matrix) -> dict[str, Any]:
-    try:
-        numbers: dict[str, Any] = {name: float(request.GET.get(name, "")) for name in _NUMBERS}
-        whole = {name: int(numbers[name]) for name in ("requests", "failures", "findings", "complaints")}
-        if min(numbers.values()) < 0 or whole["failures"] > whole["requests"]:
-            raise ValueError
-    except (ValueError, OverflowError):
-        return {"trouble": "Type numbers from 0 on, and no more failures than requests."}
-    numbers |= whole
-    return {"numbers": numbers, "simulated": simulate.of_numbers(matrix.rules, **numbers)}
+def start(request: HttpRequest) -> HttpResponse:
+    """Start one, or rehearse it. What restores or removes takes an approver, and its name typed."""
+    kind, rehearsal = request.POST.get("kind", ""), request.POST.get("rehearsal") == "yes"
+    if kind not in list(Kind):
+        return HttpResponse(status=404)
+    made: list[RollBack] = []
 
-
-def change(request: HttpRequest) -> HttpResponse:
-    """The rules as the form has them: one list for each field, a place in it for each rule; without a name a rule goes."""
-
-    def do() -> str:
-        lists = [request.POST.getlist(field) for field in _FIELDS]
-        if len({len(each) for each in lists}) != 1:
-            raise Refusal("The form is incomplete.", todo="Nothing has changed.")
-        rows = [
-            _row(dict(zip(_FIELDS, values, strict=True))) for values in zip(*lists, strict=True) if values[0].strip()
-        ]
-        made = change_rules(rows, by=console.by(request), reason=console.reason(request))
-        return f"{made} of the matrix is in force."
-
-    return console.act(request, "rollback.change_rules", do, back=reverse("rollback"), done="")
-
-
-def _row(values: dict[str, str]) -> dict[str, object]:
-    try:
-        whole = {name: int(values[name]) for name in ("minutes", "running", "least")}
-        return {**values, "threshold": float(values["threshold"]), **whole}
-    except ValueError:
-        raise Refusal("A number is none.", subject=values["name"], todo="Nothing has changed.") from None
-
-
-def complain(request: HttpRequest) -> HttpResponse:
     def do() -> None:
-        complaints.register(
-            request.POST.get("about", ""), by=console.by(request), tenant=request.POST.get("tenant", "").strip(),
-            text=request.POST.get("text", "").strip(),
+        if kind in _TYPED and not rehearsal:
+            console.require_typed(request, kind)
+        backup = request.POST.get("backup", "")
+        made.append(
+            execute.start(
+                Kind(kind), by=console.by(request), reason=console.reason(request), wave=request.POST.get("wave", ""),
+                features=request.POST.getlist("feature"), rehearsal=rehearsal,
+                backup=Backup.objects.filter(pk=int(backup)).first() if backup.isdecimal() else None,
+            )
         )  # fmt: skip
 
-    return console.act(request, "rollback.register_complaint", do, back=reverse("rollback"), done="Registered.")
+    needed = "approve" if kind in _TYPED and not rehearsal else "start"
+    answer = console.act(
+        request, f"rollback.{needed}_roll_back", do, back=reverse("rollback"),
+        done="It is rehearsed." if rehearsal else "It is under way.",
+    )  # fmt: skip
+    if made:
+        answer["Location"] = reverse("roll_back", args=[made[0].pk])
+    return answer
+
+
+def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """One, phase by phase, as it goes."""
+    console.need(request, "rollback.view_rollback")
+    made = get_object_or_404(RollBack.objects.select_related("backup"), pk=pk)
+    steps = list(made.steps.all())  # type: ignore[attr-defined]
+    by_phase = {phase: list(those) for phase, those in groupby(steps, key=lambda step: step.phase)}
+    phases = [(number, title, by_phase.get(phase, [])) for number, (phase, title) in enumerate(PHASES.items(), start=1)]
+    ended = sum(step.state in Step.ENDED for step in steps)
+    restoring = next((step for step in steps if step.action == "restore_backup" and step.data.get("restoration")), None)
+    return console.page(
+        request, "portal/rollback/roll_back.html", str(made), made=made, phases=phases, log=log_of(made), ended=ended,
+        steps=len(steps), current=made.step, closed=maintenance.current(),
+        restoration=restoring.data["restoration"] if restoring and not made.rehearsal else None,
+        may_stop=request.user.has_perm("rollback.start_roll_back") and made.ended_at is None,
+        may_approve=request.user.has_perm("rollback.approve_roll_back") and made.ended_at is None,
+        may_note=request.user.has_perm("rollback.start_roll_back"),
+    )  # fmt: skip
+
+
+def decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    """Approve, retry or skip a step."""
+    step, by, reason = get_object_or_404(Step, pk=pk), console.by(request), console.reason(request)
+    verbs = {
+        "approve": lambda: execute.approve(step, by=by, reason=reason),
+        "retry": lambda: execute.retry(step, by=by),
+        "skip": lambda: execute.skip(step, by=by, reason=reason),
+    }
+    if verb not in verbs:
+        return HttpResponse(status=404)
+    permission = "rollback.start_roll_back" if verb == "retry" else "rollback.approve_roll_back"
+    back = reverse("roll_back", args=[step.of_id])
+    return console.act(request, permission, verbs[verb], back=back, done=f"{step}: {verb}.")
+
+
+def stop(request: HttpRequest, pk: int) -> HttpResponse:
+    made = get_object_or_404(RollBack, pk=pk)
+    return console.act(
+        request, "rollback.start_roll_back",
+        lambda: execute.stop(made, by=console.by(request), reason=console.reason(request)),
+        back=reverse("roll_back", args=[pk]), done="Stopped. What was done stays done.",
+    )  # fmt: skip
+
+
+def note(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add to the log's notes."""
+    made = get_object_or_404(RollBack, pk=pk)
+    return console.act(
+        request, "rollback.start_roll_back",
+        lambda: execute.note(made, request.POST.get("note", "").strip(), by=console.by(request)),
+        back=reverse("roll_back", args=[pk]), done="Noted.",
+    )  # fmt: skip
+
+
+def doors(request: HttpRequest) -> HttpResponse:
+    """Close them, or open them."""
+    by, reason = console.by(request), console.reason(request)
+
+    def do() -> str:
+        if request.POST.get("doors") == "open":
+            closing.open_doors(by=by, reason=reason)
+            return "The doors are open."
+        minutes = request.POST.get("minutes", "").strip()
+        if minutes and not (minutes.isdecimal() and 0 < int(minutes) <= 24 * 60):
+            raise Refusal("That is no number of minutes.", subject=minutes, todo="Use 1 to 1440, or leave it empty.")
+        closing.close_doors(by=by, reason=reason, minutes=int(minutes) if minutes else None)
+        return "The doors are closed: writes are answered with 503 and Retry-After."
+
+    return console.act(request, "flags.close_doors", do, back=reverse("rollback"), done="")

@@ -71,7 +71,8 @@ def test_an_undecided_stray_write_blocks_its_tenant(world: World, home: str) -> 
             "INSERT INTO portal_ledger.strays (run, direction, table_name, key, tenant, what)"
             " VALUES (%s, 'reverse', 'users', %s, %s, 'written')", [run.key, ["a"], home],
         )  # fmt: skip
-    assert "undecided stray writes: 1" in moved(home).error
+    refused = moved(home)
+    assert refused.state == "blocked" and "undecided stray writes: 1" in refused.error
     with world.iam() as connection:
         connection.execute("UPDATE portal_ledger.strays SET state = 'accepted'")
     assert moved(home).error == ""

@@ -65,3 +65,41 @@ def test_a_second_stray_write_to_a_row_is_open_again(world: World, home: str) ->
         both_loops()
         resolve.restore(Stray.objects.get(state="open"), by="tester", reason="test")
     assert Stray.objects.count() == 1
+
+
+STRAYS = {
+    "written": "UPDATE users SET full_name = 'Stray' WHERE username = 'ann'",
+    "deleted": "DELETE FROM users WHERE username = 'ann'",
+    "added": "INSERT INTO users (id, tenant_id, username, hashed_password) SELECT gen_random_uuid(), id, 'eve', 'x' FROM tenants",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", STRAYS.values(), ids=STRAYS)
+def test_a_stray_write_stays_listed_and_keeps_nobody_from_moving_back(world: World, home: str, statement: str) -> None:
+    moved(home)
+    legacy(world, statement)
+    both_loops()
+    assert moved(home, "legacy").error == ""
+    assert Stray.objects.get().state == "open"
+
+
+@pytest.mark.parametrize(("verb", "name"), [("accept", "Stray"), ("restore", "Ann Lee")])
+def test_a_stray_write_is_decided_after_its_tenant_moved_back(world: World, home: str, verb: str, name: str) -> None:
+    moved(home)
+    legacy(world, STRAYS["written"])
+    both_loops()
+    moved(home, "legacy")
+    {"accept": resolve.accept, "restore": resolve.restore}[verb](Stray.objects.get(), by="tester", reason="test")
+    both_loops()
+    sides = [side(world, "SELECT full_name FROM users WHERE username = 'ann'") for side in (legacy, iam)]
+    assert sides == [[(name,)], [(name,)]]
+
+
+def test_a_row_that_differs_and_is_not_listed_still_blocks_moving_back(world: World, home: str) -> None:
+    moved(home)
+    legacy(world, STRAYS["written"])
+    both_loops()
+    with world.iam() as connection:
+        connection.execute("SET portal.applying = 'on'")
+        connection.execute("UPDATE users SET full_name = 'tampered' WHERE username = 'bob'")
+    assert "1 of its rows differ" in moved(home, "legacy").error

@@ -17,7 +17,7 @@ from migration_portal.cutover.models import Cutover
 from migration_portal.monitoring.alerts import signature
 from migration_portal.monitoring.models import Alert, Baseline, Minute
 from migration_portal.refusal import Refusal
-from migration_portal.rollback import complaints, judge
+from migration_portal.rollback import complaints, execute, judge
 from migration_portal.rollback.matrix import DEFAULTS
 from migration_portal.rollback.models import Complaint, Judgement, Matrix
 from migration_portal.rollback.simulate import replay
@@ -67,9 +67,10 @@ def test_where_it_may_it_reverses_the_last_wave_once(wave: list[TenantHome], set
     failing()
     judge.judge()
     judge.judge()
+    execute.go_on()
     under_way = Cutover.objects.under_way()
     assert {move.tenant_id for move in under_way} == {"t1", "t2"} and {move.home for move in under_way} == {"legacy"}
-    assert Event.objects.filter(verb="roll_back", actor="decision matrix", object_id="second").count() == 1
+    assert Event.objects.filter(verb="roll_back", actor="decision matrix", data__wave="second").count() == 1
 
 
 def test_while_it_asks_for_a_roll_back_an_alert_is_open(wave: list[TenantHome]) -> None:
@@ -159,24 +160,26 @@ def test_ten_complaints_in_an_hour_stop_ramps_and_no_more(wave: list[TenantHome]
 
 def test_the_page_registers_simulates_and_changes(wave: list[TenantHome]) -> None:
     support = browser("support")
-    assert support.post("/admin/rollback/complaints/", {"about": "ui"}).status_code == 302
-    assert "The user interface" in support.get("/admin/rollback/").content.decode()
+    assert support.post("/admin/rollback/matrix/complaints/", {"about": "ui"}).status_code == 302
+    assert "The user interface" in support.get("/admin/rollback/matrix/").content.decode()
     page = support.get(
-        "/admin/rollback/?simulate=numbers&requests=600&failures=120&p95=0&baseline=0&findings=0&complaints=0"
+        "/admin/rollback/matrix/?simulate=numbers&requests=600&failures=120&p95=0&baseline=0&findings=0&complaints=0"
     )
     assert "critical: immediate" in page.content.decode()
-    assert "Type numbers" in support.get("/admin/rollback/?simulate=numbers&requests=x").content.decode()
-    assert "24 hours" in support.get("/admin/rollback/?simulate=yesterday").content.decode()
-    assert support.post("/admin/rollback/rules/").status_code == 403
+    assert "Type numbers" in support.get("/admin/rollback/matrix/?simulate=numbers&requests=x").content.decode()
+    assert "24 hours" in support.get("/admin/rollback/matrix/?simulate=yesterday").content.decode()
+    assert support.post("/admin/rollback/matrix/rules/").status_code == 403
     row = DEFAULTS[0].as_dict()
     fields: dict[str, Any] = {
         name: [str(row[name])]
         for name in ("name", "metric", "threshold", "severity", "action", "minutes", "running", "least")
     }
     approver = browser("approver")
-    answer = approver.post("/admin/rollback/rules/", fields | {"reason": "only one"}, follow=True)
+    answer = approver.post("/admin/rollback/matrix/rules/", fields | {"reason": "only one"}, follow=True)
     assert "of the matrix is in force" in answer.content.decode() and len(judge.in_force().rules) == 1
-    answer = approver.post("/admin/rollback/rules/", fields | {"reason": "x", "threshold": ["much"]}, follow=True)
+    answer = approver.post(
+        "/admin/rollback/matrix/rules/", fields | {"reason": "x", "threshold": ["much"]}, follow=True
+    )
     assert "A number is none" in answer.content.decode()
 
 

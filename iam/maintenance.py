@@ -1,0 +1,45 @@
+"""The doors of the IAM while they are closed to writes: the new API's problem, and OAuth's error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+
+from flags import maintenance
+from iam.api import problems
+from iam.api.problems import Problem
+
+_SENTENCE = "The system is being maintained. Nothing was changed; please try again."
+_READS = ("/api/v1/licenses/validate", "/oauth/introspect")
+"""What is posted and writes nothing."""
+
+
+def middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """For the paths of the IAM alone: under those that legacy shares with it, who answers is decided later."""
+
+    def doors(request: HttpRequest) -> HttpResponseBase:
+        return get_response(request)
+
+    def process_view(request: HttpRequest, *view: object) -> HttpResponse | None:
+        match = request.resolver_match
+        if match is None or match.route.startswith("^") or not match.route.startswith(("api/v1/", "oauth/")):
+            return None
+        return refusal(request)
+
+    doors.process_view = process_view  # type: ignore[attr-defined]
+    return doors
+
+
+def refusal(request: HttpRequest) -> HttpResponse | None:
+    """503 with Retry-After, when the request would write and the doors are closed."""
+    seconds = maintenance.retry_after(request.method or "", reads=request.path.rstrip("/") in _READS)
+    if seconds is None:
+        return None
+    headers = {"Retry-After": str(seconds)}
+    setattr(request, maintenance.CLOSED, True)
+    if request.path.startswith("/oauth/"):
+        body = {"error": "temporarily_unavailable", "error_description": _SENTENCE}
+        return JsonResponse(body, status=503, headers=headers)
+    return problems.answer(Problem(503, "maintenance", _SENTENCE, headers=headers))

@@ -1,0 +1,43 @@
+"""Rows that differ because of a stray write: they are listed, and somebody will decide about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flags.models import TenantHome
+from migration_portal.cutover.models import Stray
+from migration_portal.engine.source import target_keys
+from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify.rows import Difference
+from migration_portal.plan import directions
+from migration_portal.plan.model import Table
+
+Differences = dict[str, list[Difference]]
+
+
+def unlisted(differences: Differences, transfer: Transfer, tenant: TenantHome) -> Differences:
+    """Those that no undecided stray write of the tenant explains, by target table; the transfer is the forward one."""
+    left = {}
+    for table in transfer.plan.tables:
+        rows = differences.get(table.target, [])
+        owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
+        places = [transfer.info(table).primary_key.index(column.name) for column in owner]
+        known = _listed(transfer, table, tenant, places) if rows else set()
+        if rest := [row for row in rows if tuple(row.key[place] for place in places) not in known]:
+            left[table.target] = rest
+    return left
+
+
+def _listed(transfer: Transfer, table: Table, tenant: TenantHome, places: Sequence[int]) -> set[tuple[str, ...]]:
+    """What the keys of the rows that were written astray have at these places."""
+    about = Stray.objects.filter(run=transfer.run, state="open", tenant__in=[tenant.tenant, tenant.legacy_tenant])
+    in_iam = about.filter(direction="reverse", table_name=table.target).values_list("key", flat=True)
+    keys = {tuple(key[place] for place in places) for key in in_iam}
+    in_legacy = [
+        tuple(key) for key in about.filter(direction="forward", table_name=table.source).values_list("key", flat=True)
+    ]
+    if in_legacy:
+        with transfer.source.transaction():
+            rows = transfer.source.execute(target_keys(transfer, table, in_legacy)).fetchall()
+        keys |= {tuple(map(str, row[:-1])) for row in rows}
+    return keys

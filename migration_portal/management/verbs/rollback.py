@@ -1,0 +1,86 @@
+"""Rolling back from a terminal: exit 0 only when every step ended well."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from migration_portal.backups.models import Backup
+from migration_portal.refusal import Refusal
+from migration_portal.rollback import doors, execute
+from migration_portal.rollback.log import as_text, log_of
+from migration_portal.rollback.models import RollBack, Step
+from migration_portal.rollback.plans import Kind
+
+_POLL_SECONDS = 0.5
+
+
+def arguments(verbs: Any) -> None:
+    going = verbs.add_parser("roll_back", help="roll back, or rehearse it; waits for the end, or for a step that asks")
+    going.add_argument("kind", choices=list(Kind))
+    going.add_argument("--reason", required=True)
+    going.add_argument("--wave", default="", help="of an immediate one: whose tenants move back")
+    going.add_argument("--feature", action="append", default=[], metavar="NAME", help="of a partial one: what goes off")
+    going.add_argument("--backup", type=int, help="of a full one: what is restored")
+    going.add_argument("--rehearse", action="store_true", help="up to where somebody would notice")
+    going.add_argument("--agree", action="store_true", help="agree to steps that ask, instead of stopping there")
+    going.add_argument("--json", action="store_true")
+    closing = verbs.add_parser("doors", help="close the doors to writes, or open them")
+    closing.add_argument("doors", choices=["open", "closed"])
+    closing.add_argument("--reason", default="")
+    closing.add_argument("--minutes", type=int, help="for how long, so that clients know")
+
+
+def roll_back(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    made = execute.start(
+        Kind(options["kind"]), by=by, reason=options["reason"], wave=options["wave"], features=options["feature"],
+        backup=Backup.objects.filter(pk=options["backup"]).first() if options["backup"] else None,
+        rehearsal=options["rehearse"],
+    )  # fmt: skip
+    told: set[int] = set()
+    while made.ended_at is None:
+        execute.go_on()
+        _tell(out, made, told, options)
+        step = made.step
+        if step is not None and step.state == Step.State.ASKS:
+            if not options["agree"]:
+                raise Refusal(
+                    f"{step}: {step.detail or 'it asks first.'}", subject=str(made), todo="Agree in the console."
+                )
+            execute.approve(step, by=by)
+        elif step is not None and step.state == Step.State.FAILED:
+            raise Refusal(step.detail, subject=f"{made}: {step}", todo="Try again, skip it or stop, in the console.")
+        else:
+            time.sleep(_POLL_SECONDS)
+        made.refresh_from_db()
+    _tell(out, made, told, options)
+    if options["json"]:
+        steps = list(made.steps.values("phase", "action", "state", "detail"))  # type: ignore[attr-defined]
+        out.write(
+            json.dumps({"roll_back": made.pk, "state": made.state, "log": log_of(made), "steps": steps}, indent=2)
+        )
+    else:
+        out.write(f"\n{as_text(made)}")
+    if made.outcome != RollBack.Outcome.DONE:
+        raise Refusal(f"It is {made.state}.", subject=str(made))
+
+
+def _tell(out: OutputWrapper, made: RollBack, told: set[int], options: dict[str, Any]) -> None:
+    for step in made.steps.filter(state__in=Step.ENDED).exclude(pk__in=told):  # type: ignore[attr-defined]
+        told.add(step.pk)
+        if not options["json"]:
+            out.write(f"{step.state:<11} {step}: {step.detail}")
+
+
+def close_or_open(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    if options["doors"] == "open":
+        doors.open_doors(by=by, reason=options["reason"])
+    else:
+        doors.close_doors(by=by, reason=options["reason"], minutes=options["minutes"])
+    out.write(f"The doors are {options['doors']}.")
+
+
+VERBS = {"roll_back": roll_back, "doors": close_or_open}

@@ -1,0 +1,191 @@
+"""Executing a roll-back: start it, go on with it, and a person's decisions about its steps.
+
+A step's action says what came of it, or None while it waits; then the tick asks it again. Every action can be asked again after
+a kill: it looks first whether what it does is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils import timezone
+
+from flags import maintenance
+from flags.models import Flag
+from migration_portal import messages
+from migration_portal.audit import chain
+from migration_portal.backups.models import Backup, Side
+from migration_portal.engine.errors import describe
+from migration_portal.locks import Lock, only_one
+from migration_portal.monitoring.alerts import ROLL_BACK, Condition
+from migration_portal.refusal import Refusal, require_reason
+from migration_portal.rollback.actions import ACTIONS
+from migration_portal.rollback.models import Asks, Judgement, NotNeeded, RollBack, Step
+from migration_portal.rollback.plans import OF_FEATURES, Kind, planned
+from migration_portal.rollback.rehearse import REHEARSED
+
+log = structlog.get_logger(__name__)
+
+
+def start(
+    kind: Kind, *, by: str, reason: str, wave: str = "", features: Sequence[str] = (), backup: Backup | None = None,
+    rehearsal: bool = False, judgement: Judgement | None = None,
+) -> RollBack:  # fmt: skip
+    """Write the plan down and tell the workers. Raises Refusal."""
+    require_reason(reason, to="Rolling back")
+    _require(kind, features, backup)
+    asks = frozenset() if rehearsal else frozenset(settings.ROLLBACK_ASKS)
+    try:
+        with transaction.atomic():
+            made = RollBack.objects.create(
+                kind=kind, rehearsal=rehearsal, wave=wave, features=list(features), backup=backup, judgement=judgement,
+                requested_by=by, reason=reason,
+            )  # fmt: skip
+            Step.objects.bulk_create(
+                Step(of=made, ordinal=number, phase=each.phase, action=each.action, asks=each.asks)
+                for number, each in enumerate(planned(kind, asks=asks), start=1)
+            )
+            verb = "rehearse_roll_back" if rehearsal else "roll_back"
+            chain.record(verb, of=made, by=by, reason=reason, data={"state": str(kind), "wave": wave})
+            transaction.on_commit(lambda: messages.send("rollback.go_on", queue="operate"))
+    except IntegrityError:
+        raise Refusal("Another roll-back is under way.", todo="Wait for its end, or stop it.") from None
+    return made
+
+
+def _require(kind: Kind, features: Sequence[str], backup: Backup | None) -> None:
+    if kind in OF_FEATURES:
+        unknown = set(features) - set(Flag.objects.values_list("name", flat=True))
+        if unknown or not features:
+            what = f"There is no feature {', '.join(sorted(unknown))}." if unknown else "No feature was chosen."
+            raise Refusal(what, subject=str(kind), todo="Choose those to switch off.")
+    if kind == Kind.FULL and (
+        backup is None or backup.side == Side.PORTAL or backup.state != "done" or backup.level != Backup.VALIDATED
+    ):
+        raise Refusal(
+            "It needs a validated backup of legacy or the IAM.", subject=str(backup or kind),
+            todo="Choose one of level 3. The portal's own is restored by hand: docs/backups.md.",
+        )  # fmt: skip
+
+
+def go_on() -> None:
+    """Go on with the roll-back that is under way, in one worker at a time, until it ends, waits or needs a person."""
+    with only_one(connection, Lock.ROLL_BACK) as alone:
+        made = RollBack.objects.under_way().first() if alone else None
+        while made is not None and _one_step(made):
+            pass
+
+
+def _one_step(made: RollBack) -> bool:
+    """Whether to look at the next at once."""
+    step = made.step
+    if step is None:
+        _end(made, RollBack.Outcome.DONE)
+        return False
+    if step.state in (Step.State.FAILED, Step.State.ASKS):
+        return False
+    if step.asks and not step.decided_by:
+        step.ask("")
+        return False
+    if step.state == Step.State.WAITING:
+        Step.objects.filter(pk=step.pk).update(state=Step.State.RUNNING, began_at=timezone.now())
+    action = REHEARSED.get(step.action) if made.rehearsal else None
+    try:
+        said = (action or ACTIONS[step.action])(step)
+    except NotNeeded as reason:
+        step.end(Step.State.NOT_NEEDED, str(reason))
+    except Asks as asked:
+        step.ask(str(asked))
+        return False
+    except Refusal as refusal:
+        step.end(Step.State.FAILED, str(refusal))
+        log.warning("roll_back_step_failed", action=step.action, why=str(refusal))
+        return False
+    except (DatabaseError, psycopg.Error) as error:  # a server that is away comes back; the tick tries again
+        step.tell(f"Tried again: {describe(error) if isinstance(error, psycopg.Error) else error}")
+        return False
+    else:
+        if said is None:
+            return False
+        step.end(Step.State.DONE, said)
+    return True
+
+
+def _end(made: RollBack, outcome: str) -> None:
+    with transaction.atomic():
+        RollBack.objects.filter(pk=made.pk).update(ended_at=timezone.now(), outcome=outcome)
+        chain.record("roll_back_ended", of=made, data={"state": outcome})
+
+
+def approve(step: Step, *, by: str, reason: str = "") -> None:
+    """Let a step begin that waits for a person; for one done by hand: it is done. Raises Refusal."""
+    _decide(step, Step.State.ASKS, Step.State.RUNNING, "approve_step", by=by, reason=reason)
+
+
+def retry(step: Step, *, by: str) -> None:
+    """Try a failed step again. Raises Refusal."""
+    _decide(step, Step.State.FAILED, Step.State.RUNNING, "retry_step", by=by, reason="")
+
+
+def skip(step: Step, *, by: str, reason: str) -> None:
+    """Go on without a step that failed, or asks. Raises Refusal."""
+    require_reason(reason, to="Skipping a step", subject=str(step))
+    was = step.state if step.state == Step.State.ASKS else Step.State.FAILED
+    _decide(step, was, Step.State.SKIPPED, "skip_step", by=by, reason=reason)
+
+
+def _decide(step: Step, was: str, now: str, verb: str, *, by: str, reason: str) -> None:
+    with transaction.atomic():
+        moment = timezone.now()
+        times = {"ended_at": moment} if now == Step.State.SKIPPED else {"began_at": moment, "ended_at": None}
+        changed = Step.objects.filter(pk=step.pk, state=was, of__ended_at=None).update(
+            state=now, decided_by=by, reason=reason, **times
+        )
+        if not changed:
+            raise Refusal("It has gone on meanwhile.", subject=str(step), todo="Reload the page.")
+        chain.record(verb, of=step.of, by=by, reason=reason, data={"field": step.action})
+        transaction.on_commit(lambda: messages.send("rollback.go_on", queue="operate"))
+
+
+def stop(made: RollBack, *, by: str, reason: str) -> None:
+    """Go no further. What was done stays done; doors that were closed stay closed until somebody opens them. Raises Refusal."""
+    require_reason(reason, to="Stopping", subject=str(made))
+    with transaction.atomic():
+        if (
+            not RollBack.objects.under_way()
+            .filter(pk=made.pk)
+            .update(ended_at=timezone.now(), outcome=RollBack.Outcome.STOPPED)
+        ):
+            raise Refusal("It has ended.", subject=str(made))
+        chain.record("stop_roll_back", of=made, by=by, reason=reason)
+        note(made, f"Stopped: {reason}", by=by)
+
+
+def note(made: RollBack, text: str, *, by: str) -> None:
+    """Add a line to its notes. Raises Refusal for none."""
+    if not text:
+        raise Refusal("There is nothing to note.", subject=str(made))
+    line = f"{timezone.now():%Y-%m-%d %H:%M} {by}: {text[:1000]}"
+    with transaction.atomic():
+        there = RollBack.objects.select_for_update().get(pk=made.pk)
+        there.notes = "\n".join(filter(None, [there.notes, line]))
+        there.save(update_fields=["notes"])
+
+
+def conditions() -> Iterator[Condition]:
+    """What somebody must know: a roll-back that needs a person, and doors that are closed though none is under way."""
+    made = RollBack.objects.under_way().filter(rehearsal=False).first()
+    if made is not None:
+        step = made.step
+        if step is not None and step.state in (Step.State.FAILED, Step.State.ASKS):
+            why = step.detail if step.state == Step.State.FAILED else "it waits for somebody to agree."
+            yield Condition(f"{ROLL_BACK}needs a person", "critical", f"{made}: {step}: {why}", "See Roll-back.")
+        else:
+            yield Condition(f"{ROLL_BACK}under way", "warning", f"{made} is under way.", "See Roll-back.")
+    elif (closed := maintenance.current()) is not None:
+        what = f"The doors are closed to writes: {closed.reason}"
+        yield Condition(f"{ROLL_BACK}doors", "critical", what, "Open them under Roll-back when that is over.")
