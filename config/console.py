@@ -58,6 +58,7 @@ UNFOLD: dict[str, Any] = {
                     _link("Plan", "schema", "plan", "inventory.view_preflight"),
                     _link("Pre-flight", "flight_takeoff", "preflight", "inventory.view_preflight"),
                     _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
+                    _link("Rehearsal", "science", "rehearsals", "rehearsal.view_rehearsal"),
                 ],
             },
             {

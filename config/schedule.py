@@ -12,7 +12,7 @@ QUEUES = ("celery", FOLLOW, OPERATE)
 """The loops have workers of their own, and so has what takes its time: neither waits behind a run's chunks, nor they behind it."""
 ROUTES = {
     **{f"{room}.*": {"queue": FOLLOW} for room in ("catchup", "cutover")},
-    **{f"{room}.*": {"queue": OPERATE} for room in ("backups", "monitoring", "rollback", "checkpoints")},
+    **{f"{room}.*": {"queue": OPERATE} for room in ("backups", "monitoring", "rollback", "rehearsal", "checkpoints")},
 }
 
 
@@ -36,6 +36,7 @@ BEAT = {
     "sample": _every(60, "monitoring.sample", OPERATE),
     "watch": _every(15, "monitoring.watch", OPERATE),
     "metrics": _every(3600, "monitoring.forget", OPERATE),
+    "rehearsals": _every(10, "rehearsal.tick", OPERATE),
     "roll-backs": _every(2, "rollback.go_on", OPERATE),
     "judge": _every(15, "rollback.judge", OPERATE),
     "checkpoints": _every(300, "checkpoints.tick", OPERATE),

@@ -174,6 +174,7 @@ INSTALLED_APPS = [
     "migration_portal.monitoring",
     "migration_portal.cutover",
     "migration_portal.rollback",
+    "migration_portal.rehearsal",
     "migration_portal.checkpoints",
     "migration_portal.traffic",
     "waffle",

@@ -22,6 +22,7 @@ urlpatterns = [
     path("admin/backups/", include("migration_portal.backups.urls")),
     path("admin/health/", include("migration_portal.monitoring.urls")),
     path("admin/checkpoints/", include("migration_portal.checkpoints.urls")),
+    path("admin/rehearsal/", include("migration_portal.rehearsal.urls")),
     path("admin/rollback/", include("migration_portal.rollback.urls")),
     path("admin/features/", include("migration_portal.features.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),

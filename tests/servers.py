@@ -9,22 +9,33 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import psycopg
 from psycopg.sql import SQL, Identifier
 
 from config import embedded
 
+_ROOM = 8 << 30
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def _memory() -> str | None:
+    """A file system in memory with room for the suite, where there is one: a database is made there seven times as fast."""
+    place = Path("/dev/shm")
+    if "PORTAL_TEST_USERS" in os.environ or not os.access(place, os.W_OK) or shutil.disk_usage(place).free < _ROOM:
+        return None
+    return str(place) if psutil.virtual_memory().available > _ROOM else None
 
 
 def _boot() -> None:
     """Start the servers once, in the process that starts the others; those inherit its environment."""
     if WORKER or "PORTAL_TESTS_SERVER" in os.environ:
         return
-    home = tempfile.mkdtemp(prefix="portal-tests-", dir=os.environ.get("PORTAL_TESTS_DIR"))
+    home = tempfile.mkdtemp(prefix="portal-tests-", dir=os.environ.get("PORTAL_TESTS_DIR") or _memory())
     os.chmod(home, 0o755)  # PostgreSQL may run as somebody else
     os.environ["PORTAL_HOME"] = home
     servers = embedded.start()

@@ -59,7 +59,10 @@ def inhabited(world: World, portal: str, iam: str) -> Iterator[World]:
     """Create the world's databases from the templates and point this process at them; its processes end with it."""
     import redis
 
+    from flags import maintenance
+
     redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
+    maintenance.forget()
     names = [f"{world.name}_portal", f"{world.name}_legacy", f"{world.name}_iam"]
     for name, template in zip(names, (portal, "template1", iam), strict=True):
         create(name, world.server, template)

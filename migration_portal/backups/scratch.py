@@ -24,6 +24,8 @@ from migration_portal.refusal import Refusal
 
 _OURS = "Sigma Transit: "
 """How the comments of databases of ours begin, before what they are for: no other is ever dropped."""
+_NEW = "portal_new_"
+"""How the name of one begins that has no comment yet: a worker that dies in between leaves nothing that is not known as ours."""
 _LOCALE = {"b": "BUILTIN_LOCALE", "i": "ICU_LOCALE"}
 
 
@@ -67,9 +69,11 @@ def create(server: Connection[Any], name: str, *, like: str, side: str, what: st
     with databases.of_side(side, "scratch") as connection:
         as_it_is = _rows(connection, "like", like)[0]
         its_settings, its_grants = _rows(connection, "settings_of", like), _rows(connection, "grants_of", like)
+    unnamed = f"{_NEW}{name}"[:63]
+    server.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(unnamed)))
     parts: list[Composable] = [
         SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
-            Identifier(name), Literal(as_it_is["encoding"])
+            Identifier(unnamed), Literal(as_it_is["encoding"])
         ),
         SQL("LC_COLLATE {} LC_CTYPE {}").format(Literal(as_it_is["collate"]), Literal(as_it_is["ctype"])),
     ]
@@ -79,7 +83,8 @@ def create(server: Connection[Any], name: str, *, like: str, side: str, what: st
         if as_it_is["rules"]:
             parts.append(SQL("ICU_RULES {}").format(Literal(as_it_is["rules"])))
     server.execute(SQL(" ").join(parts))
-    server.execute(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), Literal(_OURS + what)))
+    server.execute(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(unnamed), Literal(_OURS + what)))
+    server.execute(renaming(unnamed, name))
     if settings.BACKUP_SCRATCH_URL and what.startswith("scratch"):
         return  # another server may not know its roles
     if its_grants:

@@ -72,6 +72,18 @@ def duration(seconds: int) -> str:
 
 
 @register.filter
+def whole(number: float) -> int:
+    """12.6 -> 13."""
+    return round(number)
+
+
+@register.filter
+def signed_percent(fraction: float) -> str:
+    """-0.083 -> −8 %."""
+    return f"{100 * fraction:+.0f} %".replace("-", "−")
+
+
+@register.filter
 def seconds(step: dict[str, Any]) -> str:
     """How long a step took, of its chunks' times."""
     if not step.get("started_at") or not step.get("finished_at"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import OutputWrapper
@@ -11,6 +12,8 @@ from migration_portal.checkpoints.take import take
 from migration_portal.monitoring import watch
 from migration_portal.monitoring.parts import parts
 from migration_portal.refusal import Refusal
+from migration_portal.rehearsal import rehearse as rehearsing
+from migration_portal.rehearsal.forecast import forecast
 
 
 def arguments(verbs: Any) -> None:
@@ -19,6 +22,39 @@ def arguments(verbs: Any) -> None:
         ("checkpoint", "take the daily checkpoint now"),
     ):
         verbs.add_parser(name, help=help).add_argument("--json", action="store_true")
+    rehearsing_it = verbs.add_parser(
+        "rehearse", help="the whole migration on a restored backup, and a forecast for production"
+    )
+    rehearsing_it.add_argument("--reason", required=True)
+    rehearsing_it.add_argument("--tenants", type=int, default=rehearsing.TENANTS, help="moved there and back")
+    rehearsing_it.add_argument("--json", action="store_true")
+
+
+def rehearse(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    made = rehearsing.request(by=by, reason=options["reason"], tenants=options["tenants"])
+    rehearsing.perform(made)
+    made.refresh_from_db()
+    if made.error or made.finished_at is None:
+        raise Refusal(made.error or "A worker was faster and is at it.", subject=str(made))
+    found = forecast(made.measured, made.production)
+    body = {"rehearsal": made.pk, "seconds": made.seconds, "passed": made.measured["passed"], "forecast": asdict(found)}
+    lines = [f"{name:<28} {table.rows:>12,} rows  {table.seconds:>8.1f} s" for name, table in found.tables.items()]
+    lines += [f"{reason:<28} {count:>12,} rows would be quarantined" for reason, count in found.reasons.items()]
+    lines += [
+        f"tenants of up to {hold.users:,} users to {hold.to}: writers wait {hold.median_ms:.0f} ms, {hold.worst_ms:.0f} at most"
+        for hold in found.holds
+    ]
+    lines.append(
+        f"A run takes {found.seconds:.0f} s. Catch-up applies {found.entries_per_second:,} entries a second; the busiest minute"
+        f" wrote {found.writes_per_second:g}. The IAM needs {found.disk / 1e6:,.0f} MB."
+    )
+    out.write(json.dumps(body, indent=2) if options["json"] else "\n".join(lines))
+    if not made.measured["passed"] or found.moves_blocked or found.requests_failed:
+        raise Refusal(
+            "Not everything went well on the stage.",
+            subject=str(made),
+            todo="See Rehearsal in the console for what did not.",
+        )
 
 
 def health(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
@@ -51,4 +87,4 @@ def checkpoint(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         )
 
 
-VERBS = {"health": health, "checkpoint": checkpoint}
+VERBS = {"health": health, "checkpoint": checkpoint, "rehearse": rehearse}
