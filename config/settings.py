@@ -130,6 +130,8 @@ METRICS_TOKEN = env("METRICS_TOKEN", default="")
 # Where alerts go: mailto:ops@example.org, https://hooks.example.org/…; webhooks are signed with the secret.
 ALERT_PLACES = env.list("ALERT_PLACES", default=[])
 ALERT_SECRET = env("ALERT_SECRET", default="")
+# After which hour (UTC) they get the health report of the day; -1: none.
+HEALTH_REPORT_HOUR = env.int("HEALTH_REPORT_HOUR", default=7)
 vars().update(env.email("EMAIL_URL", default="consolemail://"))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="sigma-transit@localhost")
 

@@ -15,6 +15,7 @@ from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
+from migration_portal.console.charts import as_json
 from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
 from migration_portal.inventory.models import Inventory
@@ -60,6 +61,7 @@ def now(request: HttpRequest) -> dict[str, Any]:
         if run is not None:
             facts["progress"] = progress_of(run)
             facts["throughput"] = throughput_of(run)
+            facts["charts"] = as_json([facts["throughput"]])
             facts["flows"] = list(FlowStatus.objects.order_by("direction"))
             facts["moved"] = TenantHome.objects.filter(home=TenantHome.Home.IAM).count()
             facts["tenants"] = TenantHome.objects.count()

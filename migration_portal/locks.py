@@ -41,6 +41,8 @@ class Lock(IntEnum):
     """Portal: take the checkpoint of the day."""
     ROLL_BACK = 0x5167_0007
     """Portal: go on with a roll-back."""
+    HEALTH_REPORT = 0x5167_0008
+    """Portal: send the health report of the day."""
     SCHEMA = 0x5167_0003
     """IAM: apply or roll back a schema script."""
 

@@ -1,49 +1,51 @@
-"""The lag over the last while, one SVG path a direction: it can be replaced every second without a flicker."""
+"""The lag over the last while, as a chart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
 from migration_portal.catchup.models import FlowStatus, LagSample
+from migration_portal.console.charts import MOST_POINTS, Chart, Line
 
-WIDTH, HEIGHT = 600, 120
 _WINDOW = timedelta(minutes=15)
+_STEP = _WINDOW / MOST_POINTS
 
 
 @dataclass(frozen=True)
-class LagChart:
-    """`lines` maps a direction to its path in a WIDTH x HEIGHT box; `top` is the entries at its upper edge."""
+class Lag:
+    """Entries waiting, by direction; `growing` is whether a backlog has only grown for a minute."""
 
-    lines: dict[str, str]
-    top: int
-    minutes: int
+    chart: Chart
     growing: bool
 
 
-def lag_chart() -> LagChart | None:
-    """Entries waiting in the last minutes, or None before the first sample."""
+def lag() -> Lag | None:
+    """Of the last minutes, or None before the first sample."""
     since = timezone.now() - _WINDOW
     series = {
         direction: list(
-            LagSample.objects.filter(flow=direction, at__gt=since).order_by("at").values_list("at", "entries")
+            LagSample.objects.filter(flow=direction.value, at__gt=since).order_by("at").values_list("at", "entries")
         )
-        for direction in FlowStatus.Direction.values
+        for direction in FlowStatus.Direction
     }
     if not any(series.values()):
         return None
-    top = max((entries for points in series.values() for _, entries in points), default=0)
-    lines = {}
-    for direction, points in series.items():
-        if points:
-            lines[direction] = "M" + " L".join(
-                f"{(at - since) / _WINDOW * WIDTH:.1f},{HEIGHT - 2 - entries / max(top, 1) * (HEIGHT - 10):.1f}"
-                for at, entries in points[:: max(1, len(points) // 300)]
-            )
-    return LagChart(lines, top, int(_WINDOW.total_seconds() // 60), any(growing(points) for points in series.values()))
+    lines = [Line(str(direction.label), _by_step(since, points)) for direction, points in series.items() if points]
+    labels = [f"{since + place * _STEP:%H:%M:%S}" for place in range(MOST_POINTS + 1)]
+    return Lag(Chart("lag", "Lag", "entries", labels, lines), any(growing(points) for points in series.values()))
+
+
+def _by_step(since: datetime, points: Sequence[tuple[datetime, int]]) -> list[float | None]:
+    """The most of each step; a step without a sample is a gap."""
+    found: list[float | None] = [None] * (MOST_POINTS + 1)
+    for at, entries in points:
+        place = min(int((at - since) / _STEP), MOST_POINTS)
+        found[place] = max(entries, found[place] or 0)
+    return found
 
 
 def growing(points: Sequence[tuple[object, int]]) -> bool:

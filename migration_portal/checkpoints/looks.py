@@ -27,10 +27,13 @@ from migration_portal.monitoring import synthetic
 from migration_portal.monitoring.baseline import LEAST, last_baseline
 from migration_portal.monitoring.windows import wilson_lower, window
 from migration_portal.refusal import Refusal
+from migration_portal.rehearsal.models import Rehearsal
+from migration_portal.rollback.models import RollBack
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.report import report
 
 _DAY = timedelta(days=1)
+_REHEARSED = timedelta(days=30)
 _SLOWER_MS = 200
 _LAG_SECONDS = 60
 _GOOD_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2")
@@ -188,6 +191,16 @@ def _readiness(group: str) -> Iterator[Look]:
             f"The last validated backup: {age}.",
             "" if fresh else "Back up, and verify up to level 3.",
         )
+    for what, last in (
+        ("The migration was rehearsed", Rehearsal.objects.filter(error="").exclude(finished_at=None).first()),
+        ("A roll-back was rehearsed", RollBack.objects.filter(rehearsal=True, outcome=RollBack.Outcome.DONE).first()),
+    ):
+        at = getattr(last, "finished_at", None) or getattr(last, "ended_at", None)
+        lately = bool(at and timezone.now() - at < _REHEARSED)
+        yield Look(
+            group, f"{what} in {_REHEARSED.days} days", lately if at else None,
+            f"Last on {at:%Y-%m-%d}." if at else "It never was.", "" if lately else "Rehearse.",
+        )  # fmt: skip
     reverse = FlowStatus.objects.filter(pk="reverse").first()
     if reverse is None or not reverse.begun:
         yield Look(group, "Tenants can be reversed", None, "No tenant lives in the IAM.")

@@ -15,9 +15,10 @@ from django.urls import reverse
 
 from flags.models import TenantHome
 from migration_portal import console, databases
-from migration_portal.catchup.chart import lag_chart
+from migration_portal.catchup.chart import lag
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
+from migration_portal.console.charts import as_json
 from migration_portal.cutover import blockers, finalize, guard, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.resolve import Field
@@ -60,7 +61,8 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         all=Count("pk"), iam=Count("pk", filter=Q(home=TenantHome.Home.IAM)), final=Count("pk", filter=Q(final=True))
     )
     now["flows"] = list(FlowStatus.objects.order_by("direction"))
-    now["chart"] = lag_chart()
+    now["lag"] = found = lag()
+    now["charts"] = as_json([found.chart if found else None])
     now["moves"] = list(Cutover.objects.select_related("tenant")[:8])
     latest: dict[str, Cutover] = {}
     for made in Cutover.objects.filter(tenant__in=[t.pk for t in shown]).order_by("id"):

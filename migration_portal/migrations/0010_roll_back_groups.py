@@ -4,13 +4,13 @@ from django.apps import apps as installed
 from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
-SEE = {"rollback": ["view_rollback", "view_step"], "flags": ["view_maintenance"]}
+SEE = {"rollback": ["view_rollback", "view_step", "view_hold"], "flags": ["view_maintenance"]}
 START = {"rollback": ["start_roll_back"]}
 GROUPS = {
     "viewer": [SEE],
     "support": [SEE],
     "operator": [SEE, START],
-    "approver": [SEE, START, {"rollback": ["approve_roll_back"], "flags": ["close_doors"]}],
+    "approver": [SEE, START, {"rollback": ["approve_roll_back", "hold_matrix"], "flags": ["close_doors"]}],
 }
 
 
@@ -28,7 +28,7 @@ def grant(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("migration_portal", "0009_checkpoint_groups"),
-        ("rollback", "0002_roll_backs"),
+        ("rollback", "0003_hold"),
         ("flags", "0008_maintenance"),
     ]
     operations = [migrations.RunPython(grant, migrations.RunPython.noop)]

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +26,8 @@ from migration_portal.refusal import Refusal, require_reason
 log = structlog.get_logger(__name__)
 ROLL_BACK = "rollback:"
 """How the keys of what the decision matrix says begin: while one is open no tenant is cut over."""
-_NEWS = "news:"
+NEWS = "news:"
+"""How the keys of what is only told begin."""
 _ATTEMPTS = 6
 _FIRST_WAIT = 10.0
 """Seconds after the first failure; four times as long after each."""
@@ -63,16 +65,13 @@ def tell(conditions: Iterable[Condition], *, of: str) -> None:
                 _announce(alert, "resolved")
 
 
-def inform(what: str) -> int:
+def inform(what: str, details: str = "", *, key: str = "") -> int:
     """Tell it once: there is nothing that could end. Returns how many places are told."""
     now = timezone.now()
     made = Alert.objects.create(
-        key=f"{_NEWS}{now.timestamp():.3f}",
-        severity=Alert.Severity.WARNING,
-        what=what,
-        acknowledged_at=now,
+        key=key or f"{NEWS}{uuid.uuid4()}", severity=Alert.Severity.WARNING, what=what, todo=details, acknowledged_at=now,
         resolved_at=now,
-    )
+    )  # fmt: skip
     _announce(made, "began")
     return len(settings.ALERT_PLACES)
 

@@ -60,12 +60,12 @@ def database(side: str) -> dict[str, float]:
     return dict(row)
 
 
-def slow_statements(side: str) -> list[dict[str, Any]]:
-    """The ten that took the most time; none where pg_stat_statements is not there. Raises Refusal, psycopg.Error."""
+def slow_statements(side: str) -> list[dict[str, Any]] | None:
+    """The ten that took the most time; None where pg_stat_statements is not there. Raises Refusal, psycopg.Error."""
     with databases.of_side(side, "sample") as connection, connection.cursor(row_factory=dict_row) as cursor:
         there = cursor.execute("SELECT to_regclass('pg_stat_statements') IS NOT NULL AS there").fetchone()
         if not there or not there["there"]:
-            return []
+            return None
         return cursor.execute(_QUERIES["slow_statements"]).fetchall()
 
 

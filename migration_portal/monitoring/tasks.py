@@ -4,7 +4,7 @@ import redis
 import structlog
 from celery import shared_task
 
-from migration_portal.monitoring import alerts, parts, watch
+from migration_portal.monitoring import alerts, parts, report, watch
 from migration_portal.monitoring import roll_up as rolling
 from migration_portal.monitoring.sample import sample as take_sample
 
@@ -32,6 +32,7 @@ def sample() -> None:
 @shared_task(name="monitoring.watch")
 def watch_and_tell() -> None:
     alerts.tell(watch.conditions(), of=watch.OF)
+    report.tick()
     alerts.deliver()
 
 

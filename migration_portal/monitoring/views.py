@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -12,11 +14,14 @@ from django.utils import timezone
 
 from flags.models import TenantHome
 from migration_portal import console
+from migration_portal.console.charts import Chart, Line, as_json
+from migration_portal.engine.errors import describe
 from migration_portal.monitoring import alerts as alerting
 from migration_portal.monitoring.baseline import last_baseline
 from migration_portal.monitoring.models import Alert, Sample
 from migration_portal.monitoring.parts import parts
-from migration_portal.monitoring.windows import by_endpoint, by_time, window
+from migration_portal.monitoring.sample import SIDES, slow_statements
+from migration_portal.monitoring.windows import Window, by_endpoint, by_time, window
 from migration_portal.refusal import Refusal
 
 _SPANS = {"1h": (timedelta(hours=1), timedelta(minutes=1)), "6h": (timedelta(hours=6), timedelta(minutes=5)),
@@ -34,6 +39,25 @@ def live(request: HttpRequest) -> HttpResponse:
     """The part of the page that changes."""
     console.need(request, "monitoring.view_minute")
     return console.page(request, "portal/monitoring/live.html", "", **_now(request))
+
+
+def statements(request: HttpRequest) -> HttpResponse:
+    """What took each database the most time."""
+    console.need(request, "monitoring.view_minute")
+    return console.page(
+        request, "portal/monitoring/statements.html", "Slow statements",
+        sides=[(_SOURCES[side], *_statements(side)) for side in SIDES],
+    )  # fmt: skip
+
+
+def _statements(side: str) -> tuple[list[dict[str, Any]] | None, str]:
+    """None where nobody counts them; and what is wrong."""
+    try:
+        return slow_statements(side), ""
+    except Refusal as refusal:
+        return [], str(refusal)
+    except psycopg.Error as error:
+        return [], str(describe(error))
 
 
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
@@ -61,6 +85,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
     span = request.GET.get("span", "1h")
     length, step = _SPANS.get(span, _SPANS["1h"])
     since = timezone.now() - length
+    drawn = _charts(since, step)
     homes = {str(home): window(since=since, home=str(home)) for home in TenantHome.Home}
     return {
         "span": span if span in _SPANS else "1h", "spans": list(_SPANS), "parts": parts(),
@@ -69,32 +94,28 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         "endpoints": [
             (home, name, each) for home in homes for name, each in by_endpoint(since=since, home=home).items()
         ][:_MOST],
-        "baseline": last_baseline(), "charts": _charts(since, step), "samples": _samples(),
+        "baseline": last_baseline(), "drawn": drawn, "charts": as_json(drawn), "samples": _samples(),
         "silences": _SILENCES, "may": request.user.has_perm("monitoring.acknowledge_alert"),
     }  # fmt: skip
 
 
-def _charts(since: Any, step: timedelta) -> list[dict[str, Any]]:
-    """What the charts show, as portal.js hands it to Chart.js: one list of times, and a line for each home."""
+def _charts(since: datetime, step: timedelta) -> list[Chart]:
     by_home = {str(home): by_time(since=since, step=step, home=str(home)) for home in TenantHome.Home}
     times = _steps({at for series in by_home.values() for at in series}, step)
-
-    def lines(of: Any) -> list[dict[str, Any]]:
-        return [
-            {"label": home, "data": [of(series[at]) if at in series else None for at in times]}
-            for home, series in by_home.items() if series
-        ]  # fmt: skip
-
     seconds = step.total_seconds()
-    charts = (
+    figures: tuple[tuple[str, str, str, Callable[[Window], float | None]], ...] = (
         ("p95", "Latency, 95th percentile", "ms", lambda each: _rounded(each.p95)),
         ("errors", "Failures", "% of requests", lambda each: round(100 * each.error_rate, 2)),
         ("throughput", "Throughput", "requests/s", lambda each: round(each.calls / seconds, 2)),
     )
     labels = [f"{at:%m-%d %H:%M}" for at in times]
     return [
-        {"id": id, "title": title, "unit": unit, "labels": labels, "lines": lines(of)} for id, title, unit, of in charts
-    ]
+        Chart(id, title, unit, labels, [
+            Line(home, [of(series[at]) if at in series else None for at in times])
+            for home, series in by_home.items() if series
+        ])
+        for id, title, unit, of in figures
+    ]  # fmt: skip
 
 
 def _steps(there: set[datetime], step: timedelta) -> list[datetime]:

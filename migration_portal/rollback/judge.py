@@ -18,7 +18,7 @@ from migration_portal.refusal import Refusal, require_reason
 from migration_portal.rollback import execute
 from migration_portal.rollback.matrix import DEFAULTS, Action, Measured, Rule, Verdict, evaluate
 from migration_portal.rollback.measure import measure
-from migration_portal.rollback.models import Judgement, Matrix, RollBack
+from migration_portal.rollback.models import Hold, Judgement, Matrix, RollBack
 from migration_portal.rollback.moving import running_ramps
 from migration_portal.rollback.plans import Kind
 
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 BY = "decision matrix"
 _KEPT_EVERY = timedelta(hours=1)
 _BY_ITSELF = {str(Action.GRADUAL): Kind.GRADUAL, str(Action.IMMEDIATE): Kind.IMMEDIATE}
+_LONGEST_HOLD = 72
 _SILENCE, _MANY = "silence:", 100
 _RECOVERY = timedelta(minutes=10)
 """After acting: what was reversed needs a moment until the figures show it."""
@@ -53,10 +54,13 @@ def judge() -> Judgement | None:
     alerts.tell(_silence(measured), of=_SILENCE)
     last = Judgement.objects.first()
     made.acted = _act(made)
-    same = last is not None and (last.severity, last.action, last.known) == (made.severity, made.action, made.known)
-    if not same or made.acted or (last and timezone.now() - last.at > _KEPT_EVERY):
+    if last is None or _said(last) != _said(made) or timezone.now() - last.at > _KEPT_EVERY:
         made.save()
     return made
+
+
+def _said(judgement: Judgement) -> tuple[str, str, bool, str]:
+    return judgement.severity, judgement.action, judgement.known, judgement.acted
 
 
 def _conditions(verdict: Verdict) -> list[Condition]:
@@ -91,6 +95,8 @@ def _act(made: Judgement) -> str:
         return ""
     if settings.ROLLBACK_MODE != "act":
         return f"Would {', '.join(plan)}."
+    if held := Hold.current():
+        return f"{held}: would {', '.join(plan)}."
     try:
         _make_way()
         made.save()
@@ -110,8 +116,20 @@ def _make_way() -> None:
         execute.stop(rehearsal, by=BY, reason="A roll-back is needed.")
 
 
+def hold(*, hours: int, by: str, reason: str) -> Hold:
+    """Start nothing by itself for so many hours; 0 ends a hold. It goes on judging, and alerting. Raises Refusal."""
+    require_reason(reason, to="Holding the matrix")
+    if not 0 <= hours <= _LONGEST_HOLD:
+        raise Refusal(f"{hours} h is too long.", subject="decision matrix", todo=f"Use {_LONGEST_HOLD} at most.")
+    with transaction.atomic():
+        made = Hold.objects.create(until=timezone.now() + timedelta(hours=hours), by=by, reason=reason)
+        chain.record("hold_matrix", of=made, by=by, reason=reason, data={"until": made.until.isoformat()})
+    return made
+
+
 def _acted_lately() -> bool:
-    return Judgement.objects.filter(at__gt=timezone.now() - _RECOVERY).exclude(acted="").exists()
+    lately = timezone.now() - _RECOVERY
+    return RollBack.objects.filter(requested_at__gt=lately, requested_by=BY).exists()
 
 
 def _last_wave() -> list[TenantHome]:

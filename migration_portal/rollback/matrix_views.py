@@ -14,9 +14,10 @@ from migration_portal import console
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import complaints, simulate
 from migration_portal.rollback.judge import change_rules, in_force
+from migration_portal.rollback.judge import hold as judging_hold
 from migration_portal.rollback.matrix import SEVERITIES, Action, Metric, evaluate
 from migration_portal.rollback.measure import measure
-from migration_portal.rollback.models import Complaint, Judgement, Matrix
+from migration_portal.rollback.models import Complaint, Hold, Judgement, Matrix
 
 _NUMBERS = {"requests": 100, "failures": 1, "p95": 120, "baseline": 100, "findings": 0, "complaints": 0}
 _FIELDS = ("name", "metric", "threshold", "severity", "action", "minutes", "running", "least")
@@ -31,6 +32,7 @@ def matrix(request: HttpRequest) -> HttpResponse:
         "complaints": list(Complaint.objects.all()[:20]), "abouts": Complaint.About.choices,
         "acts": settings.ROLLBACK_MODE == "act",
         "metrics": list(Metric), "actions": list(Action), "severities": SEVERITIES, "numbers": _NUMBERS,
+        "held": Hold.current(), "may_hold": request.user.has_perm("rollback.hold_matrix"),
         "may_change": request.user.has_perm("rollback.change_rules"),
         "may_complain": request.user.has_perm("rollback.register_complaint"),
     }  # fmt: skip
@@ -76,6 +78,19 @@ def _row(values: dict[str, str]) -> dict[str, object]:
         return {**values, "threshold": float(values["threshold"]), **whole}
     except ValueError:
         raise Refusal("A number is none.", subject=values["name"], todo="Nothing has changed.") from None
+
+
+def hold(request: HttpRequest) -> HttpResponse:
+    """Keep the matrix from acting for a while, or let it act again."""
+    hours = request.POST.get("hours", "")
+
+    def do() -> str:
+        if not hours.isdecimal():
+            raise Refusal("That is no number of hours.", subject=hours, todo="Nothing has changed.")
+        made = judging_hold(hours=int(hours), by=console.by(request), reason=console.reason(request))
+        return f"{made}." if int(hours) else "The matrix may act again."
+
+    return console.act(request, "rollback.hold_matrix", do, back=reverse("matrix"), done="")
 
 
 def complain(request: HttpRequest) -> HttpResponse:

@@ -57,6 +57,28 @@ class Judgement(models.Model):
         return f"{self.severity} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
+class Hold(models.Model):
+    """While it lasts, the matrix judges and starts nothing by itself: a person knows more than the figures do."""
+
+    at = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField()
+    by = models.CharField(max_length=150)
+    reason = models.TextField()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("hold_matrix", "Can keep the decision matrix from acting for a while")]
+
+    def __str__(self) -> str:
+        return f"Hold until {self.until:%Y-%m-%d %H:%M} UTC, by {self.by}"
+
+    @classmethod
+    def current(cls) -> Hold | None:
+        last = cls.objects.first()
+        return last if last is not None and last.until > timezone.now() else None
+
+
 class Complaint(models.Model):
     """One complaint of a user, however it came. Who complained is not kept, only whose tenant it was."""
 

@@ -15,6 +15,7 @@ urlpatterns = [
     path("<int:pk>/note/", wrap(views.note), name="roll_back_note"),
     path("steps/<int:pk>/<slug:verb>/", wrap(views.decide), name="roll_back_step"),
     path("matrix/", wrap(matrix_views.matrix), name="matrix"),
+    path("matrix/hold/", wrap(matrix_views.hold), name="matrix_hold"),
     path("matrix/rules/", wrap(matrix_views.change), name="rollback_rules"),
     path("matrix/complaints/", wrap(matrix_views.complain), name="rollback_complain"),
 ]

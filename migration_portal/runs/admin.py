@@ -15,6 +15,7 @@ from django.urls import URLPattern, path, reverse
 from migration_portal import console
 from migration_portal.audit.models import Event
 from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.console.charts import as_json
 from migration_portal.refusal import Refusal
 from migration_portal.runs import start
 from migration_portal.runs.models import Chunk, Finding, QuarantinedRow, Run
@@ -84,6 +85,7 @@ class RunAdmin(ReadOnlyAdmin):
         try:
             now["progress"] = progress_of(run)
             now["throughput"] = throughput_of(run)
+            now["charts"] = as_json([now["throughput"]])
             chunks = Chunk.objects.filter(run=run.key, kind="copy")
             now["chunks"] = _by_table(chunks[:_MOST_CHUNKS])
             now["failed"] = list(Chunk.objects.filter(run=run.key).exclude(error="").exclude(state="done")[:10])

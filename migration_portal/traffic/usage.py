@@ -4,50 +4,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from django.db import connection
 from django.db.models import Max, Sum
 from django.utils import timezone
 
 from legacy_compat.models import Usage
-from migration_portal.engine.queries import named
+from migration_portal.console.charts import Chart, Line
+from migration_portal.monitoring.windows import by_time, window
 
-WIDTH, HEIGHT, MINUTES = 600, 120, 30
-_QUERIES = named(Path(__file__).parent / "traffic.sql")
+MINUTES = 30
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Paths of the median and of the 95th percentile in a WIDTH x HEIGHT box; `top` is its upper edge in milliseconds."""
+    """Of the last MINUTES: the chart by the minute, and all of them together; `p95` in milliseconds."""
 
-    median: str
-    p95: str
-    top: float
+    chart: Chart
     calls: int
     failures: int
-    now: float
+    p95: float | None
 
 
-def latency(home: str = "") -> Latency | None:
-    """Of the last MINUTES, by quarter minutes; None when nobody has called."""
-    since = timezone.now() - timedelta(minutes=MINUTES)
-    with connection.cursor() as cursor:
-        cursor.execute(_QUERIES["latency"].as_string(), {"since": since, "home": home})
-        rows = cursor.fetchall()
-    if not rows:
+def latency(home: str) -> Latency | None:
+    """Of what the home answered; None when nobody has called."""
+    since = timezone.now().replace(second=0, microsecond=0) - MINUTES * _MINUTE
+    whole = window(since=since, home=home)
+    if not whole.calls:
         return None
-    top = max(row[1][1] for row in rows) or 1.0
+    minutes = by_time(since=since, step=_MINUTE, home=home)
+    times = [since + number * _MINUTE for number in range(MINUTES + 1)]
+    lines = [
+        Line(label, [_rounded(getattr(minutes[at], name)) if at in minutes else None for at in times])
+        for label, name in (("median", "p50"), ("95th percentile", "p95"))
+    ]
+    chart = Chart(f"latency-{home}", "Latency", "ms", [f"{at:%H:%M}" for at in times], lines)
+    return Latency(chart, whole.calls, whole.failures, whole.p95)
 
-    def path(number: int) -> str:
-        places = (
-            f"{seconds / (60 * MINUTES) * WIDTH:.1f},{HEIGHT - 2 - quantiles[number] / top * (HEIGHT - 10):.1f}"
-            for seconds, quantiles, _, _ in rows
-        )
-        return "M" + " L".join(places)
 
-    return Latency(path(0), path(1), top, sum(r[2] for r in rows), sum(r[3] for r in rows), rows[-1][1][1])
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def clients(days: int = 30) -> list[dict[str, Any]]:

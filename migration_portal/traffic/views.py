@@ -14,6 +14,7 @@ from legacy_compat.models import Mismatch
 from legacy_compat.standing import IAM, Standing, standings
 from legacy_compat.surface import GIVEN_UP, PASSED_ON
 from migration_portal import console
+from migration_portal.console.charts import as_json
 from migration_portal.refusal import Refusal
 from migration_portal.traffic import ignore, usage
 from migration_portal.traffic.give_up import give_up, take_back
@@ -96,7 +97,8 @@ def _at_a_glance() -> dict[str, Any]:
         for title, home in (("Answered by the IAM", "iam"), ("Passed on to legacy", "legacy"))
     ]
     return {
-        "lines": [(title, line) for title, line in lines if line], "clients": usage.clients(), "minutes": usage.MINUTES,
+        "lines": [(title, line) for title, line in lines if line],
+        "charts": as_json([line.chart for _, line in lines if line]), "clients": usage.clients(), "minutes": usage.MINUTES,
         "old": versions.OLD, "new": versions.NEW, "sunset": settings.LEGACY_SUNSET,
         "open": sum(mismatch.open for mismatch in Mismatch.objects.all()[:500]),
     }  # fmt: skip

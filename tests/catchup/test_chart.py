@@ -7,23 +7,25 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from migration_portal.catchup.chart import growing, lag_chart
+from migration_portal.catchup.chart import growing, lag
 from migration_portal.catchup.models import FlowStatus, LagSample
 from migration_portal.runs.start import start
 from tests.world import World
 
 
 def test_each_direction_that_has_samples_has_a_line(world: World) -> None:
-    assert lag_chart() is None
+    assert lag() is None
     world.sample()
     FlowStatus.objects.create(direction="forward", run=start(by="tester"))
     for seconds, entries in ((30, 0), (20, 50), (10, 100)):
         LagSample.objects.create(
             flow_id="forward", at=timezone.now() - timedelta(seconds=seconds), entries=entries, seconds=1, applied=0
         )
-    chart = lag_chart()
-    assert chart is not None and set(chart.lines) == {"forward"} and chart.top == 100
-    assert chart.lines["forward"].startswith("M") and chart.lines["forward"].count(" L") == 2
+    found = lag()
+    assert (
+        found is not None and [line.label for line in found.chart.lines] == ["legacy → IAM"] and found.chart.most == 100
+    )
+    assert [value for value in found.chart.lines[0].data if value is not None] == [0, 50, 100]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from migration_portal.monitoring.models import Alert, Baseline, Minute
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import complaints, execute, judge
 from migration_portal.rollback.matrix import DEFAULTS
-from migration_portal.rollback.models import Complaint, Judgement, Matrix
+from migration_portal.rollback.models import Complaint, Judgement, Matrix, RollBack
+from migration_portal.rollback.plans import Kind
 from migration_portal.rollback.simulate import replay
 from tests.console.browsing import browser
 from tests.world import World
@@ -71,6 +72,36 @@ def test_where_it_may_it_reverses_the_last_wave_once(wave: list[TenantHome], set
     under_way = Cutover.objects.under_way()
     assert {move.tenant_id for move in under_way} == {"t1", "t2"} and {move.home for move in under_way} == {"legacy"}
     assert Event.objects.filter(verb="roll_back", actor="decision matrix", data__wave="second").count() == 1
+
+
+def test_a_person_keeps_it_from_acting_for_a_while(wave: list[TenantHome], settings: Any) -> None:
+    settings.ROLLBACK_MODE = "act"
+    with pytest.raises(Refusal, match="Use 72 at most"):
+        judge.hold(hours=73, by="ada", reason="a known outage")
+    judge.hold(hours=1, by="ada", reason="a known outage")
+    failing()
+    made = judge.judge()
+    assert made is not None and "would reverse 2 tenants" in made.acted and not RollBack.objects.exists()
+    assert Alert.objects.open().exists()
+    judge.hold(hours=0, by="ada", reason="it is over")
+    judge.judge()
+    assert RollBack.objects.get().wave == "second"
+
+
+def test_what_it_would_do_is_kept_once(wave: list[TenantHome]) -> None:
+    failing()
+    for _ in range(3):
+        judge.judge()
+    assert Judgement.objects.count() == 1
+
+
+def test_a_rehearsal_makes_room(wave: list[TenantHome], settings: Any) -> None:
+    settings.ROLLBACK_MODE = "act"
+    rehearsal = execute.start(Kind.GRADUAL, by="ada", reason="a drill", rehearsal=True)
+    failing()
+    judge.judge()
+    rehearsal.refresh_from_db()
+    assert rehearsal.state == "stopped" and RollBack.objects.under_way().get().kind == "immediate"
 
 
 def test_while_it_asks_for_a_roll_back_an_alert_is_open(wave: list[TenantHome]) -> None:
@@ -187,3 +218,12 @@ def test_a_minute_that_goes_on_is_not_judged(wave: list[TenantHome]) -> None:
     Minute.objects.create(at=timezone.now().replace(second=0, microsecond=0), home="iam", endpoint="x", failed=500)
     made = judge.judge()
     assert made is not None and made.action == "none"
+
+
+def test_an_approver_holds_the_matrix_on_its_page(rolled_back: World) -> None:
+    approver = browser("approver")
+    page = approver.post("/admin/rollback/matrix/hold/", {"hours": "2", "reason": "a known outage"}, follow=True)
+    assert "Let it act again" in page.content.decode() and "a known outage" in page.content.decode()
+    bad = approver.post("/admin/rollback/matrix/hold/", {"hours": "x", "reason": "r"}, follow=True)
+    assert "no number of hours" in bad.content.decode()
+    assert browser("operator").post("/admin/rollback/matrix/hold/", {"hours": "0", "reason": "r"}).status_code == 403

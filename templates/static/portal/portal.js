@@ -49,13 +49,15 @@ function draw() {
   const style = getComputedStyle(document.documentElement);
   const text = style.getPropertyValue("--p-text") || "#666";
   const grid = style.getPropertyValue("--p-line") || "#ddd";
-  const colours = { legacy: "#d97706", iam: "#0ea5e9" };
-  for (const { id, unit, labels, lines } of JSON.parse(source.textContent)) {
+  const palette = ["#0ea5e9", "#d97706", "#7c3aed"];
+  const colours = { legacy: palette[1], iam: palette[0] };
+  for (const { id, unit, labels, lines } of JSON.parse(source.textContent) || []) {
     const canvas = document.querySelector(`canvas[data-chart="${id}"]`);
     if (!canvas) continue;
-    const datasets = lines.map(({ label, data }) => ({
-      label, data, borderColor: colours[label], backgroundColor: colours[label], borderWidth: 2, spanGaps: false,
-      pointRadius: data.filter((value) => value !== null).length < 3 ? 4 : 1, tension: 0.2,
+    const datasets = lines.map(({ label, data }, place) => ({
+      label, data, borderColor: colours[label] ?? palette[place], backgroundColor: colours[label] ?? palette[place],
+      borderWidth: 2, spanGaps: false,
+      pointRadius: data.filter((value) => value !== null).length < 3 ? 4 : 0, pointHitRadius: 8, tension: 0.2,
     }));
     const known = charts.get(id);
     if (known && known.canvas === canvas) {

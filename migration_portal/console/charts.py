@@ -1,0 +1,41 @@
+"""Charts of pages: figures by time, which portal.js hands to Chart.js."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MOST_POINTS = 180
+
+
+@dataclass(frozen=True)
+class Line:
+    """A figure for each label of its chart; None is a gap."""
+
+    label: str
+    data: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """`id` names its place on the page; `labels` are moments, or seconds since a beginning."""
+
+    id: str
+    title: str
+    unit: str
+    labels: Sequence[str]
+    lines: Sequence[Line]
+
+    @property
+    def most(self) -> float:
+        """The largest figure, for who does not see the chart."""
+        return max((value for line in self.lines for value in line.data if value is not None), default=0)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def as_json(charts: Sequence[Chart | None]) -> list[dict[str, Any]]:
+    """What the page's #charts holds."""
+    return [chart.as_dict() for chart in charts if chart is not None]
