@@ -7,39 +7,53 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 from django.core.checks import run_checks
 from psycopg import sql
 
+from tests.servers import SERVER
 from tests.world import World
 
 
-def manage(world: World, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def manage(environment: dict[str, str], *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "manage.py", *arguments], env=os.environ | world.environment | environment, capture_output=True,
+        [sys.executable, "manage.py", *arguments], env=os.environ | environment | more, capture_output=True,
         text=True, check=False, timeout=180,
     )  # fmt: skip
 
 
-@pytest.fixture
-def user(world: World) -> Iterator[tuple[str, dict[str, str]]]:
+@contextmanager
+def migrated(server_url: str, environment: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
     """A fresh database of the portal's, migrated by its owner: the URL of the other role, and both URLs as settings."""
     name = f"portal_user_{uuid.uuid4().hex[:8]}"
     database = f"{name}_db"
-    with psycopg.connect(world.server, autocommit=True) as server:
+    with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-    owner = world.server.rpartition("/")[0] + f"/{database}"
+    owner = server_url.rpartition("/")[0] + f"/{database}"
     theirs = f"postgres://{name}:secret@{owner.partition('@')[2]}"
     urls = {"DATABASE_OWNER_URL": owner, "DATABASE_URL": theirs}
-    done = manage(world, "migrate", **urls)
+    done = manage(environment, "migrate", **urls)
     assert done.returncode == 0 and "only add to its audit log" in done.stdout, done.stderr
     yield theirs, urls
-    with psycopg.connect(world.server, autocommit=True) as server:
+    with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
         server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def user(world: World) -> Iterator[tuple[str, dict[str, str]]]:
+    with migrated(world.server, world.environment) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[str]:
+    """The role's URL, for all that is refused: it changes nothing."""
+    with migrated(SERVER, {}) as (theirs, _):
+        yield theirs
 
 
 @pytest.mark.parametrize(
@@ -52,33 +66,33 @@ def user(world: World) -> Iterator[tuple[str, dict[str, str]]]:
         "UPDATE django_migrations SET name = 'x'", "CREATE TABLE mine (id int)",
     ],
 )  # fmt: skip
-def test_the_portals_own_role_cannot_touch_what_was_recorded(user: tuple[str, Any], statement: str) -> None:
-    with psycopg.connect(user[0], autocommit=True) as portal, pytest.raises(psycopg.errors.InsufficientPrivilege):
+def test_the_portals_own_role_cannot_touch_what_was_recorded(untouched: str, statement: str) -> None:
+    with psycopg.connect(untouched, autocommit=True) as portal, pytest.raises(psycopg.errors.InsufficientPrivilege):
         portal.execute(statement)
 
 
 def test_the_portal_works_as_that_role(world: World, user: tuple[str, dict[str, str]]) -> None:
-    told = manage(world, "portal", "verify_audit", **user[1])
+    told = manage(world.environment, "portal", "verify_audit", **user[1])
     assert told.returncode == 0 and "0 events" in told.stdout, told.stderr
-    told = manage(world, "portal", "verify_audit", **user[1])
+    told = manage(world.environment, "portal", "verify_audit", **user[1])
     assert "1 events" in told.stdout
     made = "from django.contrib.auth.models import User; User.objects.create_user('x'); User.objects.all().delete()"
-    assert manage(world, "shell", "-c", made, **user[1]).returncode == 0
-    assert manage(world, "migrate", **user[1]).returncode == 0  # again: what is there stays
+    assert manage(world.environment, "shell", "-c", made, **user[1]).returncode == 0
+    assert manage(world.environment, "migrate", **user[1]).returncode == 0  # again: what is there stays
 
 
 def test_a_new_password_in_the_settings_is_the_roles_from_then_on(
     world: World, user: tuple[str, dict[str, str]]
 ) -> None:
     rotated = user[1] | {"DATABASE_URL": user[0].replace(":secret@", ":rotated@")}
-    assert manage(world, "migrate", **rotated).returncode == 0
+    assert manage(world.environment, "migrate", **rotated).returncode == 0
     with psycopg.connect(rotated["DATABASE_URL"], autocommit=True) as portal, pytest.raises(psycopg.errors.Error):
         portal.execute("SELECT setval('audit_event_id_seq', 1)")
 
 
 def test_a_role_that_could_help_itself_is_refused(world: World, user: tuple[str, dict[str, str]]) -> None:
     owner = user[1]["DATABASE_OWNER_URL"]
-    told = manage(world, "migrate", DATABASE_OWNER_URL=owner, DATABASE_URL=owner)
+    told = manage(world.environment, "migrate", DATABASE_OWNER_URL=owner, DATABASE_URL=owner)
     assert told.returncode != 0 and "give it a role of its own" in told.stderr
 
 

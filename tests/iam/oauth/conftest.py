@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from iam import keys
 from iam.models import Tenant, User
 from iam.oauth.models import OAuthClient
 from tests.legacy_compat.conftest import PASSWORD, make_tenant, make_user
+from tests.serving import served
 from tests.world import World
 
 CALLBACK = "http://127.0.0.1:9/callback"
@@ -73,10 +75,12 @@ def make_client(tenant: Tenant | None, **values: Any) -> tuple[OAuthClient, str]
 
 
 @pytest.fixture
-def oauth(world: World) -> Site:
+def oauth(world: World, settings: Any) -> Iterator[Site]:
     keys.forget()
+    settings.AUTH_CALLS_A_MINUTE = 0
     switch_on("oauth2_enabled")
     tenant = make_tenant()
     client, secret = make_client(tenant)
     user = make_user(tenant, is_superuser=True)
-    return Site(world.site(AUTH_CALLS_A_MINUTE="0"), tenant, user, client, secret)
+    with served(settings) as url:
+        yield Site(url, tenant, user, client, secret)
