@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring clean
+.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -72,6 +72,9 @@ bench-backup: $(VENV)/.dev
 
 bench-monitoring: $(VENV)/.dev
 	@$(BIN)/python -m bench.monitoring $(ARGS)
+
+bench-rehearsal: $(VENV)/.dev
+	@$(BIN)/python -m bench.rehearsal $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.copy $(ARGS)

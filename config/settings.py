@@ -122,7 +122,6 @@ BACKUP_EVERY_HOURS = env.float("BACKUP_EVERY_HOURS", default=24.0)
 BACKUP_KEEP = env.int("BACKUP_KEEP", default=7)
 # A tenant is cut over only when legacy has a backup of level 3 that is no older (0: no backup is asked for).
 BACKUP_FRESH_HOURS = env.float("BACKUP_FRESH_HOURS", default=48.0)
-
 # --- monitoring -------------------------------------------------------------------------------
 METRICS_DAYS = env.int("METRICS_DAYS", default=30)
 # What a Prometheus server shows at /metrics; without it there is no such page.
@@ -139,7 +138,6 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="sigma-transit@loc
 # After which hour (UTC) the daily one is taken; as whom it signs in, as name:password or name:password:tenant.
 CHECKPOINT_HOUR = env.int("CHECKPOINT_HOUR", default=6)
 CHECKPOINT_USER = env("CHECKPOINT_USER", default="")
-
 # --- rolling back -----------------------------------------------------------------------------
 # What the decision matrix may do by itself: in "shadow" it only says what it would, in "act" it stops ramps and reverses waves.
 ROLLBACK_MODE = _one_of("ROLLBACK_MODE", "shadow", "act")
@@ -147,18 +145,14 @@ ROLLBACK_MODE = _one_of("ROLLBACK_MODE", "shadow", "act")
 ROLLBACK_ASKS = env.list("ROLLBACK_ASKS", default=["undo_run", "restore_backup", "swap_database"])
 # What a help desk signs the complaints with that it sends to /hooks/complaints.
 COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
-
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "django.contrib.humanize",
+    *(
+        f"django.contrib.{app}"
+        for app in ("admin", "auth", "contenttypes", "sessions", "messages", "staticfiles", "humanize")
+    ),
     "django_structlog",
     "django_otp",
     "django_otp.plugins.otp_totp",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -9,23 +10,10 @@ from django.db import connection
 
 from migration_portal import databases
 from migration_portal.backups.models import Backup
+from migration_portal.engine.queries import named
 from migration_portal.plan.loader import load
 
-_ROWS = (
-    "SELECT relname, reltuples::bigint FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p')"
-)
-_BUSIEST = """
-    SELECT coalesce(max(writes), 0) / 60.0
-      FROM (SELECT count(*) AS writes FROM legacy_compat_legacyrequest
-             WHERE at > now() - interval '7 days' AND method NOT IN ('GET', 'HEAD', 'OPTIONS')
-             GROUP BY date_trunc('minute', at)) AS minutes
-"""
-_CAPTURED = """
-    SELECT coalesce(max(entries), 0) / 60.0
-      FROM (SELECT sum(applied) AS entries FROM catchup_lagsample
-             WHERE flow_id = 'forward' AND at > now() - interval '7 days'
-             GROUP BY date_trunc('minute', at)) AS minutes
-"""
+_QUERIES = named(Path(__file__).parent / "rehearsal.sql")
 
 
 def production(backup: Backup) -> dict[str, Any]:
@@ -36,15 +24,15 @@ def production(backup: Backup) -> dict[str, Any]:
     """
     plan, then = load(settings.MIGRATION_PLAN), backup.manifest["content"]["tables"]
     with databases.legacy("rehearsal") as legacy:
-        now = dict(legacy.execute(_ROWS, [plan.source_schema]).fetchall())
+        now = dict(legacy.execute(_QUERIES["rows"], {"schema": plan.source_schema}).fetchall())
     growth = {}
     for table in plan.tables:
         was, known = then.get(f"{plan.source_schema}.{table.source}", [0])[0], now.get(table.source, -1)
         growth[table.target] = round(known / was, 4) if was and known > 0 else 1.0
-    return {"growth": growth, "writes_per_second": round(max(_rate(_BUSIEST), _rate(_CAPTURED)), 2)}
+    return {"growth": growth, "writes_per_second": round(max(_rate("requested"), _rate("captured")), 2)}
 
 
-def _rate(statement: str) -> float:
+def _rate(query: str) -> float:
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(_QUERIES[query].as_string())
         return float(cursor.fetchone()[0])

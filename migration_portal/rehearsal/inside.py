@@ -83,7 +83,6 @@ def _copy() -> tuple[Run, dict[str, Any]]:
     from migration_portal.rehearsal import sizes
     from migration_portal.runs.advance import advance
     from migration_portal.runs.progress import progress_of
-    from migration_portal.runs.report import report
     from migration_portal.runs.start import start
     from migration_portal.runs.states import WORKING
 
@@ -101,23 +100,22 @@ def _copy() -> tuple[Run, dict[str, Any]]:
             say(phase="copy", done=round(1000 * done), total=1000)
             time.sleep(_POLL_SECONDS)
             run.refresh_from_db()
+    grown = {name: value - before[name] for name, value in sizes.sizes().items()}
+    return run, _result(run) | {"grown": grown, "memory": most}
+
+
+def _result(run: Run) -> dict[str, Any]:
+    from migration_portal.runs.progress import progress_of
+    from migration_portal.runs.report import report
+
     found = report(run)
-    if run.state != "completed":
-        raise SystemExit(f"The run is {run.state}: {run.error}")
+    if found.state != "completed":
+        raise SystemExit(f"The run is {found.state}: {run.error}")
     steps = [
         {"step": step["step"], "seconds": (step["finished_at"] - step["started_at"]).total_seconds()}
         for step in progress_of(run).steps if step.get("started_at") and step.get("finished_at")
     ]  # fmt: skip
-    grown = {name: value - before[name] for name, value in sizes.sizes().items()}
-    tables = found.as_dict()["tables"]
-    return run, {
-        "seconds": found.seconds,
-        "tables": tables,
-        "steps": steps,
-        "grown": grown,
-        "memory": most,
-        "passed": found.passed,
-    }
+    return {"seconds": found.seconds, "tables": found.as_dict()["tables"], "steps": steps, "passed": found.passed}
 
 
 def _worker(run: int) -> subprocess.Popen[bytes]:

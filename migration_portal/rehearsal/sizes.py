@@ -10,7 +10,7 @@ from migration_portal import databases
 
 
 def sizes() -> dict[str, int]:
-    """Of each side's database, and `wal`: what its server has written ahead since it was made, whoever wrote it."""
+    """Of each side's database, and `wal`: what its server has written ahead since it was made, for all its databases."""
     found = {}
     for side in ("legacy", "iam"):
         with databases.of_side(side, "rehearsal") as connection:

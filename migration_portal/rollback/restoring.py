@@ -144,7 +144,7 @@ def place_files(step: Step) -> str:
     if fetched is None or not fetched.data.get("differing"):
         raise NotNeeded("None differs.")
     if not step.decided_by:
-        raise Asks(f"Copy from {files_of(step)} what shall be as it was, then agree.")
+        raise Asks(f"Copy from {files_of(step)} what should be as it was, then agree.")
     return f"Done, says {step.decided_by}."
 
 
@@ -167,7 +167,7 @@ def apply_configuration(step: Step) -> str:
     if not differing:
         raise NotNeeded("None differs.")
     if not step.decided_by:
-        raise Asks(f"Set what shall be as it was ({', '.join(differing)}), restart, then agree.")
+        raise Asks(f"Set what should be as it was ({', '.join(differing)}), restart, then agree.")
     return f"Done, says {step.decided_by}."
 
 

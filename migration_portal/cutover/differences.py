@@ -1,4 +1,4 @@
-"""Rows that differ because of a stray write: they are listed, and somebody will decide about them."""
+"""Rows of a tenant that differ between the two systems: they keep it from being moved, unless a stray write explains them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,21 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify.rows import Difference
 from migration_portal.plan import directions
 from migration_portal.plan.model import Table
+from migration_portal.refusal import Refusal
 
 Differences = dict[str, list[Difference]]
+_SHOWN = 5
+
+
+def require_none(differences: Differences, tenant: TenantHome) -> None:
+    """Raises Refusal, which names some of them."""
+    if differences:
+        named = ", ".join(f"{table} {'/'.join(d.key)}" for table, rows in differences.items() for d in rows[:_SHOWN])
+        count = sum(len(rows) for rows in differences.values())
+        raise Refusal(
+            f"{count} of its rows differ between the two systems ({named}).", subject=str(tenant),
+            todo="Nothing has changed. Look at these rows on both sides, then verify again.",
+        )  # fmt: skip
 
 
 def unlisted(differences: Differences, transfer: Transfer, tenant: TenantHome) -> Differences:

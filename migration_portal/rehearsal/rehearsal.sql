@@ -1,0 +1,17 @@
+-- name: rows
+-- About how many, by legacy's own statistics; -1 where it has none yet.
+SELECT relname, reltuples::bigint FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('r', 'p')
+
+-- name: requested
+-- Writes a second through the portal, in the busiest minute of a week.
+SELECT coalesce(max(writes), 0) / 60.0
+  FROM (SELECT count(*) AS writes FROM legacy_compat_legacyrequest
+         WHERE at > now() - interval '7 days' AND method NOT IN ('GET', 'HEAD', 'OPTIONS')
+         GROUP BY date_trunc('minute', at)) AS minutes
+
+-- name: captured
+-- Entries a second that catch-up applied, in the busiest minute of a week.
+SELECT coalesce(max(entries), 0) / 60.0
+  FROM (SELECT sum(applied) AS entries FROM catchup_lagsample
+         WHERE flow_id = 'forward' AND at > now() - interval '7 days'
+         GROUP BY date_trunc('minute', at)) AS minutes
