@@ -27,7 +27,7 @@ from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, forward, reverse, start_reverse
 from migration_portal.cutover.blockers import blockers
-from migration_portal.cutover.differences import unlisted
+from migration_portal.cutover.differences import require_none, unlisted
 from migration_portal.cutover.follow_up import follow_up
 from migration_portal.cutover.models import Cutover
 from migration_portal.engine import capture, capture_queue, guard, sequences
