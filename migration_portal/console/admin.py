@@ -26,3 +26,8 @@ class ReadOnlyAdmin(ModelAdmin):
         if found is None:
             raise Http404
         return found
+
+    def filtered(self, request: HttpRequest, **also: Any) -> Any:
+        """What the list shows with the filters in the query string."""
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        return rows.filter(**also) if also else rows

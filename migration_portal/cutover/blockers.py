@@ -57,7 +57,7 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         return [f"It is at home in {tenant.get_home_display()} already."]
     if tenant.final:
         return ["It was finalized: only a restore brings it back."]
-    if run.state != State.COMPLETED:
+    if run.state != State.COMPLETED and not (home == TenantHome.Home.LEGACY and run.loaded):
         reasons.append(f"{run} is {run.state}; it must be completed and verified.")
     if home == TenantHome.Home.IAM:
         reasons += _undecided(tenant, transfer, run)

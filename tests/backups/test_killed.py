@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from migration_portal.backups import back_up, check, restore, schedule
+from migration_portal.backups import back_up, check, restore, schedule, swap
 from migration_portal.backups.models import Backup, Check, Restoration
 from migration_portal.backups.work import Work
 from tests.backups.builders import backed_up
@@ -82,3 +82,29 @@ def test_a_restoration_that_was_killed_is_done_again(world: World, backups: Path
         assert made.finding == ""
     finally:
         drop(name)
+
+
+_SWAPPER = """
+import os, django; django.setup()
+from migration_portal.backups import swap
+from migration_portal.backups.models import Restoration
+swap.chain.record = lambda *given, **named: os.kill(os.getpid(), 9)
+swap.swap(Restoration.objects.get(), by="tester", reason="a drill")
+"""
+"""It dies when the databases are renamed, and nobody has written that down."""
+
+
+def test_a_swap_that_was_killed_after_the_renaming_is_gone_on_with(world: World, backups: Path) -> None:
+    world.sample(users=200, tenants=5)
+    made = restore.request(backed_up("legacy"), into=f"{world.name}_new", by="tester", reason="a drill")
+    restore.perform(made)
+    kept = f"{world.name}_legacy_before_{made.pk}"
+    try:
+        process = world.spawn("-c", _SWAPPER, DJANGO_SETTINGS_MODULE="config.settings", LOG_LEVEL="ERROR")
+        assert process.wait(60) == -signal.SIGKILL
+        made.refresh_from_db()
+        assert made.state == "restored"
+        assert swap.swap(made, by="tester", reason="a drill") == kept
+        assert Restoration.objects.get().state == "swapped"
+    finally:
+        drop(kept)

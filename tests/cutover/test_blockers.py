@@ -83,6 +83,13 @@ def test_a_run_that_is_being_verified_blocks_every_tenant(world: World, home: st
     assert "must be completed and verified" in moved(home).error
 
 
+def test_a_run_that_is_being_verified_keeps_nobody_from_moving_back(world: World, home: str) -> None:
+    moved(home)
+    both_loops()
+    verify(Run.objects.get(), by="tester")
+    assert moved(home, "legacy").error == ""
+
+
 def test_a_loop_in_trouble_blocks_every_tenant(world: World, home: str) -> None:
     FlowStatus.objects.filter(pk="forward").update(error="Its triggers are gone.")
     assert "Its triggers are gone." in moved(home).error

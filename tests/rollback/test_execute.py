@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from flags import maintenance
-from flags.models import Flag, Ramp, TenantHome
+from flags import homes, maintenance
+from flags.models import Flag, Maintenance, Ramp, TenantHome
 from migration_portal.backups.models import Backup
 from migration_portal.cutover import requests
 from migration_portal.cutover.models import Cutover
@@ -17,16 +17,16 @@ from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from migration_portal.monitoring.models import Heartbeat
 from migration_portal.refusal import Refusal
-from migration_portal.rollback import doors, execute
+from migration_portal.rollback import doors, execute, moving
 from migration_portal.rollback.log import log_of
-from migration_portal.rollback.models import RollBack
+from migration_portal.rollback.models import RollBack, Step
 from migration_portal.rollback.plans import Kind
 from migration_portal.runs.models import Run
 from tests import builders
 from tests.backups.builders import backed_up
 from tests.cutover.moves import both_loops, iam, legacy
 from tests.rollback.going import agreed, gone_on, states, step_of
-from tests.world import World
+from tests.world import World, eventually
 
 
 @pytest.fixture
@@ -178,3 +178,15 @@ def databases(world: World) -> set[str]:
     with world.portal() as server:
         found = server.execute("SELECT datname FROM pg_database WHERE datname ~ %s", [f"^({world.name}|roll_back)_"])
         return {name for (name,) in found}
+
+
+def test_the_doors_count_as_closed_once_no_request_that_writes_is_left(world: World) -> None:
+    made = started(Kind.GRADUAL)
+    step = Step.objects.create(of=made, ordinal=9, phase="maintenance", action="close_doors")
+    with world.portal() as request:  # as a web process does for a tenant that it writes to
+        request.execute("SELECT pg_advisory_lock_shared(%s, 7)", [homes.LOCK_CLASS])
+        assert moving.close_doors(step) is None
+        Maintenance.objects.update(began_at=timezone.now() - timezone.timedelta(minutes=1))
+        assert moving.close_doors(step) is None
+    eventually(maintenance.quiet, 10)
+    assert moving.close_doors(step) == "Writes are answered with 503 and Retry-After; reads go on."
