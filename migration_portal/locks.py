@@ -31,6 +31,8 @@ class Lock(IntEnum):
     """Portal: move tenants, or make the guards agree with their homes."""
     LEDGER = 0x5167_0001
     """IAM: install or upgrade the ledger."""
+    CAPTURE = 0x5167_0009
+    """Legacy and IAM: install or upgrade capture's objects."""
     AUDIT = 0x5167_0002
     """Portal: append to the audit chain."""
     ANCHORS = 0x5167_0004

@@ -22,6 +22,7 @@ from migration_portal.engine.errors import LockTimeout
 from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
+from migration_portal.locks import Lock
 from migration_portal.plan import directions
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
@@ -106,13 +107,20 @@ def patiently(connection: Connection[Any], do: Callable[[], None], subject: str)
             time.sleep(0.2)
 
 
+def _alone(connection: Connection[Any]) -> None:
+    """Until the transaction's end: of two sessions that create the same function at once, one would fail."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.CAPTURE)])
+
+
 def _make_objects(connection: Connection[Any]) -> None:
+    _alone(connection)
     for name in _OBJECTS:
         statement = queries("capture")[name]
         connection.execute(statement.format(most=Literal(MOST_WAITING)) if name == "brake" else statement)
 
 
 def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: str) -> None:
+    _alone(connection)
     about = {"table": Identifier(plan.source_schema, source).as_string(connection)}
     if children := [row["child"] for row in rows(connection, queries("capture")["children"], about)]:
         raise PlanError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -33,9 +34,27 @@ def watch(world: World, key: tuple[str, ...], *tables: str) -> None:
         capture.install(legacy, plan, catalog.read(legacy, "public"))
 
 
+def things(connection: Any) -> tuple[Plan, Any]:
+    plan = Plan("test", "", (Table("things", "things", ("id",), (Column("id", "id"),)),), "")
+    return plan, catalog.read(connection, "public")
+
+
 def recorded(world: World) -> list[tuple[Any, ...]]:
     with world.legacy() as legacy:
         return legacy.execute("SELECT table_name, key FROM portal_capture.queue ORDER BY id").fetchall()
+
+
+def test_two_sessions_that_install_at_once_both_succeed(world: World) -> None:
+    change(world, "CREATE TABLE things (id int PRIMARY KEY)")
+    with world.legacy() as first, ThreadPoolExecutor(1) as beside:
+        with first.transaction():
+            capture.install(first, *things(first))
+            second = beside.submit(watch, world, ("id",), "things")
+            with pytest.raises(TimeoutError):
+                second.result(0.5)
+        second.result(20)
+    change(world, "INSERT INTO things VALUES (1)")
+    assert recorded(world) == [("things", ["1"])]
 
 
 def test_capture_goes_without_a_trace(world: World, home: str) -> None:
