@@ -20,6 +20,10 @@ _BADGES = {
     "info": ("", "info"),
     "undone": ("", "undo"),
     "removed dropped left": ("", "delete"),
+    "asks": ("p-warn", "front_hand"),
+    "stopped": ("p-warn", "stop_circle"),
+    "skipped": ("p-warn", "skip_next"),
+    "not_needed": ("", "remove"),
 }
 _BY_STATE = {state: look for states, look in _BADGES.items() for state in states.split()}
 
@@ -36,5 +40,5 @@ def icon(name: str) -> SafeString:
 
 def badge(state: str) -> SafeString:
     """A state as text with its icon, in the colour of its kind."""
-    kind, name = _BY_STATE.get(state, ("", "schedule"))
+    kind, name = _BY_STATE.get(state.replace(" ", "_"), ("", "schedule"))
     return format_html('<span class="p-badge {}">{}{}</span>', kind, icon(name), state)
