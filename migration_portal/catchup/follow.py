@@ -31,6 +31,7 @@ _TURN_SECONDS = 15.0
 """Then the task ends and arms another: a message must not stay unacknowledged for long."""
 _BATCH_SECONDS = 0.4
 """What a batch should take: long enough to be efficient, short enough that a cut-over never waits long for it."""
+_PAUSE_SECONDS = 0.1
 _SMALLEST, _LARGEST = 100, 20_000
 _KEPT = timedelta(hours=24)
 
@@ -79,7 +80,7 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
                 if not Run.objects.filter(pk=run.pk, state=run.state).exists():
                     break  # undone, or a new run: the next turn looks again
             if not done.entries and not _rechecked(status, run, flow):
-                time.sleep(0.1)
+                time.sleep(min(_PAUSE_SECONDS, max(until - time.monotonic(), 0)))
         _sample(status, flow, since, note)
     return total
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,12 @@ def read(path: str | Path) -> str:
         ) from error
 
 
+@lru_cache(maxsize=16)
 def parse(text: str, *, name: str = "plan") -> Plan:
-    """Parse the text of a plan file; `name` is for error messages. Raises PlanError."""
+    """Parse the text of a plan file; `name` is for error messages. Raises PlanError.
+
+    A run's plan is asked for at every turn of every loop, and never changes.
+    """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

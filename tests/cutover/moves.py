@@ -18,8 +18,8 @@ from tests.world import World
 def both_loops() -> None:
     """Follow both ways until nothing waits any more, or waits to be tried again."""
     for turn in range(10):
-        follow("forward", seconds=0.05)
-        follow("reverse", seconds=0.05)
+        follow("forward", seconds=0.01)
+        follow("reverse", seconds=0.01)
         if turn and not FlowStatus.objects.filter(entries__gt=F("retrying")).exists():
             return
 
