@@ -12,8 +12,10 @@ from iam.api import problems
 from iam.api.problems import Problem
 
 _SENTENCE = "The system is being maintained. Nothing was changed; please try again."
-_READS = ("/api/v1/licenses/validate", "/oauth/introspect")
+_READS = ("/api/v1/licenses/validate", "/oauth/introspect", "/oauth/userinfo")
 """What is posted and writes nothing."""
+_SIGN_INS = ("oauth_authorize", "oauth_second_factor", "social_start", "social_callback")
+"""What a browser gets, and a code or a session comes of."""
 
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
@@ -26,15 +28,16 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
         match = request.resolver_match
         if match is None or match.route.startswith("^") or not match.route.startswith(("api/v1/", "oauth/")):
             return None
-        return refusal(request)
+        return refusal(request, signs_in=match.url_name in _SIGN_INS)
 
     doors.process_view = process_view  # type: ignore[attr-defined]
     return doors
 
 
-def refusal(request: HttpRequest) -> HttpResponse | None:
-    """503 with Retry-After, when the request would write and the doors are closed."""
-    seconds = maintenance.retry_after(request.method or "", reads=request.path.rstrip("/") in _READS)
+def refusal(request: HttpRequest, *, signs_in: bool = False) -> HttpResponse | None:
+    """503 with Retry-After, when the request would write and the doors are closed. `signs_in` is a GET that does."""
+    method = "POST" if signs_in else request.method or ""
+    seconds = maintenance.retry_after(method, reads=request.path.rstrip("/") in _READS)
     if seconds is None:
         return None
     headers = {"Retry-After": str(seconds)}

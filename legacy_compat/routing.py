@@ -66,7 +66,7 @@ def legacy(request: HttpRequest, path: str) -> HttpResponseBase:
 def _asked(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpResponseBase, LegacyCall, str]:
     """The answer, the call as it was read, and whose answer it is."""
     if closed := _closed(call):
-        return _response(closed), call, maintenance.CLOSED
+        return headers.served(request, _response(closed), None), call, maintenance.CLOSED
     if refusal := paths.refusal(request):
         return _response(refusal), call, home
     try:

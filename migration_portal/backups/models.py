@@ -57,6 +57,8 @@ class Backup(Work):
     level = models.SmallIntegerField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
+    kept_for = models.CharField(max_length=100, blank=True)
+    """What still needs it: it is not pruned."""
 
     objects = BackupQuerySet.as_manager()  # type: ignore[misc]
 

@@ -25,11 +25,12 @@ def prune() -> int:
 
 
 def superfluous(side: str) -> list[Backup]:
-    """The side's backups that may go: neither among the last, nor the last validated, nor being restored or checked."""
+    """The side's backups that may go: neither among the last, nor the last validated, nor needed by anything."""
     kept = list(Backup.objects.kept().filter(side=side))
     stay = {backup.pk for backup in kept[: max(settings.BACKUP_KEEP, 1)]}
     if validated := Backup.objects.validated(side).first():
         stay.add(validated.pk)
+    stay |= {backup.pk for backup in kept if backup.kept_for}
     stay |= set(Restoration.objects.unfinished().values_list("backup", flat=True))
     stay |= set(Backup.objects.filter(checks__finished_at=None, checks__isnull=False).values_list("pk", flat=True))
     return [backup for backup in kept if backup.pk not in stay]

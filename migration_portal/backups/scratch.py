@@ -83,8 +83,7 @@ def create(server: Connection[Any], name: str, *, like: str, side: str, what: st
         if as_it_is["rules"]:
             parts.append(SQL("ICU_RULES {}").format(Literal(as_it_is["rules"])))
     server.execute(SQL(" ").join(parts))
-    server.execute(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(unnamed), Literal(_OURS + what)))
-    server.execute(renaming(unnamed, name))
+    _name(server, unnamed, name, what)
     if settings.BACKUP_SCRATCH_URL and what.startswith("scratch"):
         return  # another server may not know its roles
     if its_grants:
@@ -100,6 +99,20 @@ def create(server: Connection[Any], name: str, *, like: str, side: str, what: st
                 whose or SQL("DATABASE {}").format(Identifier(name)), Identifier(one["name"]), Literal(one["value"])
             )
         )
+
+
+def create_plain(server: Connection[Any], name: str, *, what: str) -> None:
+    """An empty database in UTF-8 that sorts byte by byte, which every server can make. Raises psycopg.Error."""
+    unnamed = f"{_NEW}{name}"[:63]
+    server.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(unnamed)))
+    made = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+    server.execute(made.format(Identifier(unnamed)))
+    _name(server, unnamed, name, what)
+
+
+def _name(server: Connection[Any], unnamed: str, name: str, what: str) -> None:
+    server.execute(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(unnamed), Literal(_OURS + what)))
+    server.execute(renaming(unnamed, name))
 
 
 def renaming(name: str, new: str) -> Composed:

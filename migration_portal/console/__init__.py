@@ -1,7 +1,7 @@
 """What every screen of the console shares. Lists of records take `ReadOnlyAdmin` from `console.admin`."""
 
-from migration_portal.console.actions import act, by, need, reason, require_typed
+from migration_portal.console.actions import act, by, need, reason, require_typed, whole
 from migration_portal.console.confirming import first_asked_again
 from migration_portal.console.pages import badge, icon, page
 
-__all__ = ["act", "badge", "by", "first_asked_again", "icon", "need", "page", "reason", "require_typed"]
+__all__ = ["act", "badge", "by", "first_asked_again", "icon", "need", "page", "reason", "require_typed", "whole"]

@@ -53,6 +53,14 @@ def reason(request: HttpRequest) -> str:
     return request.POST.get("reason", "").strip()
 
 
+def whole(text: str, least: int, most: int) -> int | None:
+    """The whole number that was typed, in decimal digits; None for anything else, and for what is out of range."""
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
+        return None
+    return int(text) if least <= int(text) <= most else None
+
+
 def require_typed(request: HttpRequest, word: str) -> None:
     """For what is dangerous. Raises Refusal unless the dialog's confirmation was typed, and ShowAgain."""
     if request.POST.get("typed", "").strip() != word:

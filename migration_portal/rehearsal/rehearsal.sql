@@ -15,3 +15,9 @@ SELECT coalesce(max(entries), 0) / 60.0
   FROM (SELECT sum(applied) AS entries FROM catchup_lagsample
          WHERE flow_id = 'forward' AND at > now() - interval '7 days'
          GROUP BY date_trunc('minute', at)) AS minutes
+
+-- name: with_triggers
+-- Tables whose own triggers would fire on a stage.
+SELECT DISTINCT n.nspname, c.relname
+  FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE NOT t.tgisinternal

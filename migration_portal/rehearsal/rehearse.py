@@ -86,7 +86,7 @@ def _restore(made: Rehearsal, directory: Path) -> None:
         raise Refusal(f"{error}.", subject=str(made.backup), todo="Back legacy up again.") from error
     url = stage.url(made, Side.LEGACY)
     scratch.fill(made.backup, dump, url, lambda done, total: made.report("restore", done, total), elsewhere=True)
-    stage.forget_capture(made)
+    stage.quieten(made)
 
 
 def tick() -> None:

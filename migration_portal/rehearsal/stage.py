@@ -23,9 +23,11 @@ from psycopg.sql import SQL, Identifier
 from migration_portal import databases
 from migration_portal.backups import scratch
 from migration_portal.backups.models import Side
+from migration_portal.engine.queries import named
 from migration_portal.refusal import Refusal
 from migration_portal.rehearsal.models import Rehearsal
 
+_QUERIES = named(Path(__file__).parent / "rehearsal.sql")
 PREFIX = "rehearsal_"
 """How the names of its databases begin: what plays there touches no other."""
 _NOWHERE = "127.0.0.1:1"
@@ -44,9 +46,10 @@ def built(rehearsal: Rehearsal) -> Iterator[None]:
     with scratch.server_of(Side.LEGACY, scratch=True) as server:
         for side in Side.values:
             scratch.drop(server, database(rehearsal, side), what=_what(rehearsal))  # of an attempt that died
-            scratch.create(
-                server, database(rehearsal, side), like=scratch.name_of(side), side=side, what=_what(rehearsal)
-            )
+        legacy = scratch.name_of(Side.LEGACY)
+        scratch.create(server, database(rehearsal, Side.LEGACY), like=legacy, side=Side.LEGACY, what=_what(rehearsal))
+        for side in (Side.IAM, Side.PORTAL):  # as this server can make them, which may not be theirs
+            scratch.create_plain(server, database(rehearsal, side), what=_what(rehearsal))
     try:
         yield
     finally:
@@ -63,10 +66,12 @@ def url(rehearsal: Rehearsal, side: str) -> str:
     return scratch.url_in(Side.LEGACY, database(rehearsal, side), scratch=True)
 
 
-def forget_capture(rehearsal: Rehearsal) -> None:
-    """What production's run has left in the backup: on the stage, a run of its own begins."""
+def quieten(rehearsal: Rehearsal) -> None:
+    """Take away what production's run has left in the backup; switch legacy's own triggers off: what they call may be real."""
     with databases.of_url(url(rehearsal, Side.LEGACY), "rehearsal") as legacy:
         legacy.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier("portal_capture")))
+        for schema, table in legacy.execute(_QUERIES["with_triggers"]).fetchall():
+            legacy.execute(SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(Identifier(schema, table)))
 
 
 def play(rehearsal: Rehearsal, arguments: list[str], directory: Path, told: Callable[[dict[str, Any]], None]) -> None:

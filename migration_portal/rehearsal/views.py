@@ -34,10 +34,11 @@ def rehearse(request: HttpRequest) -> HttpResponse:
     made: list[Rehearsal] = []
 
     def do() -> None:
-        tenants = request.POST.get("tenants", "")
-        if not tenants.isdecimal():
-            raise Refusal("That is no number of tenants.", subject=tenants, todo="Nothing was begun.")
-        made.append(rehearsing.rehearse(by=console.by(request), reason=console.reason(request), tenants=int(tenants)))
+        typed = request.POST.get("tenants", "")
+        tenants = console.whole(typed, 0, 10**6)
+        if tenants is None:
+            raise Refusal("That is no number of tenants.", subject=typed[:20], todo="Nothing was begun.")
+        made.append(rehearsing.rehearse(by=console.by(request), reason=console.reason(request), tenants=tenants))
 
     answer = console.act(request, "rehearsal.rehearse", do, back=reverse("rehearsals"), done="The rehearsal begins.")
     if made:

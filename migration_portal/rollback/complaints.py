@@ -27,11 +27,10 @@ def register(about: str, *, by: str, tenant: str = "", text: str = "", reference
             f"“{about}” is nothing to complain about.", todo=f"Use one of: {', '.join(Complaint.About.values)}."
         )
     with transaction.atomic():
+        reference = reference[:100]
         if reference and (known := Complaint.objects.filter(reference=reference).first()):
             return known
-        made = Complaint.objects.create(
-            about=about, by=by, tenant=tenant[:64], text=text[:500], reference=reference[:100]
-        )
+        made = Complaint.objects.create(about=about, by=by, tenant=tenant[:64], text=text[:500], reference=reference)
         chain.record("register_complaint", of=made, by=by, data={"field": about, "tenant": made.tenant})
     return made
 
@@ -44,14 +43,21 @@ def webhook(request: HttpRequest) -> HttpResponse:
     if not secret:
         return JsonResponse({"detail": "COMPLAINTS_SECRET is not set."}, status=404)
     given = request.headers.get("X-Sigma-Signature", "").removeprefix("sha256=")
-    young = moment.isdigit() and abs(time.time() - int(moment)) < _OLDEST_SECONDS
+    young = (
+        moment.isascii()
+        and moment.isdecimal()
+        and len(moment) < 12
+        and abs(time.time() - int(moment)) < _OLDEST_SECONDS
+    )
     if not young or not hmac.compare_digest(given.encode(), signature(secret, moment, request.body).encode()):
         return JsonResponse({"detail": "The signature is wrong or too old."}, status=401)
     try:
         body = json.loads(request.body)
-        fields = {name: str(body.get(name, "")) for name in ("about", "tenant", "text", "reference")}
+        fields = {
+            name: str(body.get(name) or "").replace("\0", "") for name in ("about", "tenant", "text", "reference")
+        }
         made = register(**fields, by="help desk")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return JsonResponse({"detail": "The body is no JSON object."}, status=400)
     except Refusal as refusal:
         return JsonResponse({"detail": str(refusal)}, status=422)

@@ -12,10 +12,14 @@ from flags.models import Maintenance
 from migration_portal.audit import chain
 from migration_portal.refusal import Refusal, require_reason
 
+_MOST_MINUTES = 24 * 60
+
 
 def close_doors(*, by: str, reason: str, minutes: int | None = None) -> Maintenance:
     """Answer only what reads, from now on; known everywhere within a second. Raises Refusal when they are closed already."""
     require_reason(reason, to="Closing the doors")
+    if minutes is not None and not 1 <= minutes <= _MOST_MINUTES:
+        raise Refusal(f"{minutes} min is no time to expect.", subject="doors", todo=f"Use 1 to {_MOST_MINUTES:,}.")
     until = timezone.now() + timedelta(minutes=minutes) if minutes else None
     try:
         with transaction.atomic():

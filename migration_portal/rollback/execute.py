@@ -15,20 +15,23 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from flags import maintenance
-from flags.models import Flag
+from flags.models import Flag, TenantHome
 from migration_portal import messages
 from migration_portal.audit import chain
 from migration_portal.backups.models import Backup, Side
 from migration_portal.engine.errors import describe
 from migration_portal.locks import Lock, only_one
+from migration_portal.monitoring import alerts
 from migration_portal.monitoring.alerts import ROLL_BACK, Condition
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.rollback.actions import ACTIONS
-from migration_portal.rollback.models import Asks, Judgement, NotNeeded, RollBack, Step
+from migration_portal.rollback.models import Asks, Judgement, NotNeeded, RollBack, Step, Stopped
 from migration_portal.rollback.plans import OF_FEATURES, Kind, planned
-from migration_portal.rollback.rehearse import REHEARSED
+from migration_portal.rollback.rehearse import REHEARSED, clear
 
 log = structlog.get_logger(__name__)
+_SYSTEM = "system"
+_UNDER_WAY = f"{ROLL_BACK}under way"
 
 
 def start(
@@ -38,6 +41,10 @@ def start(
     """Write the plan down and tell the workers. Raises Refusal."""
     require_reason(reason, to="Rolling back")
     _require(kind, features, backup)
+    if not rehearsal:
+        _require_tenants(kind, wave, backup)
+        if under_way := RollBack.objects.under_way().filter(rehearsal=True).first():  # it makes room
+            stop(under_way, by=by, reason="A roll-back is needed.")
     asks = frozenset() if rehearsal else frozenset(settings.ROLLBACK_ASKS)
     try:
         with transaction.atomic():
@@ -49,11 +56,18 @@ def start(
                 Step(of=made, ordinal=number, phase=each.phase, action=each.action, asks=each.asks)
                 for number, each in enumerate(planned(kind, asks=asks), start=1)
             )
+            if not rehearsal:  # from this moment on, not from the next verdict: no tenant is cut over meanwhile
+                alerts.tell([_under_way(made)], of=_UNDER_WAY)
+            if backup is not None:
+                Backup.objects.filter(pk=backup.pk).update(kept_for=str(made))
             verb = "rehearse_roll_back" if rehearsal else "roll_back"
             chain.record(verb, of=made, by=by, reason=reason, data={"state": str(kind), "wave": wave})
             transaction.on_commit(lambda: messages.send("rollback.go_on", queue="operate"))
     except IntegrityError:
-        raise Refusal("Another roll-back is under way.", todo="Wait for its end, or stop it.") from None
+        other = RollBack.objects.under_way().first()
+        raise Refusal(
+            "It is under way.", subject=str(other or "another"), todo="Wait for its end, or stop it."
+        ) from None
     return made
 
 
@@ -72,11 +86,31 @@ def _require(kind: Kind, features: Sequence[str], backup: Backup | None) -> None
         )  # fmt: skip
 
 
+def _require_tenants(kind: Kind, wave: str, backup: Backup | None) -> None:
+    moved = TenantHome.objects.filter(home=TenantHome.Home.IAM)
+    if kind == Kind.IMMEDIATE and not moved.filter(wave=wave).exists():
+        raise Refusal(
+            "None of its tenants lives in the IAM.",
+            subject=f"wave {wave or '(without a name)'}",
+            todo="Name another wave.",
+        )
+    if kind == Kind.FULL and backup is not None and backup.side == Side.IAM:
+        later = moved.filter(changed_at__gt=backup.taken_at or backup.requested_at)
+        if later.exists():
+            raise Refusal(
+                f"It is from before {later.count():,} tenants came to the IAM: what they wrote is not in it.", subject=str(backup),
+                todo="Choose a later one, or move them back first (immediate).",
+            )  # fmt: skip
+
+
 def go_on() -> None:
     """Go on with the roll-back that is under way, in one worker at a time, until it ends, waits or needs a person."""
-    with only_one(connection, Lock.ROLL_BACK) as alone:
-        made = RollBack.objects.under_way().first() if alone else None
-        while made is not None and _one_step(made):
+    made = RollBack.objects.under_way().first()
+    if made is None:
+        return
+    # A real one does not wait for the worker of a rehearsal that was stopped.
+    with only_one(connection, Lock.ROLL_BACK, 1 if made.rehearsal else 2) as alone:
+        while alone and RollBack.objects.under_way().filter(pk=made.pk).exists() and _one_step(made):
             pass
 
 
@@ -84,7 +118,7 @@ def _one_step(made: RollBack) -> bool:
     """Whether to look at the next at once."""
     step = made.step
     if step is None:
-        _end(made, RollBack.Outcome.DONE)
+        _end(made, RollBack.Outcome.DONE, by=_SYSTEM)
         return False
     if step.state in (Step.State.FAILED, Step.State.ASKS):
         return False
@@ -101,12 +135,23 @@ def _one_step(made: RollBack) -> bool:
     except Asks as asked:
         step.ask(str(asked))
         return False
+    except Stopped:
+        return False
     except Refusal as refusal:
         step.end(Step.State.FAILED, str(refusal))
         log.warning("roll_back_step_failed", action=step.action, why=str(refusal))
         return False
     except (DatabaseError, psycopg.Error) as error:  # a server that is away comes back; the tick tries again
         step.tell(f"Tried again: {describe(error) if isinstance(error, psycopg.Error) else error}")
+        return False
+    except OSError as error:
+        step.end(Step.State.FAILED, f"{error}. Make room, or give access, and try again.")
+        return False
+    except Exception as error:  # a mistake of ours: a person reads its name here, the log has the rest
+        log.exception("roll_back_step_broke", action=step.action)
+        step.end(
+            Step.State.FAILED, f"Internal error ({type(error).__name__}). See the log of the workers of “operate”."
+        )
         return False
     else:
         if said is None:
@@ -115,10 +160,16 @@ def _one_step(made: RollBack) -> bool:
     return True
 
 
-def _end(made: RollBack, outcome: str) -> None:
+def _end(made: RollBack, outcome: str, *, by: str, reason: str = "") -> None:
+    """Raises Refusal when it has ended. A rehearsal leaves nothing behind."""
     with transaction.atomic():
-        RollBack.objects.filter(pk=made.pk).update(ended_at=timezone.now(), outcome=outcome)
-        chain.record("roll_back_ended", of=made, data={"state": outcome})
+        if not RollBack.objects.under_way().filter(pk=made.pk).update(ended_at=timezone.now(), outcome=outcome):
+            raise Refusal("It has ended.", subject=str(made))
+        Backup.objects.filter(kept_for=str(made)).update(kept_for="")
+        verb = "stop_roll_back" if outcome == RollBack.Outcome.STOPPED else "roll_back_ended"
+        chain.record(verb, of=made, by=by, reason=reason, data={"state": outcome})
+    if made.rehearsal:
+        clear(made)
 
 
 def approve(step: Step, *, by: str, reason: str = "") -> None:
@@ -154,15 +205,8 @@ def _decide(step: Step, was: str, now: str, verb: str, *, by: str, reason: str) 
 def stop(made: RollBack, *, by: str, reason: str) -> None:
     """Go no further. What was done stays done; doors that were closed stay closed until somebody opens them. Raises Refusal."""
     require_reason(reason, to="Stopping", subject=str(made))
-    with transaction.atomic():
-        if (
-            not RollBack.objects.under_way()
-            .filter(pk=made.pk)
-            .update(ended_at=timezone.now(), outcome=RollBack.Outcome.STOPPED)
-        ):
-            raise Refusal("It has ended.", subject=str(made))
-        chain.record("stop_roll_back", of=made, by=by, reason=reason)
-        note(made, f"Stopped: {reason}", by=by)
+    _end(made, RollBack.Outcome.STOPPED, by=by, reason=reason)
+    note(made, f"Stopped: {reason}", by=by)
 
 
 def note(made: RollBack, text: str, *, by: str) -> None:
@@ -181,11 +225,15 @@ def conditions() -> Iterator[Condition]:
     made = RollBack.objects.under_way().filter(rehearsal=False).first()
     if made is not None:
         step = made.step
-        if step is not None and step.state in (Step.State.FAILED, Step.State.ASKS):
-            why = step.detail if step.state == Step.State.FAILED else "it waits for somebody to agree."
+        if step is not None and step.needs_person:
+            why = step.detail or "it waits for somebody to agree."
             yield Condition(f"{ROLL_BACK}needs a person", "critical", f"{made}: {step}: {why}", "See Roll-back.")
         else:
-            yield Condition(f"{ROLL_BACK}under way", "warning", f"{made} is under way.", "See Roll-back.")
+            yield _under_way(made)
     elif (closed := maintenance.current()) is not None:
         what = f"The doors are closed to writes: {closed.reason}"
         yield Condition(f"{ROLL_BACK}doors", "critical", what, "Open them under Roll-back when that is over.")
+
+
+def _under_way(made: RollBack) -> Condition:
+    return Condition(_UNDER_WAY, "warning", f"{made} is under way.", "See Roll-back.")

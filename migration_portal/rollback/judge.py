@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from flags.models import TenantHome
@@ -43,6 +44,7 @@ def judge() -> Judgement | None:
     """The verdict as of now; None while nobody lives in the IAM, for then there is nothing to roll back."""
     if not TenantHome.objects.filter(home=TenantHome.Home.IAM).exists():
         alerts.tell(execute.conditions(), of=ROLL_BACK)
+        alerts.tell([], of=_SILENCE)
         return None
     matrix, measured = in_force(), measure()
     verdict = evaluate(matrix.rules, measured)
@@ -68,15 +70,15 @@ def _conditions(verdict: Verdict) -> list[Condition]:
         return []
     severity = "critical" if verdict.severity in ("critical", "high") else "warning"
     text = f"The decision matrix asks for a roll-back ({verdict.action}): {'; '.join(verdict.reasons)}."
-    return [
-        Condition(f"{ROLL_BACK}{verdict.action}", severity, text, "See Roll-back. No tenant is cut over meanwhile.")
-    ]
+    todo = "See Roll-back. No tenant is cut over meanwhile. If rows were corrected since the run was verified, verify it again."
+    return [Condition(f"{ROLL_BACK}{verdict.action}", severity, text, todo)]
 
 
 def _silence(measured: Measured) -> list[Condition]:
     """Nobody asks any more, where lately many did: that is no data, and no good sign either."""
     lately = [requests for requests, _ in measured.windows[5]]
-    if lately[0] or sum(lately[1:]) < _MANY:
+    settled = TenantHome.objects.filter(home=TenantHome.Home.IAM, changed_at__lt=timezone.now() - _RECOVERY)
+    if lately[0] or sum(lately[1:]) < _MANY or not settled.exists():
         return []
     what = "For five minutes the IAM has answered no request, where before it answered many."
     return [Condition(f"{_SILENCE}iam", "warning", what, "Check that clients reach the portal.")]
@@ -98,7 +100,6 @@ def _act(made: Judgement) -> str:
     if held := Hold.current():
         return f"{held}: would {', '.join(plan)}."
     try:
-        _make_way()
         made.save()
         begun = execute.start(
             kind if wave else Kind.GRADUAL, by=BY, reason="; ".join(made.reasons), judgement=made,
@@ -108,12 +109,6 @@ def _act(made: Judgement) -> str:
         log.warning("roll_back_refused", why=str(refusal))
         return ""
     return f"{begun}: {', '.join(plan)}."
-
-
-def _make_way() -> None:
-    """A rehearsal does not keep the real one from beginning."""
-    if rehearsal := RollBack.objects.under_way().filter(rehearsal=True).first():
-        execute.stop(rehearsal, by=BY, reason="A roll-back is needed.")
 
 
 def hold(*, hours: int, by: str, reason: str) -> Hold:
@@ -134,12 +129,10 @@ def _acted_lately() -> bool:
 
 def _last_wave() -> list[TenantHome]:
     """The tenants that were cut over last together and still live in the IAM, and are not under way already."""
-    last = Cutover.objects.filter(home=TenantHome.Home.IAM, state="done").order_by("-id").first()
-    if last is None:
-        return []
     busy = Cutover.objects.under_way().values_list("tenant", flat=True)
     moved = TenantHome.objects.filter(home=TenantHome.Home.IAM, final=False).exclude(pk__in=list(busy))
-    return list(moved.filter(wave=last.wave))
+    last = moved.order_by(F("changed_at").desc(nulls_last=True)).first()
+    return list(moved.filter(wave=last.wave)) if last else []
 
 
 def change_rules(rows: list[dict[str, object]], *, by: str, reason: str) -> Matrix:

@@ -63,6 +63,8 @@ class Rule:
             raise ValueError(f"{self.name}: unknown metric, action or severity")
         if not (0 <= self.threshold < inf and self.minutes in (1, 5) and 1 <= self.running <= 6 and self.least >= 0):
             raise ValueError(f"{self.name}: a number is out of range")
+        if (self.severity == SEVERITIES[0]) != (self.action == Action.NONE):
+            raise ValueError(f"{self.name}: what asks for an action has a severity, and the other way round")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -20,6 +20,7 @@ from migration_portal.rollback.measure import measure
 from migration_portal.rollback.models import Complaint, Hold, Judgement, Matrix
 
 _NUMBERS = {"requests": 100, "failures": 1, "p95": 120, "baseline": 100, "findings": 0, "complaints": 0}
+_MOST = 1e12
 _FIELDS = ("name", "metric", "threshold", "severity", "action", "minutes", "running", "least")
 
 
@@ -48,7 +49,7 @@ def _simulated(request: HttpRequest, matrix: Matrix) -> dict[str, Any]:
     try:
         numbers: dict[str, Any] = {name: float(request.GET.get(name, "")) for name in _NUMBERS}
         whole = {name: int(numbers[name]) for name in ("requests", "failures", "findings", "complaints")}
-        if min(numbers.values()) < 0 or whole["failures"] > whole["requests"]:
+        if not all(0 <= number < _MOST for number in numbers.values()) or whole["failures"] > whole["requests"]:
             raise ValueError
     except (ValueError, OverflowError):
         return {"trouble": "Type numbers from 0 on, and no more failures than requests."}
@@ -82,13 +83,14 @@ def _row(values: dict[str, str]) -> dict[str, object]:
 
 def hold(request: HttpRequest) -> HttpResponse:
     """Keep the matrix from acting for a while, or let it act again."""
-    hours = request.POST.get("hours", "")
+    typed = request.POST.get("hours", "")
+    hours = console.whole(typed, 0, 10**6)
 
     def do() -> str:
-        if not hours.isdecimal():
-            raise Refusal("That is no number of hours.", subject=hours, todo="Nothing has changed.")
-        made = judging_hold(hours=int(hours), by=console.by(request), reason=console.reason(request))
-        return f"{made}." if int(hours) else "The matrix may act again."
+        if hours is None:
+            raise Refusal("That is no number of hours.", subject=typed[:20], todo="Nothing has changed.")
+        made = judging_hold(hours=hours, by=console.by(request), reason=console.reason(request))
+        return f"{made}." if hours else "The matrix may act again."
 
     return console.act(request, "rollback.hold_matrix", do, back=reverse("matrix"), done="")
 

@@ -117,6 +117,10 @@ class Asks(Exception):
     """An action that goes on when a person has done something, or agrees; the words say to what."""
 
 
+class Stopped(Exception):
+    """Somebody has stopped the roll-back: nothing more is to be done."""
+
+
 class RollBackQuerySet(models.QuerySet["RollBack"]):
     def under_way(self) -> RollBackQuerySet:
         return self.filter(ended_at=None)
@@ -214,9 +218,19 @@ class Step(models.Model):
     def __str__(self) -> str:
         return TITLES[self.action]
 
+    @property
+    def needs_person(self) -> bool:
+        """Nothing goes on before somebody does something."""
+        return self.state in (Step.State.FAILED, Step.State.ASKS) or bool(self.data.get("person"))
+
     def before(self, action: str) -> Step | None:
         """The step of the same roll-back with this action."""
         return self.of.steps.filter(action=action).first()  # type: ignore[attr-defined,no-any-return]
+
+    def still_wanted(self) -> None:
+        """Within a transaction: nobody stops the roll-back before its end. Raises Stopped."""
+        if not RollBack.objects.under_way().select_for_update().filter(pk=self.of_id).exists():
+            raise Stopped
 
     def tell(self, detail: str) -> None:
         """How far it is."""

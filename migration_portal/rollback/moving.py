@@ -31,7 +31,12 @@ def by(step: Step) -> str:
 
 
 def close_doors(step: Step) -> str | None:
-    closed = maintenance.current() or doors.close_doors(by=by(step), reason=step.of.reason)
+    closed = maintenance.current()
+    if closed is None:
+        with transaction.atomic():
+            step.still_wanted()
+            closed = doors.close_doors(by=by(step), reason=step.of.reason)
+            step.keep(ours=True)
     if timezone.now() - closed.began_at < _KNOWN_EVERYWHERE or not maintenance.quiet():
         step.tell("Closed; requests that had begun are coming to their end.")
         return None
@@ -39,8 +44,11 @@ def close_doors(step: Step) -> str | None:
 
 
 def open_doors(step: Step) -> str:
-    if maintenance.current() is None:
+    closed, closing = maintenance.current(), step.before("close_doors")
+    if closed is None:
         raise NotNeeded("They are open.")
+    if closing is not None and not closing.data.get("ours"):
+        raise NotNeeded(f"{closed.by} had closed them before, and opens them: {closed.reason}")
     doors.open_doors(by=by(step), reason=step.of.reason)
     return "Everything is answered again."
 
@@ -50,6 +58,7 @@ def stop_ramps(step: Step) -> str:
     if not ramps:
         raise NotNeeded("No ramp is under way.")
     with transaction.atomic():
+        step.still_wanted()
         for ramp in ramps:
             stop_ramp(ramp.flag, by=by(step), reason=step.of.reason)
     return f"Stopped: {', '.join(ramp.flag.name for ramp in ramps)}."
@@ -64,6 +73,7 @@ def switch_off_features(step: Step) -> str:
     if not flags:
         raise NotNeeded("They are off.")
     with transaction.atomic():
+        step.still_wanted()
         for flag in flags:
             switch(flag, by=by(step), reason=step.of.reason, killed=True)
     return f"Off for everybody: {', '.join(flag.name for flag in flags)}."
@@ -76,34 +86,37 @@ def in_scope(made: RollBack) -> list[TenantHome]:
 
 
 def reverse_tenants(step: Step) -> str | None:
-    """Request the moves, once, and wait for them. Raises Refusal for tenants that could not be moved."""
-    if "tenants" not in step.data or step.data.get("again"):
-        _request(step)
+    """Request the moves and wait for them, and for what was on its way to the IAM. Raises Refusal for what could not be moved."""
+    coming = Cutover.objects.under_way().filter(home=TenantHome.Home.IAM)
+    if step.of.kind == Kind.IMMEDIATE:
+        coming = coming.filter(wave=step.of.wave)
+    found = in_scope(step.of)
+    movable = [tenant for tenant in found if not tenant.final]
+    asked = set() if step.data.get("again") else set(step.data.get("tenants", ()))
+    if fresh := [tenant for tenant in movable if tenant.pk not in asked]:
+        _request(step, fresh)
         return None
-    wanted = step.data["tenants"]
-    left = TenantHome.objects.filter(pk__in=wanted, home=TenantHome.Home.IAM)
-    moving = Cutover.objects.under_way().filter(tenant__in=left).count()
-    step.tell(f"Back in legacy: {len(wanted) - len(left):,} of {len(wanted):,}.")
-    if moving:
+    wanted = step.data.get("tenants", [])
+    if not wanted and not coming.exists():
+        raise NotNeeded("No tenant of it lives in the IAM." if not found else "All of them are finalized.")
+    step.tell(f"Back in legacy: {len(wanted) - len(movable):,} of {len(wanted):,}.")
+    if Cutover.objects.under_way().filter(tenant__in=movable).exists() or coming.exists():
         return None
-    if left:
+    if movable:
         step.keep(again=True)
-        raise Refusal(_why(list(left)), todo="Correct that and try again, or skip the step: the others are back.")
-    final = f" Finalized, and not moved: {step.data['final']:,}." if step.data.get("final") else ""
+        raise Refusal(_why(movable), todo="Correct that and try again, or skip the step: the others are back.")
+    final = f" Finalized, and not moved: {len(found):,}." if found else ""
     return f"Back in legacy: {len(wanted):,} tenants.{final}"
 
 
-def _request(step: Step) -> None:
-    found = in_scope(step.of)
-    movable = [tenant for tenant in found if not tenant.final]
-    if not movable:
-        raise NotNeeded("No tenant of it lives in the IAM." if not found else "All of them are finalized.")
+def _request(step: Step, movable: list[TenantHome]) -> None:
     busy = set(Cutover.objects.under_way().filter(tenant__in=movable).values_list("tenant", flat=True))
     with transaction.atomic():
+        step.still_wanted()
         if asked := [tenant for tenant in movable if tenant.pk not in busy]:
             requests.reverse(asked, by=by(step), reason=step.of.reason, wave=step.of.wave)
         everyone = {*step.data.get("tenants", ()), *(tenant.pk for tenant in movable)}
-        step.keep(tenants=sorted(everyone), final=len(found) - len(movable), again=False)
+        step.keep(tenants=sorted(everyone), again=False)
 
 
 def _why(left: list[TenantHome]) -> str:
@@ -127,6 +140,7 @@ def undo_run(step: Step) -> str | None:
             step.keep(run=None)
             raise Refusal(f"It is {run.state}.", subject=str(run), todo="See the run for why, then try again.")
         with transaction.atomic():
+            step.still_wanted()
             undo(run, by=by(step), reason=step.of.reason)
             step.keep(run=run.pk)
     step.tell(f"{run} is being undone.")

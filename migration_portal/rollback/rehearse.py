@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 
+import psycopg
+import structlog
 from django.conf import settings
 from django.db.models import Avg
 
 from flags.models import TenantHome
 from migration_portal.backups import restore, scratch
+from migration_portal.backups.models import Restoration
 from migration_portal.backups.since import list_written as list_since
 from migration_portal.backups.since import opened_beside
 from migration_portal.catchup.flows import captured_run
@@ -17,10 +21,11 @@ from migration_portal.cutover.models import Cutover
 from migration_portal.plan.loader import load
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import moving
-from migration_portal.rollback.models import NotNeeded, Step
-from migration_portal.rollback.restoring import restoration_of
+from migration_portal.rollback.models import NotNeeded, RollBack, Step
+from migration_portal.rollback.restoring import files_of, restoration_of
 from migration_portal.runs.connections import open_transfer
 
+log = structlog.get_logger(__name__)
 _NAMED = 3
 
 
@@ -90,6 +95,18 @@ def list_written(step: Step) -> str:
         )
         restore.drop(made, by=moving.by(step))
     return f"Would have to be decided: {step.data['rows']:,} rows of {step.data['tenants']:,} tenants."
+
+
+def clear(made: RollBack) -> None:
+    """Drop what it restored and remove what it unpacked, wherever it ended."""
+    shutil.rmtree(files_of(made), ignore_errors=True)
+    step = made.steps.filter(action="restore_backup").first()  # type: ignore[attr-defined]
+    restored = Restoration.objects.filter(pk=(step.data.get("restoration") if step else None) or 0).first()
+    if restored is not None and restored.state in ("restored", "failed"):
+        try:
+            restore.drop(restored, by=f"roll-back {made.pk}")
+        except (Refusal, psycopg.Error) as error:
+            log.warning("rehearsal_not_cleared", restoration=str(restored), error=str(error).splitlines()[0])
 
 
 def nothing(step: Step) -> str:

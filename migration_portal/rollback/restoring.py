@@ -13,15 +13,18 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count
 
+from flags import maintenance
 from migration_portal import databases
 from migration_portal.backups import parts, reconcile, restore, store
 from migration_portal.backups.models import Backup, Reconciliation, Restoration, Side, Written
+from migration_portal.backups.since import opened, unlisted
 from migration_portal.backups.store import Stored, Unreadable
 from migration_portal.backups.swap import swap
 from migration_portal.catchup.flows import captured_run
 from migration_portal.engine import capture
+from migration_portal.plan.loader import load
 from migration_portal.refusal import Refusal
-from migration_portal.rollback.models import Asks, NotNeeded, Step
+from migration_portal.rollback.models import Asks, NotNeeded, RollBack, Step
 from migration_portal.rollback.moving import by
 
 _NAMED = 5
@@ -37,10 +40,12 @@ def restore_backup(step: Step) -> str | None:
     made = Restoration.objects.filter(pk=step.data.get("restoration")).first()
     if made is None:
         attempt = step.data.get("attempt", 0) + 1
+        step.keep(attempt=attempt)  # of its own: a name that is taken is not tried again
         into = f"roll_back_{step.of.pk}_{backup_of(step).side}_{attempt}"
         with transaction.atomic():
+            step.still_wanted()
             made = restore.restore(backup_of(step), into=into, by=by(step), reason=step.of.reason)
-            step.keep(restoration=made.pk, attempt=attempt)
+            step.keep(restoration=made.pk)
     if made.finished_at is None:
         step.tell(f"{made.phase or 'waits for a worker'}, {100 * made.fraction:.0f} %")
         return None
@@ -60,7 +65,14 @@ def restoration_of(step: Step) -> Restoration:
 
 
 def swap_database(step: Step) -> str:
-    made = restoration_of(step)
+    made, closing = restoration_of(step), step.before("close_doors")
+    if made.state == "dropped":
+        raise Refusal("Somebody has dropped it.", subject=str(made), todo="Stop here, and start another roll-back.")
+    if closing is not None and closing.state != Step.State.SKIPPED and maintenance.current() is None:
+        raise Refusal(
+            "The doors were opened: taking back what was written since would overwrite what clients write now.",
+            subject=str(made), todo="Close them, and try again.",
+        )  # fmt: skip
     kept = made.kept_as if made.swapped_at else swap(made, by=by(step), reason=step.of.reason)
     return f"In place. The database before it is kept as {kept}.{_capture_lost(made)}"
 
@@ -82,6 +94,7 @@ def list_written(step: Step) -> str | None:
     asked = Reconciliation.objects.filter(pk=step.data.get("reconciliation")).first()
     if asked is None:
         with transaction.atomic():
+            step.still_wanted()
             asked = reconcile.list_since(made, by=by(step))
             step.keep(reconciliation=asked.pk)
     if asked.finished_at is None:
@@ -89,8 +102,12 @@ def list_written(step: Step) -> str | None:
         return None
     if asked.error:
         step.keep(reconciliation=None)
-        raise Refusal(asked.error, subject=str(asked))
-    return _written(made)
+        raise Refusal(asked.error, subject=str(asked), todo="Correct that, and try again.")
+    with opened(made, load(settings.MIGRATION_PLAN)) as pair:
+        apart = unlisted(pair)
+    step.keep(apart=apart)
+    without = f" Not compared, for they have no key or are on one side only: {', '.join(apart)}." if apart else ""
+    return f"{_written(made)}{without}"
 
 
 def _written(made: Restoration) -> str:
@@ -107,36 +124,43 @@ def decide_written(step: Step) -> str | None:
     tenants = undecided.values("tenant").distinct().count()
     if tenants:
         step.tell(f"Undecided: {tenants:,} tenants. Take or leave what they wrote, on the page of {made}.")
+        step.keep(person=True)
         return None
+    step.keep(person=False)
     if made.reconciliations.unfinished().exists():  # type: ignore[attr-defined]
         step.tell("What was taken is being brought back.")
         return None
+    listing = step.before("list_written")
+    apart = listing.data.get("apart") if listing else None
+    if apart and not step.decided_by:
+        raise Asks(f"Compare by hand with {made.kept_as}, and copy what is needed, then agree: {', '.join(apart)}.")
     return "Nothing is undecided."
 
 
 def fetch_files(step: Step) -> str:
     """Unpack what the backup holds of BACKUP_PATHS, and say what differs from what lies there now. Raises Refusal."""
-    backup, place = backup_of(step), files_of(step)
+    backup, place = backup_of(step), files_of(step.of)
     paths: dict[str, str] = backup.manifest.get("paths", {})
     if not paths:
         raise NotNeeded("The backup holds no files.")
     differing: list[str] = []
     for name, path in paths.items():
+        beside = place / Path(name).stem  # two paths may end alike
         tar = _fetched(backup, name, place)
         try:
             with tarfile.open(tar) as archive:
-                archive.extractall(place, filter="data")
+                archive.extractall(beside, filter="data")
         except tarfile.TarError as error:
             raise Refusal(f"It cannot be unpacked: {error}.", subject=path, todo="Skip it, or try again.") from error
         tar.unlink()
-        differing += _differing(place / Path(path).name, Path(path))
+        differing += _differing(beside / Path(path).name, Path(path))
     step.keep(differing=len(differing))
     shown = f": {', '.join(differing[:_NAMED])}{' …' if len(differing) > _NAMED else ''}" if differing else ""
     return f"Unpacked into {place}. Not as they are now: {len(differing):,} files{shown}."
 
 
-def files_of(step: Step) -> Path:
-    return Path(settings.BACKUP_WORK) / f"roll-back-{step.of.pk}"
+def files_of(made: RollBack) -> Path:
+    return Path(settings.BACKUP_WORK) / f"roll-back-{made.pk}"
 
 
 def place_files(step: Step) -> str:
@@ -144,14 +168,14 @@ def place_files(step: Step) -> str:
     if fetched is None or not fetched.data.get("differing"):
         raise NotNeeded("None differs.")
     if not step.decided_by:
-        raise Asks(f"Copy from {files_of(step)} what should be as it was, then agree.")
+        raise Asks(f"Copy from {files_of(step.of)} what should be as it was, then agree.")
     return f"Done, says {step.decided_by}."
 
 
 def compare_configuration(step: Step) -> str:
     """Which settings the backup has otherwise. Secrets are compared only where both are sealed, and never shown."""
-    was = json.loads(_fetched(backup_of(step), "settings.json", files_of(step)).read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory:  # what is sealed in the store stays nowhere else
+        was = json.loads(_fetched(backup_of(step), "settings.json", Path(directory)).read_text(encoding="utf-8"))
         parts.write_configuration(Path(directory))
         now = json.loads((Path(directory) / "settings.json").read_text(encoding="utf-8"))
     differing = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))

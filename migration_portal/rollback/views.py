@@ -24,18 +24,21 @@ from migration_portal.rollback.scope import everybody, waves
 _TYPED = (Kind.DATABASE, Kind.FULL)
 """What is confirmed by typing its name: it removes, or restores."""
 _MOST = 50
+_MOST_ID = 2**31
 
 
 def board(request: HttpRequest) -> HttpResponse:
     """What can be rolled back how far, and what was."""
     console.need(request, "rollback.view_rollback")
     ladder = [(kind, MEANINGS[kind], kind in _TYPED) for kind in Kind]
+    everyone = everybody()
     validated = Backup.objects.kept().filter(level=Backup.VALIDATED).exclude(side=Side.PORTAL)
     return console.page(
-        request, "portal/rollback/board.html", "Roll-back", ladder=ladder, waves=waves(), everybody=everybody(),
+        request, "portal/rollback/board.html", "Roll-back", ladder=ladder, waves=waves(), everybody=everyone,
         features=list(Flag.objects.filter(killed=False, derived=False)), backups=list(validated[:_MOST]),
         under_way=RollBack.objects.under_way().first(), made=list(RollBack.objects.all()[:_MOST]),
-        closed=maintenance.current(), verdict=Judgement.objects.first(), acts=settings.ROLLBACK_MODE == "act",
+        closed=maintenance.current(), acts=settings.ROLLBACK_MODE == "act",
+        verdict=Judgement.objects.first() if everyone.tenants else None,
         may_start=request.user.has_perm("rollback.start_roll_back"),
         may_approve=request.user.has_perm("rollback.approve_roll_back"),
         may_close=request.user.has_perm("flags.close_doors"),
@@ -52,12 +55,12 @@ def start(request: HttpRequest) -> HttpResponse:
     def do() -> None:
         if kind in _TYPED and not rehearsal:
             console.require_typed(request, kind)
-        backup = request.POST.get("backup", "")
+        backup = console.whole(request.POST.get("backup", ""), 1, _MOST_ID)
         made.append(
             execute.start(
                 Kind(kind), by=console.by(request), reason=console.reason(request), wave=request.POST.get("wave", ""),
                 features=request.POST.getlist("feature"), rehearsal=rehearsal,
-                backup=Backup.objects.filter(pk=int(backup)).first() if backup.isdecimal() else None,
+                backup=Backup.objects.filter(pk=backup).first() if backup else None,
             )
         )  # fmt: skip
 
@@ -132,10 +135,11 @@ def doors(request: HttpRequest) -> HttpResponse:
         if request.POST.get("doors") == "open":
             closing.open_doors(by=by, reason=reason)
             return "The doors are open."
-        minutes = request.POST.get("minutes", "").strip()
-        if minutes and not (minutes.isdecimal() and 0 < int(minutes) <= 24 * 60):
-            raise Refusal("That is no number of minutes.", subject=minutes, todo="Use 1 to 1440, or leave it empty.")
-        closing.close_doors(by=by, reason=reason, minutes=int(minutes) if minutes else None)
+        typed = request.POST.get("minutes", "").strip()
+        minutes = console.whole(typed, 0, _MOST_ID)
+        if typed and minutes is None:
+            raise Refusal("That is no number of minutes.", subject=typed[:20], todo="Use 1 to 1440, or leave it empty.")
+        closing.close_doors(by=by, reason=reason, minutes=minutes)
         return "The doors are closed: writes are answered with 503 and Retry-After."
 
     return console.act(request, "flags.close_doors", do, back=reverse("rollback"), done="")

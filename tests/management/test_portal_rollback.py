@@ -7,10 +7,12 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from flags import maintenance
 from flags.models import Flag
 from migration_portal.backups.models import Backup
+from migration_portal.monitoring.models import Heartbeat
 from migration_portal.rollback.models import RollBack
 from tests.world import World
 
@@ -36,11 +38,30 @@ def test_as_json(rolled_back: World) -> None:
 def test_what_asks_ends_with_a_refusal_that_says_so(rolled_back: World) -> None:
     Backup.objects.create(side="legacy", place="x", requested_by="t", level=3, finished_at="2026-11-01T00:00:00Z")
     backup = str(Backup.objects.get().pk)
-    with pytest.raises(CommandError, match="asks first"):
+    with pytest.raises(CommandError, match="It asks first"):
         portal("roll_back", "full", "--backup", backup, "--reason", "a drill")
     assert RollBack.objects.get().state == "asks" and maintenance.current() is not None
-    with pytest.raises(CommandError, match="Another roll-back is under way"):
+    with pytest.raises(CommandError, match="It is under way"):
         portal("roll_back", "gradual", "--reason", "x")
+
+
+def test_it_is_followed_and_decided_from_a_terminal(rolled_back: World) -> None:
+    with pytest.raises(CommandError, match="No roll-back is under way"):
+        portal("go_on")
+    Heartbeat.objects.create(name="queue celery", at="2026-01-01T00:00:00Z")
+    Heartbeat.objects.create(name="queue follow", at=timezone.now())
+    with pytest.raises(CommandError, match="No heartbeat.*portal go_on"):
+        portal("roll_back", "front_end", "--feature", "oauth2_enabled", "--reason", "blank pages")
+    with pytest.raises(CommandError, match="No heartbeat"):
+        portal("go_on", "--retry")
+    told = portal("go_on", "--skip", "known")
+    assert "skipped     Every part of the product is well" in told and "Type: front end" in told
+
+
+def test_an_immediate_one_names_a_wave_that_is_there(rolled_back: World) -> None:
+    for wave in ([], ["--wave", "nosuch"]):
+        with pytest.raises(CommandError, match="None of its tenants lives in the IAM"):
+            portal("roll_back", "immediate", "--reason", "x", *wave)
 
 
 def test_doors(rolled_back: World) -> None:
@@ -48,3 +69,6 @@ def test_doors(rolled_back: World) -> None:
     with pytest.raises(CommandError, match="closed already"):
         portal("doors", "closed", "--reason", "a drill")
     assert "The doors are open." in portal("doors", "open")
+    for minutes in ("0", "-5", "99999999999"):
+        with pytest.raises(CommandError, match="no time to expect"):
+            portal("doors", "closed", "--reason", "a drill", "--minutes", minutes)

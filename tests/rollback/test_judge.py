@@ -31,7 +31,10 @@ def wave(rolled_back: World) -> list[TenantHome]:
     """Three tenants in the IAM, two of them by the last wave."""
     made = []
     for n, name in enumerate(("first", "second", "second")):
-        tenant = TenantHome.objects.create(tenant=f"t{n}", legacy_tenant=f"t{n}", home="iam", wave=name)
+        moved = timezone.now() - timedelta(hours=3 - n)
+        tenant = TenantHome.objects.create(
+            tenant=f"t{n}", legacy_tenant=f"t{n}", home="iam", wave=name, changed_at=moved
+        )
         Cutover.objects.create(tenant=tenant, home="iam", wave=name, state="done", requested_by="t")
         made.append(tenant)
     return made

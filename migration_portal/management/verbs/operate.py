@@ -10,6 +10,8 @@ from django.core.management.base import OutputWrapper
 
 from migration_portal.checkpoints.take import take
 from migration_portal.monitoring import watch
+from migration_portal.monitoring.alerts import Condition
+from migration_portal.monitoring.models import Alert
 from migration_portal.monitoring.parts import parts
 from migration_portal.refusal import Refusal
 from migration_portal.rehearsal import rehearse as rehearsing
@@ -59,6 +61,11 @@ def rehearse(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
 
 def health(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     found, troubles = parts(), list(watch.conditions())
+    known = {each.key for each in troubles}
+    troubles += [
+        Condition(alert.key, alert.severity, alert.what, alert.todo)
+        for alert in Alert.objects.open().exclude(key__in=known) if alert.severity == Alert.Severity.CRITICAL
+    ]  # fmt: skip
     body = {
         "parts": [
             {"name": part.name, "state": part.state, "seen": part.seen, "trouble": part.trouble} for part in found

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import OutputWrapper
 
+from flags import maintenance
 from migration_portal.backups.models import Backup
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import doors, execute
@@ -16,6 +17,7 @@ from migration_portal.rollback.models import RollBack, Step
 from migration_portal.rollback.plans import Kind
 
 _POLL_SECONDS = 0.5
+_TODO = "Follow or decide: manage.py portal go_on [--agree|--retry|--skip …|--stop …], or Roll-back in the console."
 
 
 def arguments(verbs: Any) -> None:
@@ -27,6 +29,15 @@ def arguments(verbs: Any) -> None:
     going.add_argument("--backup", type=int, help="of a full one: what is restored")
     going.add_argument("--rehearse", action="store_true", help="up to where somebody would notice")
     going.add_argument("--agree", action="store_true", help="agree to steps that ask, instead of stopping there")
+    going.add_argument("--json", action="store_true")
+    going = verbs.add_parser(
+        "go_on", help="follow the roll-back that is under way, or decide about the step it waits at"
+    )
+    deciding = going.add_mutually_exclusive_group()
+    deciding.add_argument("--retry", action="store_true", help="try the failed step again")
+    deciding.add_argument("--skip", metavar="REASON", help="go on without the step")
+    deciding.add_argument("--stop", metavar="REASON", help="go no further")
+    going.add_argument("--agree", action="store_true", help="agree to steps that ask")
     going.add_argument("--json", action="store_true")
     closing = verbs.add_parser("doors", help="close the doors to writes, or open them")
     closing.add_argument("doors", choices=["open", "closed"])
@@ -40,22 +51,43 @@ def roll_back(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         backup=Backup.objects.filter(pk=options["backup"]).first() if options["backup"] else None,
         rehearsal=options["rehearse"],
     )  # fmt: skip
+    _follow(out, made, by, options)
+
+
+def go_on(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    made = RollBack.objects.under_way().first()
+    if made is None:
+        raise Refusal("No roll-back is under way.", todo="Start one: manage.py portal roll_back KIND --reason …")
+    step = made.step
+    if options["stop"]:
+        execute.stop(made, by=by, reason=options["stop"])
+        out.write(f"{made} is stopped. What was done stays done.")
+        return
+    if step is not None and options["retry"]:
+        execute.retry(step, by=by)
+    elif step is not None and options["skip"]:
+        execute.skip(step, by=by, reason=options["skip"])
+    _follow(out, made, by, options)
+
+
+def _follow(out: OutputWrapper, made: RollBack, by: str, options: dict[str, Any]) -> None:
+    """Until it ends. Raises Refusal where it needs a person; Ctrl-C ends the following alone."""
     told: set[int] = set()
-    while made.ended_at is None:
-        execute.go_on()
-        _tell(out, made, told, options)
-        step = made.step
-        if step is not None and step.state == Step.State.ASKS:
-            if not options["agree"]:
-                raise Refusal(
-                    f"{step}: {step.detail or 'it asks first.'}", subject=str(made), todo="Agree in the console."
-                )
-            execute.approve(step, by=by)
-        elif step is not None and step.state == Step.State.FAILED:
-            raise Refusal(step.detail, subject=f"{made}: {step}", todo="Try again, skip it or stop, in the console.")
-        else:
-            time.sleep(_POLL_SECONDS)
-        made.refresh_from_db()
+    try:
+        while made.ended_at is None:
+            execute.go_on()
+            _tell(out, made, told, options)
+            step = made.step
+            if step is not None and step.state == Step.State.ASKS and options["agree"]:
+                execute.approve(step, by=by)
+            elif step is not None and step.needs_person:
+                doors = " The doors are closed." if maintenance.current() else ""
+                raise Refusal(f"{step.detail or 'It asks first.'}{doors}", subject=f"{made}: {step}", todo=_TODO)
+            else:
+                time.sleep(_POLL_SECONDS)
+            made.refresh_from_db()
+    except KeyboardInterrupt:
+        raise Refusal("It goes on without you.", subject=str(made), todo=_TODO) from None
     _tell(out, made, told, options)
     if options["json"]:
         steps = list(made.steps.values("phase", "action", "state", "detail"))  # type: ignore[attr-defined]
@@ -83,4 +115,4 @@ def close_or_open(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     out.write(f"The doors are {options['doors']}.")
 
 
-VERBS = {"roll_back": roll_back, "doors": close_or_open}
+VERBS = {"roll_back": roll_back, "go_on": go_on, "doors": close_or_open}
