@@ -41,7 +41,8 @@ def restore_backup(step: Step) -> str | None:
     if made is None:
         attempt = step.data.get("attempt", 0) + 1
         step.keep(attempt=attempt)  # of its own: a name that is taken is not tried again
-        into = f"roll_back_{step.of.pk}_{backup_of(step).side}_{attempt}"
+        # Another portal on this server has a roll-back of the same number, and no backup of the same place.
+        into = f"roll_back_{step.of.pk}_{backup_of(step).place.rpartition('-')[2]}_{attempt}"
         with transaction.atomic():
             step.still_wanted()
             made = restore.restore(backup_of(step), into=into, by=by(step), reason=step.of.reason)

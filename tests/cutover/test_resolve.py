@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 
+from migration_portal.backups.swap import look_at_all
 from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
+from migration_portal.plan.loader import load
 from migration_portal.refusal import Refusal
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
@@ -103,3 +106,18 @@ def test_a_row_that_differs_and_is_not_listed_still_blocks_moving_back(world: Wo
         connection.execute("SET portal.applying = 'on'")
         connection.execute("UPDATE users SET full_name = 'tampered' WHERE username = 'bob'")
     assert "1 of its rows differ" in moved(home, "legacy").error
+
+
+def test_what_legacy_deleted_astray_is_not_deleted_in_the_iam_before_somebody_decides(world: World, home: str) -> None:
+    moved(home)
+    iam(world, "UPDATE users SET full_name = 'Written in the IAM' WHERE username = 'ann'")
+    both_loops()
+    legacy(world, STRAYS["deleted"])
+    both_loops()
+    moved(home, "legacy")
+    look_at_all(load(settings.MIGRATION_PLAN))
+    both_loops()
+    assert iam(world, "SELECT full_name FROM users WHERE username = 'ann'") == [("Written in the IAM",)]
+    resolve.restore(Stray.objects.order_by("id")[0], by="tester", reason="it was a mistake")
+    both_loops()
+    assert legacy(world, "SELECT full_name FROM users WHERE username = 'ann'") == [("Written in the IAM",)]

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import ledger, upserts
+from migration_portal.engine import ledger, source, upserts
 from migration_portal.engine.catchup import lookup
 from migration_portal.engine.catchup.flow import Entry, Flow, Key
 from migration_portal.engine.catchup.merging import alone, remember, respell, writable
@@ -46,6 +46,8 @@ def _empty(work: Work, table: Table) -> None:
         # What was there before the run, and which nobody has named by its key, may never have been legacy's.
         written = query("written_by_us", target_name=Literal(table.target))
         may = SQL("{} AND ({} OR {})").format(may, written, upserts.was_there(transfer, table))
+    if work.flow.direction == "forward" and (undecided := _undecided(work, table)):
+        may = SQL("{} AND NOT {}").format(may, undecided)
     remember(work, table, may)
     parts: dict[str, Composable] = {
         "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": may,
@@ -61,6 +63,23 @@ def _empty(work: Work, table: Table) -> None:
         names = compile.target_key([column.name for column in owner], "t")
         left = transfer.target.execute(query("emptied_left", key=names, **parts)).fetchall()
         work.collide(table, [row[0] for row in left], "still_referenced", str(describe(error)))
+
+
+def _undecided(work: Work, table: Table) -> Composable | None:
+    """True for target rows about which somebody has yet to decide: what legacy deleted astray may be there alone."""
+    transfer = work.flow.transfer
+    about = {"run": transfer.run, "direction": work.flow.direction, "table": table.source}
+    keys = [row[0] for row in work.flow.ledger.execute(queries("catchup")["open_strays"], about).fetchall()]
+    if not keys:
+        return None
+    owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
+    with transfer.source.transaction():
+        rows = transfer.source.execute(source.target_keys(transfer, table, keys)).fetchall()
+    listed = SQL(", ").join(
+        SQL("({})").format(SQL(", ").join(Literal(str(value)) for value in row[:-1])) for row in rows
+    )
+    columns = SQL(", ").join(SQL("t.{}::text").format(Identifier(column.name)) for column in owner)
+    return SQL("({}) IN (VALUES {})").format(columns, listed) if rows else None
 
 
 def _note_whole(work: Work, table: Table, entry: Entry) -> None:

@@ -130,6 +130,9 @@ VALUES (%(run)s, %(direction)s, %(table)s, %(key)s, %(tenant)s, %(what)s)
 ON CONFLICT (run, direction, table_name, key) DO UPDATE
 SET tenant = excluded.tenant, what = excluded.what, seen_at = now(), state = 'open', decided_at = NULL, decided_by = ''
 
+-- name: open_strays
+SELECT key FROM portal_ledger.strays WHERE run = %(run)s AND direction = %(direction)s AND table_name = %(table)s AND state = 'open'
+
 -- name: resolve_stray
 UPDATE portal_ledger.strays SET state = %(state)s, decided_at = now(), decided_by = %(by)s WHERE id = %(id)s
 
