@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 from django.db.models import F
 from django.utils import timezone
@@ -22,7 +23,7 @@ _READS = ("GET", "HEAD", "OPTIONS")
 class Scope:
     """Tenants at home in the IAM; their users; what they wrote through the portal within an hour; their undecided stray writes.
 
-    The last three are None while the IAM does not answer.
+    The last three are None while the IAM does not answer, or has tenants whose ids it does not know.
     """
 
     tenants: int
@@ -37,7 +38,7 @@ def scope_of(tenants: Sequence[str]) -> Scope:
     try:
         users = User.objects.filter(tenant_id__in=ids).count()
         strays = Stray.objects.filter(state="open", tenant__in=ids).count()
-    except DatabaseError:
+    except (DatabaseError, ValidationError):
         return Scope(len(ids), None, None, None)
     writes = LegacyRequest.objects.filter(at__gte=since, tenant__in=ids).exclude(method__in=_READS).count()
     return Scope(len(ids), users, writes, strays)

@@ -58,6 +58,16 @@ def test_the_new_doors_answer_in_their_own_words(old: Old, token: str) -> None:
     assert client.get("/.well-known/jwks.json").status_code == 200
 
 
+def test_a_browsers_client_sees_the_503_and_no_network_error(old: Old, token: str) -> None:
+    answer = old.client.post("/api/auth/login", {"username": "x"}, headers={"Origin": "https://app.example.org"})
+    assert answer.status_code == 503 and answer["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("path", ["/oauth/authorize", "/oauth/social/acme/", "/oauth/social/acme/callback"])
+def test_what_a_browser_gets_and_a_session_comes_of_is_closed_as_well(old: Old, token: str, path: str) -> None:
+    assert Client().get(path).status_code == 503
+
+
 def test_the_console_and_the_probes_stay_open(old: Old, token: str) -> None:
     assert Client().get("/health/live").status_code == 200
     assert Client().post("/admin/login/", {"username": "x", "password": "y"}).status_code == 200

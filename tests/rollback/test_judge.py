@@ -230,3 +230,40 @@ def test_an_approver_holds_the_matrix_on_its_page(rolled_back: World) -> None:
     bad = approver.post("/admin/rollback/matrix/hold/", {"hours": "x", "reason": "r"}, follow=True)
     assert "no number of hours" in bad.content.decode()
     assert browser("operator").post("/admin/rollback/matrix/hold/", {"hours": "0", "reason": "r"}).status_code == 403
+
+
+def test_what_is_critical_is_shown_also_where_nobody_asks_anything(wave: list[TenantHome]) -> None:
+    for _ in range(10):
+        complaints.register("sign_in", by="support")
+    judge.judge()
+    viewer = browser("viewer")
+    for path in ("", "matrix/"):
+        page = viewer.get(f"/admin/rollback/{path}").content.decode()
+        assert "medium: gradual" in page and "nothing is rolled back" not in page
+    TenantHome.objects.update(home="legacy")
+    assert "No tenant lives in the IAM" in viewer.get("/admin/rollback/").content.decode()
+
+
+def test_tenants_that_have_just_come_are_not_called_silent(wave: list[TenantHome]) -> None:
+    failing(minutes=10, ok=500, failed=0, ago=8)
+    judge.judge()
+    assert Alert.objects.open().filter(key="silence:iam").exists()
+    TenantHome.objects.update(changed_at=timezone.now())
+    judge.judge()
+    assert not Alert.objects.open().filter(key="silence:iam").exists()
+
+
+@pytest.mark.parametrize("moment", ["\u00b2", "9" * 5000, "-1", "1e9"])
+def test_a_moment_that_is_none_is_a_wrong_signature(rolled_back: World, settings: Any, moment: str) -> None:
+    settings.COMPLAINTS_SECRET = "shared"
+    headers = {"X-Sigma-Timestamp": moment, "X-Sigma-Signature": "sha256=0"}
+    assert Client().post("/hooks/complaints", b"{}", "application/json", headers=headers).status_code == 401
+
+
+def test_a_long_ticket_counts_once_and_nested_json_is_no_object(rolled_back: World, settings: Any) -> None:
+    settings.COMPLAINTS_SECRET = "shared"
+    ticket = json.dumps({"about": "slow", "reference": "t" * 150, "tenant": None}).encode()
+    for body, status in ((ticket, 201), (ticket, 201), (b"[" * 100_000, 400)):
+        headers = signed(body, str(int(time.time())))
+        assert Client().post("/hooks/complaints", body, "application/json", headers=headers).status_code == status
+    assert Complaint.objects.get().tenant == ""

@@ -141,3 +141,9 @@ def test_what_is_no_rule_is_refused(fields: dict[str, object]) -> None:
     }
     with pytest.raises(ValueError, match="x: "):
         Rule(**(good | fields))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("severity", "action"), [("none", "immediate"), ("critical", "none")])
+def test_what_asks_for_an_action_has_a_severity(severity: str, action: str) -> None:
+    with pytest.raises(ValueError, match="the other way round"):
+        Rule("x", Metric.COMPLAINTS, 1, severity, action)
