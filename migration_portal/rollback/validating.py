@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
+from django.utils import timezone
 
 from flags.models import TenantHome
 from migration_portal.catchup.flows import captured_run
@@ -15,10 +18,15 @@ from migration_portal.rollback.models import NotNeeded, Step
 from migration_portal.runs.connections import open_transfer
 
 _NAMED = 3
+_SETTLING = timedelta(seconds=60)
 
 
-def check_services(step: Step) -> str:
+def check_services(step: Step) -> str | None:
+    """Waits a moment first: a swap has ended the sessions of every loop."""
     troubles = [f"{part.name}: {part.trouble}" for part in parts() if part.trouble]
+    if troubles and timezone.now() - (step.began_at or timezone.now()) < _SETTLING:
+        step.tell(f"Not yet. {' '.join(troubles)}")
+        return None
     if troubles:
         raise Refusal(" ".join(troubles), todo="Correct that and try again, or skip the check.")
     return f"Well: {sum(part.state == 'ok' for part in parts())} parts."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,6 +14,7 @@ from flags import maintenance
 from flags.models import Flag
 from migration_portal.backups.models import Backup
 from migration_portal.monitoring.models import Heartbeat
+from migration_portal.rollback import validating
 from migration_portal.rollback.models import RollBack
 from tests.world import World
 
@@ -45,7 +47,8 @@ def test_what_asks_ends_with_a_refusal_that_says_so(rolled_back: World) -> None:
         portal("roll_back", "gradual", "--reason", "x")
 
 
-def test_it_is_followed_and_decided_from_a_terminal(rolled_back: World) -> None:
+def test_it_is_followed_and_decided_from_a_terminal(rolled_back: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validating, "_SETTLING", timedelta(0))
     with pytest.raises(CommandError, match="No roll-back is under way"):
         portal("go_on")
     Heartbeat.objects.create(name="queue celery", at="2026-01-01T00:00:00Z")

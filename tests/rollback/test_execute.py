@@ -17,7 +17,7 @@ from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from migration_portal.monitoring.models import Heartbeat
 from migration_portal.refusal import Refusal
-from migration_portal.rollback import doors, execute, moving
+from migration_portal.rollback import doors, execute, moving, validating
 from migration_portal.rollback.log import log_of
 from migration_portal.rollback.models import RollBack, Step
 from migration_portal.rollback.plans import Kind
@@ -120,6 +120,18 @@ def test_a_step_that_fails_is_tried_again_or_skipped_by_a_person(rolled_back: Wo
     Heartbeat.objects.filter(pk=beat.pk).update(at=timezone.now())
     execute.retry(made.step, by="ada")
     assert gone_on(made).state == "done" and not list(execute.conditions())
+
+
+def test_what_comes_back_by_itself_is_waited_for(rolled_back: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validating, "_SETTLING", timezone.timedelta(minutes=1))
+    beat = Heartbeat.objects.create(name="queue celery", at=timezone.now() - timezone.timedelta(hours=1))
+    Heartbeat.objects.create(name="queue follow", at=timezone.now())
+    made = started(Kind.FRONT_END, features=["oauth2_enabled"])
+    for _ in range(2):
+        execute.go_on()
+    assert made.state == "running" and made.step is not None and made.step.detail.startswith("Not yet. Workers of")
+    Heartbeat.objects.filter(pk=beat.pk).update(at=timezone.now())
+    assert gone_on(made).state == "done"
 
 
 def test_a_tenant_that_cannot_be_moved_is_named_and_the_others_are_back(world: World, moved: list[str]) -> None:
