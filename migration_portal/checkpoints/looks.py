@@ -191,11 +191,13 @@ def _readiness(group: str) -> Iterator[Look]:
             f"The last validated backup: {age}.",
             "" if fresh else "Back up, and verify up to level 3.",
         )
-    for what, last in (
-        ("The migration was rehearsed", Rehearsal.objects.filter(error="").exclude(finished_at=None).first()),
-        ("A roll-back was rehearsed", RollBack.objects.filter(rehearsal=True, outcome=RollBack.Outcome.DONE).first()),
-    ):
-        at = getattr(last, "finished_at", None) or getattr(last, "ended_at", None)
+    rehearsed = Rehearsal.objects.filter(error="").exclude(finished_at=None).values_list("finished_at", flat=True)
+    rolled_back = RollBack.objects.filter(rehearsal=True, outcome=RollBack.Outcome.DONE).values_list(
+        "ended_at", flat=True
+    )
+    for what, at in (
+        ("The migration was rehearsed", rehearsed.first()), ("A roll-back was rehearsed", rolled_back.first()),
+    ):  # fmt: skip
         lately = bool(at and timezone.now() - at < _REHEARSED)
         yield Look(
             group, f"{what} in {_REHEARSED.days} days", lately if at else None,

@@ -36,6 +36,11 @@ class Chart:
         return asdict(self)
 
 
+def rounded(value: float | None) -> float | None:
+    """To a tenth; a gap stays one."""
+    return None if value is None else round(value, 1)
+
+
 def as_json(charts: Sequence[Chart | None]) -> list[dict[str, Any]]:
     """What the page's #charts holds."""
     return [chart.as_dict() for chart in charts if chart is not None]

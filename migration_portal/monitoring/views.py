@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from flags.models import TenantHome
 from migration_portal import console
-from migration_portal.console.charts import Chart, Line, as_json
+from migration_portal.console.charts import Chart, Line, as_json, rounded
 from migration_portal.engine.errors import describe
 from migration_portal.monitoring import alerts as alerting
 from migration_portal.monitoring.baseline import last_baseline
@@ -104,7 +104,7 @@ def _charts(since: datetime, step: timedelta) -> list[Chart]:
     times = _steps({at for series in by_home.values() for at in series}, step)
     seconds = step.total_seconds()
     figures: tuple[tuple[str, str, str, Callable[[Window], float | None]], ...] = (
-        ("p95", "Latency, 95th percentile", "ms", lambda each: _rounded(each.p95)),
+        ("p95", "Latency, 95th percentile", "ms", lambda each: rounded(each.p95)),
         ("errors", "Failures", "% of requests", lambda each: round(100 * each.error_rate, 2)),
         ("throughput", "Throughput", "requests/s", lambda each: round(each.calls / seconds, 2)),
     )
@@ -124,10 +124,6 @@ def _steps(there: set[datetime], step: timedelta) -> list[datetime]:
         return []
     first, last = min(there), max(there)
     return [first + n * step for n in range(int((last - first) / step) + 1)]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
 
 
 _SOURCES = {"legacy": "Legacy database", "iam": "IAM database", "portal": "Portal database", "redis": "Redis"}

@@ -127,37 +127,38 @@ def _one_step(made: RollBack) -> bool:
         return False
     if step.state == Step.State.WAITING:
         Step.objects.filter(pk=step.pk).update(state=Step.State.RUNNING, began_at=timezone.now())
-    action = REHEARSED.get(step.action) if made.rehearsal else None
+    ended = _carry_out(step)
+    if ended is None:
+        return False
+    step.end(*ended)
+    if ended[0] == Step.State.FAILED:
+        log.warning("roll_back_step_failed", action=step.action, why=ended[1])
+    return ended[0] != Step.State.FAILED
+
+
+def _carry_out(step: Step) -> tuple[str, str] | None:
+    """The state in which the step's action ended, and what came of it; None while it waits, asks, or was stopped."""
+    action = REHEARSED.get(step.action) if step.of.rehearsal else None
     try:
         said = (action or ACTIONS[step.action])(step)
     except NotNeeded as reason:
-        step.end(Step.State.NOT_NEEDED, str(reason))
+        return Step.State.NOT_NEEDED, str(reason)
     except Asks as asked:
         step.ask(str(asked))
-        return False
+        return None
     except Stopped:
-        return False
+        return None
     except Refusal as refusal:
-        step.end(Step.State.FAILED, str(refusal))
-        log.warning("roll_back_step_failed", action=step.action, why=str(refusal))
-        return False
+        return Step.State.FAILED, str(refusal)
     except (DatabaseError, psycopg.Error) as error:  # a server that is away comes back; the tick tries again
         step.tell(f"Tried again: {describe(error) if isinstance(error, psycopg.Error) else error}")
-        return False
+        return None
     except OSError as error:
-        step.end(Step.State.FAILED, f"{error}. Make room, or give access, and try again.")
-        return False
+        return Step.State.FAILED, f"{error}. Make room, or give access, and try again."
     except Exception as error:  # a mistake of ours: a person reads its name here, the log has the rest
         log.exception("roll_back_step_broke", action=step.action)
-        step.end(
-            Step.State.FAILED, f"Internal error ({type(error).__name__}). See the log of the workers of “operate”."
-        )
-        return False
-    else:
-        if said is None:
-            return False
-        step.end(Step.State.DONE, said)
-    return True
+        return Step.State.FAILED, f"Internal error ({type(error).__name__}). See the log of the workers of “operate”."
+    return None if said is None else (Step.State.DONE, said)
 
 
 def _end(made: RollBack, outcome: str, *, by: str, reason: str = "") -> None:

@@ -10,7 +10,7 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 
 from legacy_compat.models import Usage
-from migration_portal.console.charts import Chart, Line
+from migration_portal.console.charts import Chart, Line, rounded
 from migration_portal.monitoring.windows import by_time, window
 
 MINUTES = 30
@@ -36,15 +36,11 @@ def latency(home: str) -> Latency | None:
     minutes = by_time(since=since, step=_MINUTE, home=home)
     times = [since + number * _MINUTE for number in range(MINUTES + 1)]
     lines = [
-        Line(label, [_rounded(getattr(minutes[at], name)) if at in minutes else None for at in times])
+        Line(label, [rounded(getattr(minutes[at], name)) if at in minutes else None for at in times])
         for label, name in (("median", "p50"), ("95th percentile", "p95"))
     ]
     chart = Chart(f"latency-{home}", "Latency", "ms", [f"{at:%H:%M}" for at in times], lines)
     return Latency(chart, whole.calls, whole.failures, whole.p95)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
 
 
 def clients(days: int = 30) -> list[dict[str, Any]]:
