@@ -29,6 +29,10 @@ def tenant(world: World, **values: Any) -> str:
     return _insert(world, "tenants", row | values)
 
 
+def settings_of(world: World, tenant_id: str, **values: Any) -> None:
+    _insert(world, "tenant_settings", {"tenant_id": tenant_id} | values)
+
+
 def user(world: World, tenant_id: str, **values: Any) -> str:
     name = uuid.uuid4().hex[:12]
     row = {
@@ -49,7 +53,7 @@ def _insert(world: World, table: str, row: dict[str, Any]) -> str:
         # Real legacy data breaks its own foreign keys.
         legacy.execute("SET session_replication_role = replica")
         legacy.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
-    return str(row["id"])
+    return str(row.get("id", ""))
 
 
 def finish(run: Run, *, also: frozenset[State] = frozenset()) -> Run:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from migration_portal.engine import capture, ledger
+from migration_portal.engine import capabilities, capture, ledger
 from migration_portal.engine.catchup import batches
 from migration_portal.engine.copy import boundaries, constraints, copying, scratch, undo
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
@@ -79,6 +79,7 @@ KINDS: dict[str, Kind] = {
     "catch_up": Kind(_once, batches.catch_up, loads=True),
     "index": Kind(_indexes, constraints.build_index, 0.15, "building", "building", loads=True),
     "constraint": Kind(_constraints, constraints.add_constraint, 0.1, "building", "built", loads=True),
+    "grant": Kind(_of_table(capabilities.pieces), capabilities.grant_piece, loads=True),
     "analyze": Kind(_once, constraints.analyze),
     "verify": Kind(_verify_pieces, tables.sum_piece, 0.14, "verifying", "verifying"),
     "compare": Kind(_once, tables.compare, 0.01, "comparing", "verified"),

@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.sql import Composed, Identifier
 
+from migration_portal.plan.derived import derived
 from migration_portal.plan.model import Catalog, Plan, Table, TableInfo
 
 
@@ -40,6 +41,10 @@ class Transfer:
         return any(session.broken for session in sessions if session is not None)
 
     def table(self, target: str) -> Table:
+        """The table that fills `target`: the plan's, or one derived from those. Raises KeyError."""
+        for table in derived(self.plan, self.target_catalog):
+            if table.target == target:
+                return table
         return self.plan.table(target)
 
     def info(self, table: Table) -> TableInfo:

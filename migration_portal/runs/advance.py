@@ -69,9 +69,9 @@ def _advance(run: Run, transfer: Transfer) -> int:
 def steps_of(run: Run, transfer: Transfer) -> list[Step]:
     """The steps of what the run does now."""
     catalog = transfer.target_catalog
-    if run.state == State.UNDOING:
-        return steps.backward(run.plan, catalog, run.undo_attempt)
     modes = ledger.modes(transfer.target, run.key)
+    if run.state == State.UNDOING:
+        return steps.backward(run.plan, catalog, modes, run.undo_attempt)
     return steps.forward(run.plan, catalog, modes, run.verification, dry_run=run.dry_run, capture=run.capture)
 
 

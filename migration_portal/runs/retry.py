@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Composable
 from flags import homes
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.engine import ledger, quarantine
+from migration_portal.engine import capabilities, ledger, quarantine
 from migration_portal.engine.catchup import batches
 from migration_portal.engine.catchup.flow import Entry, Flow
 from migration_portal.engine.copy import staging
@@ -60,6 +60,7 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                             where = by_source_key(table, [row.source_key])
                             _refuse_elsewhere(transfer, table, where, row)
                             outcome = staging.copy_rows(transfer, table, where)
+                            capabilities.follow(transfer, table, staging.STAGE, homes.in_iam())
                             if not outcome.read:
                                 _remove_too(run, transfer, row)
                             if outcome.written:

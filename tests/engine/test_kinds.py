@@ -13,8 +13,8 @@ CATALOG = {"users": TableInfo("users", {}, ("id",))}
 
 
 def test_every_step_of_a_run_and_of_an_undo_has_a_kind() -> None:
-    steps = forward(PLAN, CATALOG, {}, 1, dry_run=True, capture=True) + backward(PLAN, CATALOG, 1)
-    assert {step.kind for step in steps} == set(KINDS) - {"nothing"}
+    steps = forward(PLAN, CATALOG, {}, 1, dry_run=True, capture=True) + backward(PLAN, CATALOG, {}, 1)
+    assert {step.kind for step in steps} == set(KINDS) - {"nothing", "grant"}
 
 
 def test_the_weights_of_a_table_make_one() -> None:
@@ -22,7 +22,7 @@ def test_the_weights_of_a_table_make_one() -> None:
 
 
 def test_a_steps_name_begins_with_its_kind() -> None:
-    for step in forward(PLAN, CATALOG, {}, 1, dry_run=False, capture=True) + backward(PLAN, CATALOG, 2):
+    for step in forward(PLAN, CATALOG, {}, 1, dry_run=False, capture=True) + backward(PLAN, CATALOG, {}, 2):
         assert step.name.split(":")[0] == step.kind
 
 

@@ -37,8 +37,8 @@ def test_every_step_of_a_run_comes_to_its_turn(drawn, dry_run) -> None:
 
 @given(plans())
 def test_every_step_of_an_undo_comes_to_its_turn_children_first(drawn) -> None:
-    plan, catalog, _ = drawn
-    order = _runnable(backward(plan, catalog, 1))
+    plan, catalog, modes = drawn
+    order = _runnable(backward(plan, catalog, modes, 1))
     for table in catalog.values():
         for key in table.foreign_keys:
             assert order.index(f"conclude:{table.name}:1") < order.index(f"undo:{key.parent}:1")

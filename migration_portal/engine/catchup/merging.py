@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import ledger, quarantine, source, upserts
+from migration_portal.engine import capabilities, ledger, quarantine, source, upserts
 from migration_portal.engine.catchup import lookup, quarantined
 from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
 from migration_portal.engine.catchup.uniques import free, wants_new_values
@@ -83,6 +83,8 @@ def merge(
         for table in reversed(work.tables):
             _remove(work, table)
         if flow.direction == "forward":
+            for table in work.tables if flow.settled else ():
+                capabilities.follow(transfer, table, names_of(table)[1], frozenset() if any_home else work.homes)
             quarantined.close(work)
             _touch(work)
     return work.merged
@@ -213,6 +215,8 @@ def _remove(work: Work, table: Table) -> None:
         "target": target, "keys": keys, "stage": stage, "owned": owned, "mine": mine,
         "same": compile.same(key, key, "t", "s"), "protected": work.protect(table),
     }  # fmt: skip
+    if work.flow.direction == "forward":
+        capabilities.clear(transfer, table, query("leaves", **parts))
     try:
         with transfer.target.transaction():
             work.merged.removed += transfer.target.execute(query("delete", **parts)).rowcount

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import ledger, source, upserts
+from migration_portal.engine import capabilities, ledger, source, upserts
 from migration_portal.engine.catchup import lookup
 from migration_portal.engine.catchup.flow import Entry, Flow, Key
 from migration_portal.engine.catchup.merging import alone, remember, respell, writable
@@ -36,6 +36,7 @@ def empty(flow: Flow, name: str, entry: Entry) -> Merged:
             _empty(work, table)
             if flow.direction == "forward":
                 ledger.record_commit(transfer.target, transfer.run, table.target)
+                capabilities.follow(transfer, table, None, work.homes)
     return work.merged
 
 
@@ -53,6 +54,8 @@ def _empty(work: Work, table: Table) -> None:
         "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": may,
         "same": compile.same(key, key, "t", "s"),
     }  # fmt: skip
+    if work.flow.direction == "forward":
+        capabilities.clear(transfer, table, query("unstaged", **parts))
     try:
         with transfer.target.transaction():
             work.merged.removed += transfer.target.execute(query("emptied", **parts)).rowcount

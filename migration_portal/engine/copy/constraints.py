@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import capture_queue, ledger, quarantine, source
+from migration_portal.engine import capabilities, capture_queue, ledger, quarantine, source
 from migration_portal.engine.copy import scratch
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.quarantine import Rejected
@@ -41,6 +41,8 @@ def prepare(transfer: Transfer, chunk: Chunk) -> Outcome:
             scratch.create(transfer)
         for table in transfer.plan.tables:
             suspend(transfer, table, transfer.plan.target_schema if dry else None)
+        if not dry:
+            capabilities.prepare(transfer)
         ledger.done(transfer.target, chunk, Outcome())
     return Outcome()
 

@@ -22,7 +22,8 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
-_STAGE = SQL("pg_temp.portal_stage")
+STAGE = SQL("pg_temp.portal_stage")
+"""The rows that were written last, as the target has them."""
 
 
 def copy_rows(transfer: Transfer, table: Table, where: Composable) -> Outcome:
@@ -50,7 +51,7 @@ def _stage(transfer: Transfer, table: Table, where: Composable) -> int:
             extra = [compile.source_key(table)]
             select = compile.mapped(transfer.plan, table, transfer.info(table), where=where, extra=extra)
             columns = [*table.column_names, "portal_source_key"]
-            pipe(transfer.source, select, transfer.target, _STAGE, columns)
+            pipe(transfer.source, select, transfer.target, STAGE, columns)
         return 0
     except psycopg.Error as error:
         refusal = describe(error, subject=table.target)
@@ -111,7 +112,7 @@ def _twice(
 ) -> list[Rejected]:
     """Of staged rows that are alike in `columns`, the first source key stays; with `nulls`, NULLs are never alike."""
     twice = queries("staging")["twice"].format(
-        columns=SQL(", ").join(map(Identifier, columns)), stage=_STAGE,
+        columns=SQL(", ").join(map(Identifier, columns)), stage=STAGE,
         set=compile.all_set(columns) if nulls else SQL("true"),
     )  # fmt: skip
     return _take_out(transfer, table, twice, reason)
@@ -138,24 +139,24 @@ def _unique_taken(transfer: Transfer, table: Table, columns: Sequence[str], reas
 
 
 def _take_out(transfer: Transfer, table: Table, condition: Composable, reason: str, detail: str = "") -> list[Rejected]:
-    statement = SQL("DELETE FROM {} AS s WHERE {} RETURNING portal_source_key").format(_STAGE, condition)
+    statement = SQL("DELETE FROM {} AS s WHERE {} RETURNING portal_source_key").format(STAGE, condition)
     keys = [row[0] for row in transfer.target.execute(statement)]
     return quarantine.rejections(transfer, table, keys, reason, detail)
 
 
 def _insert(transfer: Transfer, table: Table) -> list[Rejected]:
     """Move the stage into the target; what still collides is found by halving. Records the transactions it wrote in."""
-    row = transfer.target.execute(queries("staging")["ordinals"].format(stage=_STAGE)).fetchone()
+    row = transfer.target.execute(queries("staging")["ordinals"].format(stage=STAGE)).fetchone()
     assert row is not None
     if ledger.modes(transfer.target, transfer.run).get(table.target) == "upsert":
-        transfer.target.execute(upserts.remember(transfer, table, _STAGE))
+        transfer.target.execute(upserts.remember(transfer, table, STAGE))
     rejected = _insert_range(transfer, table, row[0], row[1])
     primary_key = transfer.info(table).primary_key
     commits = queries("staging")["commits"].format(
         run=Literal(transfer.run),
         name=Literal(table.target),
         target=transfer.target_table(table.target),
-        stage=_STAGE,
+        stage=STAGE,
         same=compile.same(primary_key, primary_key, "t", "s"),
     )
     transfer.target.execute(commits)
@@ -185,7 +186,7 @@ def _upsert(transfer: Transfer, table: Table, first: int, end: int) -> Composed:
     return queries("staging")["upsert"].format(
         target=transfer.target_table(table.target),
         names=SQL(", ").join(map(Identifier, table.column_names)),
-        stage=_STAGE,
+        stage=STAGE,
         first=Literal(first),
         end=Literal(end),
         key=SQL(", ").join(map(Identifier, transfer.info(table).primary_key)),

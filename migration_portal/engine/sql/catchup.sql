@@ -65,6 +65,10 @@ DELETE FROM {target} AS t USING {keys} AS k
 WHERE {owned} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND {mine}
   AND NOT (k.portal_source_key::text = ANY({protected}))
 
+-- name: leaves
+EXISTS (SELECT FROM {keys} AS k WHERE {owned} AND NOT (k.portal_source_key::text = ANY({protected})))
+AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND {mine}
+
 -- name: left
 -- Rows that should have gone and are still there.
 SELECT DISTINCT k.portal_source_key FROM {target} AS t JOIN {keys} AS k ON {owned}
@@ -78,6 +82,9 @@ WHERE NOT ({mine}) AND NOT (k.portal_source_key::text = ANY({present}))
 -- name: emptied
 -- After a TRUNCATE: whatever the source has no row for goes.
 DELETE FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
+
+-- name: unstaged
+{mine} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
 
 -- name: emptied_left
 SELECT {key} FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})

@@ -17,10 +17,12 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg.sql import Literal as Value
 from psycopg.types.json import Jsonb
 
+from migration_portal.engine import capabilities as deriving
 from migration_portal.engine import ledger
 from migration_portal.engine.ledger import Chunk, Outcome
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify import capabilities
 from migration_portal.plan import compile
 
 _SAMPLE = 20
@@ -185,6 +187,28 @@ def _business_rules(question: _Question) -> Iterator[Check]:
             yield Check(name, "ok", good)
 
 
+def _capabilities(question: _Question) -> Iterator[Check]:
+    for name, right, ids in capabilities.wrong(question.transfer):
+        if ids:
+            yield Check(
+                name, "error", f"Not so for {len(ids):,}: {right}",
+                "Run `manage.py portal capabilities`, which derives what is missing; then verify again.",
+                {"sample": ids[:_SAMPLE], "count": len(ids)},
+            )  # fmt: skip
+        else:
+            yield Check(name, "ok", right)
+
+
+def _would_derive(question: _Question) -> Iterator[Check]:
+    """Of a dry run: what the capability migration would do."""
+    if question.transfer.schema == question.transfer.plan.target_schema:
+        return
+    for would in deriving.would(question.transfer):
+        done = ", ".join(f"{count:,} {what}" for what, count in sorted(would.counts.items())) or "nothing"
+        details = {"counts": dict(would.counts), "sample": would.sample}
+        yield Check(would.table, "ok", f"A run would derive these rows: {done}.", details=details)
+
+
 def _performance(question: _Question) -> Iterator[Check]:
     """Key queries on the IAM against the same on legacy: the median of `_SAMPLE` look-ups each, in milliseconds."""
     if not question.planned("users", "licenses"):
@@ -266,5 +290,7 @@ _CHECKS: tuple[Callable[[_Question], Iterator[Check]], ...] = (
     _fields("licence_assignments", "licenses", "tenant_id", "license_key"),
     _references,
     _business_rules,
+    _capabilities,
+    _would_derive,
     _performance,
 )
