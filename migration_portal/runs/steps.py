@@ -35,7 +35,9 @@ def forward(
         add("capture", "")
     add("prepare", "", *(["capture"] if capture else []))
     for table in plan.tables:
-        wait = [f"copy:{p}" for p in parents(plan.tables, table, catalog)] if modes.get(table.target) == "upsert" else []
+        wait = (
+            [f"copy:{p}" for p in parents(plan.tables, table, catalog)] if modes.get(table.target) == "upsert" else []
+        )
         add("copy", table.target, "prepare", *wait)
     if capture:
         add("catch_up", "", *(f"copy:{table.target}" for table in plan.tables))
@@ -51,7 +53,9 @@ def forward(
     compared = [add("analyze", table.target, f"grant:{table.target}") for table in granted]
     for table in plan.tables:
         analyzed = add("analyze", table.target, f"constraint:{table.target}")
-        verified = add("verify", table.target, *(derivable if granted else [f"constraint:{table.target}"]), verifies=True)
+        verified = add(
+            "verify", table.target, *(derivable if granted else [f"constraint:{table.target}"]), verifies=True
+        )
         compared += [analyzed, add("compare", table.target, verified, verifies=True)]
     checked = add("check", "", *compared, verifies=True)
     if dry_run:

@@ -30,14 +30,19 @@ TTLS = {
 
 def capability(world: World, tenant: str, name: str) -> tuple[Any, ...] | None:
     rows = iam(
-        world, "SELECT enabled, value FROM tenant_capabilities WHERE tenant_id = %s AND capability_key = %s", tenant, name
+        world,
+        "SELECT enabled, value FROM tenant_capabilities WHERE tenant_id = %s AND capability_key = %s",
+        tenant,
+        name,
     )
     return rows[0] if rows else None
 
 
 def states(world: World, user: str) -> dict[str, tuple[Any, ...]]:
     rows = iam(
-        world, "SELECT capability_key, enrolled, state_data, enrolled_at FROM user_capability_state WHERE user_id = %s", user
+        world,
+        "SELECT capability_key, enrolled, state_data, enrolled_at FROM user_capability_state WHERE user_id = %s",
+        user,
     )
     return {row[0]: row[1:] for row in rows}
 
@@ -154,7 +159,9 @@ def test_tenants_marked_as_deleted_are_left_out(world: World) -> None:
     iam_change(world, "UPDATE tenants SET deleted_at = now() WHERE id = %s", gone)
     run = builders.migrated(world)
     assert iam(world, "SELECT DISTINCT tenant_id::text FROM tenant_capabilities") == [(here,)]
-    assert not [check for check in report(run).checks if check["name"] == "capability_mfa" and check["severity"] != "ok"]
+    assert not [
+        check for check in report(run).checks if check["name"] == "capability_mfa" and check["severity"] != "ok"
+    ]
 
 
 def test_changes_in_legacy_follow_until_the_tenant_leaves(world: World) -> None:
@@ -289,7 +296,9 @@ def test_undo_removes_rows_nobody_has_edited_and_lists_the_others(world: World, 
     left = iam(world, "SELECT tenant_id::text, capability_key, enabled, value FROM tenant_capabilities ORDER BY 1, 2")
     assert left == [row for row in wanted if row[:2] in edited]
     listed = iam(
-        world, "SELECT key FROM portal_ledger.left_in_place WHERE run = %s AND table_name = 'tenant_capabilities'", run.key
+        world,
+        "SELECT key FROM portal_ledger.left_in_place WHERE run = %s AND table_name = 'tenant_capabilities'",
+        run.key,
     )
     assert {tuple(row[0]) for row in listed} == edited
 
@@ -313,7 +322,9 @@ def test_what_would_be_derived_is_told_without_deriving(world: World) -> None:
     builders.settings_of(world, builders.tenant(world), mfa_required=True)
     run = builders.migrated(world)
     iam_change(world, "DELETE FROM tenant_capabilities WHERE capability_key = 'oidc'")
-    iam_change(world, "UPDATE tenant_capabilities SET value = '{\"value\": \"1m\"}' WHERE capability_key = 'max_token_ttl'")
+    iam_change(
+        world, "UPDATE tenant_capabilities SET value = '{\"value\": \"1m\"}' WHERE capability_key = 'max_token_ttl'"
+    )
     iam_change(world, "UPDATE tenant_settings SET mfa_required = false")
     with open_transfer(run, "test") as transfer:
         told = {each.table: dict(each.counts) for each in capabilities.would(transfer)}
