@@ -141,11 +141,19 @@ def user_of(claims: Mapping[str, Any], *, token: str) -> User:
     return user
 
 
+_MFA = (
+    "NOT EXISTS (SELECT FROM system_capabilities AS o LEFT JOIN tenant_capabilities AS c"
+    " ON c.capability_key = o.capability_key AND c.tenant_id = t.id"
+    " WHERE o.capability_key = 'mfa' AND NOT (o.enabled AND coalesce(c.enabled, true)))"
+)
+
+
 @cache
 def _statement() -> str:
     sessions = "SELECT FROM user_sessions AS s WHERE s.session_id"
     return (
-        f"SELECT {User.columns('u')}, t.is_active AS tenant_is_active, coalesce(w.mfa_required, false) AS tenant_wants_codes"
+        f"SELECT {User.columns('u')}, t.is_active AS tenant_is_active, "
+        f" coalesce(w.mfa_required, false) AND {_MFA} AS tenant_wants_codes"
         " FROM users AS u JOIN tenants AS t ON t.id = u.tenant_id LEFT JOIN tenant_settings AS w ON w.tenant_id = t.id"
         " WHERE u.id = %s AND (u.is_active IS NOT TRUE OR CASE WHEN %s::text IS NULL"
         f" THEN NOT EXISTS ({sessions} = %s AND NOT s.is_active)"

@@ -6,17 +6,16 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.contrib.auth.password_validation import CommonPasswordValidator, UserAttributeSimilarityValidator
 from django.core.exceptions import ValidationError as Invalid
 from django.utils import timezone
 
-from iam import totp
+from iam import capabilities, totp
 from iam.models import Tenant, TenantSettings, User
 
-LONGEST_ACCESS = timedelta(minutes=15)
-"""The system's capability max_token_ttl."""
 _MOST_CHARACTERS = 1024
 _CLASSES = {
     "require_uppercase": ("an upper-case letter", str.isupper), "require_lowercase": ("a lower-case letter", str.islower),
@@ -32,20 +31,38 @@ class Policy:
 
     active: bool
     settings: TenantSettings
+    tenant: str = ""
+
+    @cached_property
+    def capabilities(self) -> capabilities.Capabilities:
+        """What the tenant may use: read when it matters."""
+        return capabilities.of(self.tenant or None)
 
     @property
     def access(self) -> timedelta:
         """How long our own access tokens live."""
-        return min(timedelta(minutes=self.settings.access_token_ttl_minutes or 15), LONGEST_ACCESS)
+        return self._capped("access", timedelta(minutes=self.settings.access_token_ttl_minutes or 15))
 
     @property
     def refresh(self) -> timedelta:
         """How long a session of our own lives."""
-        return timedelta(days=self.settings.refresh_token_ttl_days or 30)
+        return self._capped("refresh", timedelta(days=self.settings.refresh_token_ttl_days or 30))
+
+    def _capped(self, kind: str, wanted: timedelta) -> timedelta:
+        return min(wanted, self.capabilities.longest(kind) or wanted)
+
+    @property
+    def wants_codes(self) -> bool:
+        """Whether the tenant wants a second factor from everybody: not while MFA is switched off for it."""
+        return bool(self.settings.mfa_required) and self.capabilities.on("mfa")
+
+    def asks_code(self, user: User) -> bool:
+        """Whether the user has enrolled for one-time codes, and these can be checked."""
+        return totp.enrolled(user) and self.capabilities.codes
 
     def enough(self, user: User, amr: Sequence[str]) -> bool:
         """Whether the user has shown as much as they or their tenant ask for."""
-        return "otp" in amr or not (self.settings.mfa_required or totp.enrolled(user))
+        return "otp" in amr or not (self.wants_codes or self.asks_code(user))
 
     def weakness(self, password: str, user: User) -> str:
         """What is wrong with a new password, as a sentence; empty when nothing is."""
@@ -79,7 +96,7 @@ def of(tenant: uuid.UUID | str) -> Policy:
     """The tenant's policy as it stands now."""
     found = Tenant.objects.filter(pk=tenant).select_related("tenantsettings").first()
     settings: Any = getattr(found, "tenantsettings", None)
-    return Policy(bool(found and found.is_active), settings or basic().settings)
+    return Policy(bool(found and found.is_active), settings or basic().settings, str(tenant))
 
 
 def password_due(user: User) -> bool:

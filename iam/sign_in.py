@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connections, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from flags import homes
-from iam import passwords, policy, throttles, totp
+from iam import capabilities, passwords, policy, throttles, totp
 from iam.models import User
 
 _CANDIDATES = 5
 """Users of one name in different tenants that a login without a tenant tries; beyond that it must name its tenant."""
+
+
+_APPENDED = re.compile("(?s).+[0-9]{6}")
 
 
 class WrongCredentials(Exception):
@@ -67,11 +71,13 @@ def sign_in(
 ) -> SignedIn:
     """The user behind a name (user name or e-mail, exactly as written) and password, in the tenant if one is named.
 
-    A door that takes `codes` asks users who enrolled for one; a `strict` door obeys the tenant's policy. Raises WrongCredentials,
-    Refused, and whatever `admit` raises for a user who knows the password: before their policy is asked, or anything written.
+    A door that takes `codes` asks users who enrolled for one; a `strict` door obeys the tenant's policy, and where that wants a
+    code, takes one that is appended to the password. Raises WrongCredentials, Refused, and whatever `admit` raises for a user
+    who knows the password: before their policy is asked, or anything written.
     """
     users = candidates(asked.name, asked.tenant)
-    fitting = [user for user in users if user.has_password(asked.password)]
+    shown = {user.pk: _taken_apart(asked, user) if strict and not codes else asked for user in users}
+    fitting = [user for user in users if user.has_password(shown[user.pk].password)]
     if not users:
         passwords.verify_as_legacy(asked.password, None)
     # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.
@@ -81,16 +87,19 @@ def sign_in(
             passwords.as_if_wrong(asked.password, right.hashed_password)
         return _failed(users, asked)
     admit(user)
+    asked = shown[user.pk]
     amr: tuple[str, ...] = ("pwd",)
     rules = policy.of(user.tenant_id)
-    if codes and totp.enrolled(user):
+    wanted = not codes and strict and rules.wants_codes
+    if wanted and not rules.asks_code(user):
+        raise CodeNeeded
+    if wanted or (codes and rules.asks_code(user)):
         if not asked.code:
             raise CodeNeeded
         if not totp.verify(user, asked.code):
             return _failed([user], asked)
         amr = ("pwd", "otp")
-    elif strict and not codes and rules.settings.mfa_required:
-        raise CodeNeeded
+        capabilities.note_use(user, "totp")
     if strict and not rules.active:
         raise TenantOff
     if strict and policy.password_due(user):
@@ -98,6 +107,15 @@ def sign_in(
     throttles.succeeded(str(user.pk), asked.ip)
     _signed_in(user, asked)
     return SignedIn(user, amr)
+
+
+def _taken_apart(asked: Asked, user: User) -> Asked:
+    """Where a code is due, and the door has no place for one: the password's last six digits are it."""
+    if asked.code or not totp.enrolled(user) or not _APPENDED.fullmatch(asked.password):
+        return asked
+    if not policy.of(user.tenant_id).wants_codes:
+        return asked
+    return replace(asked, password=asked.password[:-6], code=asked.password[-6:])
 
 
 def candidates(name: str, tenant: str) -> list[User]:

@@ -49,11 +49,19 @@ class Inactive(BadToken):
     """The token is good, its user is off."""
 
 
-def issue(user: User, *, ip: str | None, agent: str, own: bool = False, amr: Sequence[str] = PASSWORD_ONLY) -> Pair:
-    """Begin a session, with tokens of our own form or of the legacy system's."""
+def issue(
+    user: User,
+    *,
+    ip: str | None,
+    agent: str,
+    own: bool = False,
+    amr: Sequence[str] = PASSWORD_ONLY,
+    capped: bool = False,
+) -> Pair:
+    """Begin a session, with tokens of our own form or of the legacy system's, these `capped` if the tenant's own limit counts."""
     life = policy.of(user.tenant_id).refresh if own else LEGACY_REFRESH
     with transaction.atomic(using="iam"):
-        pair = _pair(user, begin(user, ip=ip, agent=agent, life=life, amr=amr), own=own)
+        pair = _pair(user, begin(user, ip=ip, agent=agent, life=life, amr=amr), own=own, capped=capped)
         if not own:
             _remember(user, pair.refresh)
     return pair
@@ -86,7 +94,9 @@ def strengthen(bearer: Bearer, method: str) -> Pair:
     return _pair(bearer.user, session, own=True)
 
 
-def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer], object] = bool) -> tuple[User, Pair]:
+def refresh(
+    token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer], object] = bool, capped: bool = False
+) -> tuple[User, Pair]:
     """The next pair of the same session and form. One of our own form that is used twice ends its whole family.
 
     Raises BadToken (Inactive), and whatever `admit` raises for whom it speaks for, before anything is written.
@@ -97,7 +107,7 @@ def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer],
         raise Inactive
     admit(Bearer(user, claims))
     if "iss" not in claims:
-        return user, _refresh_as_legacy(token, claims, user, ip=ip, agent=agent)
+        return user, _refresh_as_legacy(token, claims, user, ip=ip, agent=agent, capped=capped)
     reused = False
     with transaction.atomic(using="iam"):
         session = Session.objects.select_for_update().filter(session_id=claims["sid"], user=user).first()
@@ -115,7 +125,9 @@ def refresh(token: str, *, ip: str | None, agent: str, admit: Callable[[Bearer],
     return user, _pair(user, session, own=True)
 
 
-def _refresh_as_legacy(token: str, claims: Mapping[str, Any], user: User, *, ip: str | None, agent: str) -> Pair:
+def _refresh_as_legacy(
+    token: str, claims: Mapping[str, Any], user: User, *, ip: str | None, agent: str, capped: bool
+) -> Pair:
     """The one in the column is good, and replaced; one of the legacy system's own begins a session here."""
     with transaction.atomic(using="iam"):
         kept = User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("refresh_token", flat=True)
@@ -132,7 +144,7 @@ def _refresh_as_legacy(token: str, claims: Mapping[str, Any], user: User, *, ip:
             session.renew()
         else:
             session = begin(user, ip=ip, agent=agent, life=LEGACY_REFRESH, amr=PASSWORD_ONLY)
-        pair = _pair(user, session, own=False)
+        pair = _pair(user, session, own=False, capped=capped)
         _remember(user, pair.refresh)
     return pair
 
@@ -174,7 +186,7 @@ def revoke(token: str) -> None:
     Session.objects.update_or_create(session_id=digest(token), defaults=ended)
 
 
-def _pair(user: User, session: Session, *, own: bool) -> Pair:
+def _pair(user: User, session: Session, *, own: bool, capped: bool = False) -> Pair:
     about: dict[str, Any] = {"user_id": str(user.pk), "tenant_id": str(user.tenant_id), "sid": session.session_id}
     again = {"type": "refresh", "jti": (session.device_info or {})["jti"]}
     if own:
@@ -183,10 +195,12 @@ def _pair(user: User, session: Session, *, own: bool) -> Pair:
         access = min(policy.of(user.tenant_id).access, left)
         return Pair(forms.signed(about, access), forms.signed(about | again, left), int(access.total_seconds()))
     about["sub"] = user.username or ""
-    seconds = int(LEGACY_ACCESS.total_seconds())
-    return Pair(
-        forms.signed_as_legacy(about, LEGACY_ACCESS), forms.signed_as_legacy(about | again, LEGACY_REFRESH), seconds
-    )
+    limit = policy.of(user.tenant_id).capabilities.own_longest("access") if capped else None
+    access = min(LEGACY_ACCESS, limit or LEGACY_ACCESS)
+    if "otp" in session.amr:
+        about["amr"] = session.amr
+    seconds = int(access.total_seconds())
+    return Pair(forms.signed_as_legacy(about, access), forms.signed_as_legacy(about | again, LEGACY_REFRESH), seconds)
 
 
 def how(amr: Sequence[str], at: datetime) -> dict[str, Any]:

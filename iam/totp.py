@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
-from iam import throttles
+from iam import capabilities, throttles
 from iam.models import User
 
 _STEPS = 1
@@ -84,6 +84,7 @@ def confirmed(user: User, code: str) -> bool:
         return False
     user.mfa_enabled = True
     user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
+    capabilities.note_enrolment(user)
     _ask("delete", _waits(user))
     return True
 

@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from flags import homes, maintenance
 from flags.models import TenantHome
-from iam import bearers, throttles
+from iam import bearers, throttles, totp
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
 from legacy_compat import headers, measured, passing, paths, proxy, record, serve, shadow, versions
@@ -73,7 +73,7 @@ def _asked(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRespo
         call = read(request, call.path, contract())
         home = _home(call)
         response, home = _answered(request, call, home)
-    except throttles.Unavailable:
+    except (throttles.Unavailable, totp.Unreadable):
         response = _response(contract().UNAVAILABLE)
     except DatabaseError as error:
         if getattr(error.__cause__, "sqlstate", "") not in _MOVING:

@@ -26,7 +26,12 @@ def rules_of(user: User) -> policy.Policy:
 
 def refusal(kind: type[Refused]) -> Answer:
     """In the profile's shape. The legacy system never asked: these are words of ours."""
-    return Answer(403, {"detail": _REFUSALS[kind]})
+    detail = _REFUSALS[kind]
+    if kind is CodeNeeded:
+        detail = (
+            f"{detail}: enrol at {settings.ISSUER}/oauth/second-factor, then add the code to the end of the password"
+        )
+    return Answer(403, {"detail": detail})
 
 
 _REFUSALS: dict[type[Refused], str] = {

@@ -51,17 +51,20 @@ def _obey(rules: policy.Policy, bearer: bearers.Bearer, request: HttpRequest, *,
         sentence = f"Your organization allows {calls} calls in {seconds} seconds; wait a while."
         raise Problem(429, "too-often", sentence, headers={"Retry-After": str(seconds)})
     if not weak and not rules.enough(user, bearer.amr):
-        raise _step_up(user)
+        raise _step_up(user, rules)
 
 
 def tenant_off() -> Problem:
     return Problem(403, "tenant-off", "Your organization has been switched off: ask its administrators.")
 
 
-def _step_up(user: User) -> Problem:
+def _step_up(user: User, rules: policy.Policy) -> Problem:
     """RFC 9470: what to do for a token that is strong enough."""
     challenge = f'Bearer error="insufficient_user_authentication", acr_values="{tokens.STRONG}"'
     headers = {"WWW-Authenticate": challenge}
+    if not rules.capabilities.codes:
+        todo = "One-time codes are switched off: ask its administrators."
+        return Problem(401, "step-up-needed", f"Your organization wants a second factor. {todo}", headers=headers)
     if totp.enrolled(user):
         todo = "Sign in again at /api/v1/auth/login with the one-time code in `code`."
         return Problem(401, "step-up-needed", f"A password alone is not enough. {todo}", headers=headers)

@@ -223,6 +223,8 @@ class CodeIn(Schema):
 def enrol(request: HttpRequest, asked: EnrolIn) -> dict[str, Any]:
     """Begin to enrol for one-time codes. Nothing changes until a code of the new secret is confirmed."""
     user = _own_session(request).user
+    if not policy.of(user.tenant_id).capabilities.codes:
+        raise Problem(403, "switched-off", "One-time codes are switched off for your organization.")
     if totp.enrolled(user):
         raise Problem(409, "enrolled", "You have enrolled already: an administrator can take that back.")
     _not_too_often(request)
@@ -236,6 +238,8 @@ def confirm(request: HttpRequest, asked: CodeIn) -> dict[str, Any]:
     """Confirm the new secret with a code of it. The tokens in the answer are good for everything."""
     bearer = _own_session(request)
     _not_too_often(request)
+    if not policy.of(bearer.user.tenant_id).capabilities.codes:
+        raise Problem(403, "switched-off", "One-time codes are switched off for your organization.")
     if totp.enrolled(bearer.user) or not totp.confirmed(bearer.user, asked.code):
         raise Problem(400, "wrong-code", "This is no code of the secret that waits: it waits for ten minutes.")
     return _tokens(tokens.strengthen(bearer, "otp"))

@@ -1,6 +1,7 @@
 """The IAM's tables as models: read and written here, created by iam/schema/*.sql and filled by the migration."""
 
 from iam.models.base import IamModel, ParsedJSONField
+from iam.models.capabilities import SystemCapability, TenantCapability, TenantFeature, UserCapability
 from iam.models.organization import (
     ExternalIdentity,
     License,
@@ -26,8 +27,12 @@ __all__ = [
     "SigningKey",
     "Subscription",
     "SubscriptionPlan",
+    "SystemCapability",
     "Tenant",
+    "TenantCapability",
+    "TenantFeature",
     "TenantSettings",
     "User",
+    "UserCapability",
     "UserRole",
 ]

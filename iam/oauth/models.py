@@ -18,7 +18,7 @@ from flags import homes
 from flags.decide import Subject
 from flags.evaluate import is_on
 from flags.models import TenantHome
-from iam import policy
+from iam import capabilities, policy
 from iam.models import IamModel, Tenant, User
 from iam.permissions import subject
 from iam.tokens import how
@@ -93,8 +93,8 @@ class OAuthClient(IamModel, ClientMixin):  # type: ignore[misc]
         return None
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        wanted = (scope or "").split()
-        return " ".join(name for name in wanted if name in (self.allowed_scopes or []))
+        wanted = " ".join(name for name in (scope or "").split() if name in (self.allowed_scopes or []))
+        return capabilities.of(self.tenant_id).scopes(wanted)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         return redirect_uri in (self.redirect_uris or [])
@@ -111,7 +111,7 @@ class OAuthClient(IamModel, ClientMixin):  # type: ignore[misc]
         return response_type == "code" and self.check_grant_type("authorization_code")
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type in self.allowed_grant_types
+        return grant_type in self.allowed_grant_types and grant_type in capabilities.of(self.tenant_id).grants
 
 
 class AuthorizationCode(IamModel, AuthorizationCodeMixin):  # type: ignore[misc]
@@ -186,7 +186,8 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
         return self.client_id == client.pk
 
     def get_scope(self) -> str:
-        return self.scope or ""
+        """What was granted, as far as it is allowed now to whom the token speaks for."""
+        return capabilities.of(self.user.tenant_id if self.user else self.client.tenant_id).scopes(self.scope or "")
 
     def get_expires_in(self) -> int:
         return int((self.expires_at - self.created_at).total_seconds())
@@ -198,7 +199,7 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
         """The client may not act for the user any more, or for itself."""
         if self.user is not None:
             return not may_act_for(self.client, self.user, self.amr or ())
-        return not (self.client.is_active and is_on(FLAG, Subject(tenant=str(self.client.tenant_id or ""))))
+        return not (self.client.is_active and switched_on(Subject(tenant=str(self.client.tenant_id or ""))))
 
     def get_user(self) -> User | None:
         return self.user
@@ -270,9 +271,14 @@ class SocialConnection(IamModel):
         return f"{self.provider} {self.provider_username or self.provider_user_id}"
 
 
+def switched_on(subject: Subject) -> bool:
+    """Whether OAuth is: the flag, and the capability of the subject's tenant."""
+    return is_on(FLAG, subject) and capabilities.of(subject.tenant or None).on("oauth2")
+
+
 def may_act_for(client: OAuthClient, user: User, amr: Sequence[str]) -> bool:
     """Whether all still holds that a token was given for: the tenant, its home and the second factor it wants, too."""
-    if not (client.is_active and user.is_active and is_on(FLAG, subject(user))):
+    if not (client.is_active and user.is_active and switched_on(subject(user))):
         return False
     if client.tenant_id is not None and client.tenant_id != user.tenant_id:
         return False

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from iam import throttles, totp
+from iam import policy, throttles, totp
 from iam.models import Session
 from iam.oauth.browser import session_of, strong_enough
 from iam.oauth.pages import NotHere, after, at_home, page, sign_in_first
@@ -28,6 +28,11 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         return sign_in_first(request)
     if strong_enough(session):
         return HttpResponseRedirect(after(request))
+    if not policy.of(session.user.tenant_id).capabilities.codes:
+        sentence = (
+            "Your organization wants a second factor, and one-time codes are switched off: ask its administrators."
+        )
+        return page(request, "message", {"title": "Not now", "message": sentence}, 403)
     if not totp.enrolled(session.user) and timezone.now() - session.auth_time > _FRESH:
         return sign_in_first(request)  # a browser that was left alone gets nobody a second factor
     try:

@@ -24,11 +24,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
 from flags.decide import Subject
-from flags.evaluate import is_on
-from iam import keys, policy
+from iam import capabilities, keys, policy
 from iam.models import Session, User
 from iam.oauth.models import (
-    FLAG,
     AccessToken,
     AuthorizationCode,
     OAuthClient,
@@ -37,6 +35,7 @@ from iam.oauth.models import (
     end,
     may_act_for,
     spend,
+    switched_on,
 )
 from iam.tokens import how
 
@@ -114,8 +113,10 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         if before := request.authorization_code or request.refresh_token:
             about |= {name: getattr(before, name) for name in ("authorization_id", "amr", "auth_time")}
         rules = policy.of(request.user.tenant_id) if request.user else None
-        life = rules.access if rules else timedelta(seconds=token["expires_in"])
+        life = rules.access if rules else _capped(request.client, token["expires_in"])
         token["expires_in"] = int(life.total_seconds())
+        if rules and "refresh_token" not in rules.capabilities.grants:
+            token.pop("refresh_token", None)
         access = AccessToken.objects.create(token=digest(token["access_token"]), expires_at=now + life, **about)
         if "refresh_token" in token:
             RefreshToken.objects.create(
@@ -135,8 +136,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         asked, session = request.payload.data, self.session
         AuthorizationCode.objects.create(
             code=digest(code), client=request.client, user=request.user, redirect_uri=request.payload.redirect_uri,
-            scope=request.scope, nonce=asked.get("nonce"), code_challenge=asked["code_challenge"],
-            code_challenge_method=asked["code_challenge_method"], expires_at=timezone.now() + AuthorizationCode.LIFE,
+            scope=request.scope, nonce=asked.get("nonce"), code_challenge=asked.get("code_challenge"),
+            code_challenge_method=asked.get("code_challenge_method"), expires_at=timezone.now() + AuthorizationCode.LIFE,
             amr=session.amr, auth_time=session.auth_time,
         )  # fmt: skip
 
@@ -154,16 +155,21 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         AuthorizationCode.objects.filter(pk=authorization_code.pk).update(used_at=timezone.now())
 
     def authenticate_user(self, authorization_code: AuthorizationCode) -> User | None:
-        return _allowed(authorization_code.user, authorization_code.client, authorization_code.get_amr())
+        return _allowed(
+            authorization_code.user, authorization_code.client, authorization_code.get_amr(), self.GRANT_TYPE
+        )
 
 
 class Challenge(CodeChallenge):  # type: ignore[misc]
-    """PKCE for everybody, with S256 only: the capability `pkce_mandatory`."""
+    """PKCE, with S256 only, for every client where the capability `pkce_mandatory` says so, and always for public ones."""
 
     SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
-        asked = grant.request.payload.data
+        asked, client = grant.request.payload.data, grant.client
+        free = client.client_type == OAuthClient.Type.CONFIDENTIAL and not capabilities.of(client.tenant_id).pkce
+        if free and not asked.get("code_challenge"):
+            return
         if asked.get("code_challenge_method") != "S256" or not asked.get("code_challenge"):
             raise InvalidRequestError("A code_challenge with code_challenge_method=S256 is needed.")
         super().validate_code_challenge(grant, redirect_uri)
@@ -181,6 +187,12 @@ class OpenId(OpenIDCode):  # type: ignore[misc]
 
     def resolve_client_private_key(self, client: OAuthClient) -> Any:
         return keys.signing()
+
+    def get_compatible_claims(self, request: OAuth2Request) -> dict[str, Any]:
+        claims: dict[str, Any] = super().get_compatible_claims(request)
+        if limit := policy.of(request.user.tenant_id).capabilities.longest("id"):
+            claims["exp"] = min(claims["exp"], claims["iat"] + int(limit.total_seconds()))
+        return claims
 
     def get_client_claims(self, client: OAuthClient) -> dict[str, Any]:
         return {"iss": settings.ISSUER, "aud": [client.client_id]}
@@ -204,7 +216,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
 
     def authenticate_user(self, refresh_token: RefreshToken) -> User | None:
         user = refresh_token.user
-        return _allowed(user, refresh_token.client, refresh_token.amr or ()) if user else None
+        return _allowed(user, refresh_token.client, refresh_token.amr or (), self.GRANT_TYPE) if user else None
 
     def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
         spend(RefreshToken.objects.filter(pk=refresh_token.pk))
@@ -216,7 +228,7 @@ class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc]
     def validate_token_request(self) -> None:
         super().validate_token_request()
         client = self.request.client
-        if not is_on(FLAG, Subject(tenant=str(client.tenant_id or ""))):
+        if not switched_on(Subject(tenant=str(client.tenant_id or ""))):
             raise InvalidRequestError("OAuth is not switched on for this client's tenant yet.")
         wanted = self.request.payload.scope
         if wanted and client.get_allowed_scope(wanted) != " ".join(wanted.split()):
@@ -271,5 +283,12 @@ def _hold_user(found: QuerySet[Any]) -> None:
         User.objects.select_for_update(no_key=True).filter(pk=user).first()
 
 
-def _allowed(user: User, client: OAuthClient, amr: Sequence[str]) -> User | None:
-    return user if may_act_for(client, user, amr) else None
+def _allowed(user: User, client: OAuthClient, amr: Sequence[str], grant: str) -> User | None:
+    granted = grant in capabilities.of(user.tenant_id).grants
+    return user if granted and may_act_for(client, user, amr) else None
+
+
+def _capped(client: OAuthClient, seconds: int) -> timedelta:
+    """The life of a token of a client that speaks for itself."""
+    wanted = timedelta(seconds=seconds)
+    return min(wanted, capabilities.of(client.tenant_id).longest("access") or wanted)

@@ -18,13 +18,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flags.evaluate import is_on
-from iam import bearers, throttles, totp
+from iam import bearers, capabilities, throttles, totp
 from iam.models import Session
 from iam.oauth import server as oauth
 from iam.oauth import social
 from iam.oauth.browser import forget, remember, session_of, signed_in, strong_enough
 from iam.oauth.models import (
-    FLAG,
     SCOPES,
     AccessToken,
     Grant,
@@ -33,6 +32,7 @@ from iam.oauth.models import (
     SocialConnection,
     may_act_for,
     spend,
+    switched_on,
 )
 from iam.oauth.pages import NotHere, after, at_home, page, sign_in_first
 from iam.oauth.wishes import Wishes
@@ -113,7 +113,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
         if not strong_enough(session):
             wishes.ask_nothing(InteractionRequiredError)
             return redirect(f"{reverse('oauth_second_factor')}?{urlencode({'next': request.get_full_path()})}")
-        if not is_on(FLAG, subject(user)):
+        if not (switched_on(subject(user)) and "authorization_code" in capabilities.of(user.tenant_id).grants):
             sentence = "Signing in to other applications is not switched on for you yet."
             return page(request, "message", {"title": "Not yet", "message": sentence}, 403)
         at_home(user)
@@ -135,7 +135,8 @@ def authorize(request: HttpRequest) -> HttpResponse:
 
 def _consent(request: HttpRequest, grant: oauth.CodeGrant, wishes: Wishes, session: Session) -> HttpResponse:
     """Raises OAuth2Error where the client wants no page, and there is something to ask."""
-    user, client, wanted = session.user, grant.client, grant.client.get_allowed_scope(grant.request.payload.scope)
+    user, client = session.user, grant.client
+    wanted = capabilities.of(user.tenant_id).scopes(client.get_allowed_scope(grant.request.payload.scope))
     before = Grant.objects.filter(user=user, client=client).first()
     if request.method == "POST":
         if "allow" not in request.POST:

@@ -24,15 +24,17 @@ class LivesInLegacy(Exception):
 def login(call: LegacyCall, contract: Contract) -> Answer:
     if not isinstance(call.credentials, Credentials):
         return call.credentials or contract.NOT_FOUND
-    wanted = Asked(call.credentials.name, call.credentials.password, call.credentials.tenant, ip=call.ip)
+    name, password, tenant = call.credentials.name, call.credentials.password, call.credentials.tenant
+    wanted = Asked(name, password, tenant, ip=call.ip, code=call.text("code"))
     try:
-        user = sign_in(wanted, strict=strictness.strict(), admit=_at_home).user
+        found = sign_in(wanted, strict=strictness.strict(), admit=_at_home)
     except WrongCredentials:
         return contract.WRONG
     except Refused as refused:
         return contract.WRONG if settings.LEGACY_POLICY == "documented" else strictness.refusal(type(refused))
     try:
-        return contract.tokens(tokens.issue(user, ip=call.ip, agent=call.agent), user)
+        pair = tokens.issue(found.user, ip=call.ip, agent=call.agent, amr=found.amr, capped=strictness.strict())
+        return contract.tokens(pair, found.user)
     except bearers.BadToken:  # the password has changed meanwhile
         return contract.WRONG
 
@@ -47,7 +49,9 @@ def refresh(call: LegacyCall, contract: Contract) -> Answer:
     if token is None:
         return contract.missing("refresh_token")
     try:
-        _, pair = tokens.refresh(token, ip=call.ip, agent=call.agent, admit=strictness.may_go_on)
+        _, pair = tokens.refresh(
+            token, ip=call.ip, agent=call.agent, admit=strictness.may_go_on, capped=strictness.strict()
+        )
     except tokens.Inactive:
         return contract.INACTIVE
     except (bearers.BadToken, Refused):

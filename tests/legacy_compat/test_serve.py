@@ -23,9 +23,15 @@ def test_an_inactive_user_cannot_log_in(old: Old) -> None:
     assert old.login().status_code == 401
 
 
-POLICIES = {
+POLICIES: dict[str, Any] = {
     "inactive tenant": ({"is_active": False}, {}, {}, "The tenant is inactive"),
-    "second factor": ({}, {"mfa_required": True}, {}, "The tenant requires multi-factor authentication"),
+    "second factor": (
+        {},
+        {"mfa_required": True},
+        {},
+        "The tenant requires multi-factor authentication: enrol at http://localhost:8000/oauth/second-factor,"
+        " then add the code to the end of the password",
+    ),
     "one-use password": ({}, {}, {"require_password_change": True}, "The password must be changed"),
     "expired password": ({}, {}, {"password_expires_at": timezone.now()}, "The password must be changed"),
 }

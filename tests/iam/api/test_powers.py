@@ -115,10 +115,12 @@ def test_a_client_that_acts_for_somebody_gives_no_more_than_its_scopes(rbac: Api
 
     from django.utils import timezone
 
+    from iam.models import SystemCapability
     from iam.oauth.models import AccessToken, digest
     from tests.iam.oauth.conftest import make_client, switch_on
 
     switch_on("oauth2_enabled")
+    SystemCapability.objects.filter(pk="allowed_scope_namespaces").update(default_value={"value": ["roles"]})
     client, _ = make_client(rbac.tenant)
     boss, other = somebody(rbac, "admin"), make_user(rbac.tenant)
     ends = timezone.now() + timedelta(minutes=5)

@@ -19,7 +19,7 @@ def session(site: Site, client: OAuthClient | None = None, secret: str | None = 
     )  # fmt: skip
 
 
-def tokens_of(site: Site, oauth: OAuth2Session, user: User | None = None) -> dict[str, str]:
-    url, _ = oauth.create_authorization_url(f"{site.url}/oauth/authorize", code_verifier=VERIFIER, nonce="n-1")
+def tokens_of(site: Site, oauth: OAuth2Session, user: User | None = None, nonce: str = "n-1") -> dict[str, str]:
+    url, _ = oauth.create_authorization_url(f"{site.url}/oauth/authorize", code_verifier=VERIFIER, nonce=nonce)
     back = site.allow(site.browser(user), url)
     return oauth.fetch_token(f"{site.url}/oauth/token", authorization_response=back, code_verifier=VERIFIER)
