@@ -80,6 +80,7 @@ UNFOLD: dict[str, Any] = {
                     _link("Health", "monitor_heart", "health", "monitoring.view_minute"),
                     _link("Legacy endpoints", "lan", "traffic", "legacy_compat.view_legacyrequest"),
                     _link("Features", "toggle_on", "features", "flags.view_flag"),
+                    _link("Capabilities", "tune", "capabilities", "inventory.view_preflight"),
                     _link("Backups", "backup", "backups", "backups.view_backup"),
                     _link("Roll-back", "undo", "rollback", "rollback.view_matrix"),
                     _link("Checkpoints", "checklist", "checkpoints", "checkpoints.view_checkpoint"),

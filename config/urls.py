@@ -25,6 +25,7 @@ urlpatterns = [
     path("admin/rehearsal/", include("migration_portal.rehearsal.urls")),
     path("admin/rollback/", include("migration_portal.rollback.urls")),
     path("admin/features/", include("migration_portal.features.urls")),
+    path("admin/capabilities/", include("migration_portal.capabilities.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
     path("admin/traffic/", include("migration_portal.traffic.urls")),

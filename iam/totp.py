@@ -89,6 +89,13 @@ def confirmed(user: User, code: str) -> bool:
     return True
 
 
+def forget(user: User) -> None:
+    """The user has to enrol anew."""
+    user.mfa_enabled, user.mfa_secret_encrypted = False, None
+    user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
+    capabilities.note_enrolment(user)
+
+
 def sealed(secret: str, key: bytes, nonce: bytes) -> str:
     """A base32 secret as the legacy system stores it."""
     return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, secret.encode(), None)).decode()

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema, Status
 
-from iam import capabilities
+from iam import totp
 from iam.api.access import Token, caller, within
 from iam.api.auth import ERRORS, Me, set_password
 from iam.api.paging import Page, Paged, paged
@@ -145,9 +145,7 @@ def assign_roles(request: HttpRequest, user_id: uuid.UUID, asked: RoleNames) -> 
 def forget_second_factor(request: HttpRequest, user_id: uuid.UUID) -> Status:
     """For a user who lost their device: they enrol again, where the tenant wants it before anything else."""
     user = _weaker(request, caller(request, "users:write"), user_id)
-    user.mfa_enabled, user.mfa_secret_encrypted = False, None
-    user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
-    capabilities.note_enrolment(user)
+    totp.forget(user)
     return Status(204, None)
 
 

@@ -39,6 +39,14 @@ def undo_piece(transfer: Transfer, chunk: Chunk) -> Outcome:
     return outcome
 
 
+def whole(transfer: Transfer, table: Table) -> int:
+    """Undo the run's rows of a whole table, in the caller's transaction. Returns how many of them stayed."""
+    ours = Literal(list(ledger.xids(transfer.target, transfer.run, table.target)))
+    _restore(transfer, table, ours)
+    _remove(transfer, table, ours, SQL("true"))
+    return _report_left(transfer, table)
+
+
 def conclude(transfer: Transfer, chunk: Chunk) -> Outcome:
     """After a table's pieces: report what stayed, and mark the chunk done."""
     table = transfer.table(chunk.table_name)

@@ -25,7 +25,7 @@ from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
-from migration_portal.management.verbs import backups, operate, rollback
+from migration_portal.management.verbs import backups, capabilities, operate, rollback
 from migration_portal.refusal import Refusal
 from migration_portal.runs import drift, start, uncapture
 from migration_portal.runs.models import Run
@@ -59,6 +59,7 @@ class Command(BaseCommand):
         backups.arguments(verbs)
         operate.arguments(verbs)
         rollback.arguments(verbs)
+        capabilities.arguments(verbs)
         verbs.add_parser("adopt", help="take the two databases over from another portal").add_argument(
             "--reason", required=True
         )
@@ -85,7 +86,7 @@ class Command(BaseCommand):
             if verb in VERBS:
                 VERBS[verb].do(_run(options["run"]), by=by, reason=options["reason"])
                 self.stdout.write(f"{verb}: requested.")
-            elif do := (backups.VERBS | operate.VERBS | rollback.VERBS).get(verb):
+            elif do := (backups.VERBS | operate.VERBS | rollback.VERBS | capabilities.VERBS).get(verb):
                 do(self.stdout, by, options)
             else:
                 getattr(self, verb)(by, options)

@@ -1,0 +1,1 @@
+"""What the system offers, what tenants may use, who is enrolled: derived from migrated rows, and edited here."""

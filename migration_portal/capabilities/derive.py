@@ -1,0 +1,76 @@
+"""Deriving the capability model again, outside a run's own steps; and taking back what a run derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from psycopg.sql import SQL
+
+from migration_portal.audit import chain
+from migration_portal.catchup.flows import captured_run
+from migration_portal.engine import capabilities
+from migration_portal.engine.capabilities import Would
+from migration_portal.engine.catchup import batches
+from migration_portal.engine.copy import undo as undoing
+from migration_portal.refusal import Refusal, require_reason
+from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.models import Run
+from migration_portal.runs.states import State
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Rows of one table."""
+
+    table: str
+    written: int
+    removed: int
+
+
+def latest() -> Run:
+    """The run whose rows are derived from. Raises Refusal when there is none."""
+    run = captured_run() or Run.objects.filter(dry_run=False, state=State.COMPLETED).first()
+    if run is None or run.state != State.COMPLETED:
+        raise Refusal(
+            "No run has completed: there is nothing to derive from.", subject="capabilities", todo="Start a run first."
+        )
+    return run
+
+
+def would() -> list[Would]:
+    """What deriving would do now, by table. Raises Refusal, DatabaseUnreachable."""
+    with open_transfer(latest(), "capabilities") as transfer:
+        return capabilities.would(transfer)
+
+
+def derive(*, by: str, reason: str = "") -> list[Derived]:
+    """Derive it again for tenants that live in legacy. What somebody decided stays. Raises Refusal, DatabaseUnreachable."""
+    run, done = latest(), []
+    with open_transfer(run, "capabilities") as transfer, transaction.atomic():
+        with transfer.target.transaction():
+            batches.only_writer(transfer.target)
+            capabilities.prepare(transfer)  # of a run that an earlier version made
+            for table in capabilities.prepared(transfer):
+                done.append(Derived(table.target, *capabilities.grant(transfer, table, SQL("true"), transfer.in_iam)))
+        counts = {each.table: each.written + each.removed for each in done}
+        chain.record("derive_capabilities", of=run, run=run.pk, by=by, reason=reason, data={"counts": counts})
+    return done
+
+
+def undo(*, by: str, reason: str) -> dict[str, int]:
+    """Take back what runs derived, and nobody has edited since: data only, tenants and users stay. Returns rows left, by table.
+
+    Raises Refusal, also without a reason; DatabaseUnreachable.
+    """
+    require_reason(reason, to="Taking capabilities back", subject="capabilities")
+    run, left = latest(), {}
+    if run.capture:
+        todo = "Uncapture the run, or undo it."
+        raise Refusal("Catch-up keeps deriving them from legacy.", subject=str(run), todo=todo)
+    with open_transfer(run, "capabilities") as transfer, transaction.atomic():
+        with transfer.target.transaction():
+            for table in reversed(capabilities.prepared(transfer)):
+                left[table.target] = undoing.whole(transfer, table)
+        chain.record("undo_capabilities", of=run, run=run.pk, by=by, reason=reason, data={"counts": left})
+    return left
