@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal clean
+.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -75,6 +75,9 @@ bench-monitoring: $(VENV)/.dev
 
 bench-rehearsal: $(VENV)/.dev
 	@$(BIN)/python -m bench.rehearsal $(ARGS)
+
+bench-capabilities: $(VENV)/.dev
+	@$(BIN)/python -m bench.capabilities $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.copy $(ARGS)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine import blocks, ledger, upserts
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
@@ -65,15 +65,19 @@ def grant(transfer: Transfer, table: Table, owners: Composable, homes: frozenset
     wanted = _wanted(transfer, table, owners, homes)
     names = SQL(", ").join(map(Identifier, table.column_names))
     parts: dict[str, Composable] = _parts(transfer, table, wanted) | {"stage": stage, "names": names}
+    loads = ledger.modes(target, transfer.run).get(table.target) == "load"
+    if loads and not _one(transfer, queries("capabilities")["owned"].format(**parts)):
+        if loaded := target.execute(queries("capabilities")["load"].format(**parts)).rowcount:
+            ledger.record_commit(target, transfer.run, table.target)
+        return loaded, 0
     target.execute(queries("capabilities")["stage"].format(**parts))
     target.execute(SQL("TRUNCATE {}").format(stage))  # another batch of the same transaction may have left its rows
     target.execute(queries("capabilities")["expect"].format(**parts))
     target.execute(queries("capabilities")["keep"].format(**parts))
     removed = _remove(transfer, table, queries("capabilities")["obsolete"].format(**parts)) if _removable(table) else 0
-    staged = target.execute(SQL("SELECT EXISTS (SELECT FROM {})").format(stage)).fetchone()
-    if not staged or not staged[0]:
+    if not _one(transfer, SQL("SELECT EXISTS (SELECT FROM {})").format(stage)):
         return 0, removed
-    if ledger.modes(target, transfer.run).get(table.target) == "upsert":
+    if not loads:
         target.execute(upserts.remember(transfer, table, stage))
     ledger.record_commit(target, transfer.run, table.target)
     parts |= {"key": _listed_key(transfer, table), "action": upserts.on_conflict(transfer, table)}
@@ -107,6 +111,11 @@ def _remove(transfer: Transfer, table: Table, leaving: Composable) -> int:
         transfer.target.execute(upserts.remember_removed(transfer, table, leaving))
     statement = queries("capabilities")["remove"].format(target=_real(transfer, table.target), leaving=leaving)
     return transfer.target.execute(statement).rowcount
+
+
+def _one(transfer: Transfer, statement: Composed) -> bool:
+    row = transfer.target.execute(statement).fetchone()
+    return bool(row and row[0])
 
 
 def _removable(table: Table) -> bool:

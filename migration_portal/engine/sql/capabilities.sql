@@ -48,6 +48,13 @@ CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {target} INCLUDING DEFAULTS) ON CO
 -- name: expect
 INSERT INTO {stage} ({names}) SELECT {names} FROM ({expected}) AS expected
 
+-- name: owned
+-- Whether these owners have rows already.
+SELECT EXISTS (SELECT FROM {owners} AS t WHERE {wanted} AND EXISTS (SELECT FROM {target} AS d WHERE d.{owner} = t.id))
+
+-- name: load
+INSERT INTO {target} ({names}) SELECT {names} FROM ({expected}) AS expected ON CONFLICT DO NOTHING
+
 -- name: keep
 -- Rows that are there as they should be, and rows that somebody else has written or changed since: they stay as they are.
 DELETE FROM {stage} AS s USING {target} AS t WHERE {same} AND NOT ({differs} AND ({changeable}))
