@@ -61,7 +61,7 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         reasons.append(f"{run} is {run.state}; it must be completed and verified.")
     if home == TenantHome.Home.IAM:
         reasons += _undecided(tenant, transfer, run)
-    reasons += _of_catch_up(home)
+    reasons += of_catch_up(home)
     if home == TenantHome.Home.IAM:
         reasons += Alert.objects.open().filter(key__startswith=ROLL_BACK).values_list("what", flat=True)
     if home == TenantHome.Home.IAM and (missing := Backup.objects.missing()):
@@ -91,7 +91,8 @@ def _undecided(tenant: TenantHome, transfer: Transfer, run: Run) -> Iterator[str
         yield "Verification found a difference in the tenant's own row: verify again."
 
 
-def _of_catch_up(home: str) -> list[str]:
+def of_catch_up(home: str) -> list[str]:
+    """What is wrong with the direction that leads to this home."""
     flow = FlowStatus.objects.filter(pk="forward" if home == TenantHome.Home.IAM else "reverse").first()
     if flow is None:
         return ["Catch-up has not started: check that a worker of the queue “follow” runs."]

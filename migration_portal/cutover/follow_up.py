@@ -12,22 +12,19 @@ from migration_portal.engine import capture_queue
 from migration_portal.engine.guard import set_home
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock, only_one
-from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.connections import open_transfer, still_ours
 
 
-def follow_up(cutover: Cutover) -> None:
+def follow_up(cutover: Cutover, transfer: Transfer) -> None:
     """Do it and note that it is done. Raises Refusal or psycopg.Error; then the loop tries again."""
-    run = captured_run()
-    if run is None:
-        return
+    assert transfer.queue is not None
+    still_ours(transfer)  # writes the epoch to both sides
     tenant = TenantHome.objects.get(pk=cutover.tenant_id)
-    with open_transfer(run, "follow up") as transfer:  # opening it writes the epoch to both sides
-        assert transfer.queue is not None
-        if tenant.home == cutover.home:  # else a later move has its own
-            set_home(transfer.queue, tenant.legacy_tenant, here=tenant.home == TenantHome.Home.LEGACY)
-            set_home(transfer.target, tenant.tenant, here=tenant.home == TenantHome.Home.IAM)
-            if tenant.home == TenantHome.Home.LEGACY:
-                _mirror_again(transfer, tenant)
+    if tenant.home == cutover.home:  # else a later move has its own
+        set_home(transfer.queue, tenant.legacy_tenant, here=tenant.home == TenantHome.Home.LEGACY)
+        set_home(transfer.target, tenant.tenant, here=tenant.home == TenantHome.Home.IAM)
+        if tenant.home == TenantHome.Home.LEGACY:
+            _mirror_again(transfer, tenant)
     Cutover.objects.filter(pk=cutover.pk).update(followed_up_at=Now())
 
 
@@ -45,6 +42,10 @@ def resume() -> int:
         left = (
             list(Cutover.objects.filter(state=Cutover.State.DONE, followed_up_at=None).order_by("id")) if alone else []
         )
-        for cutover in left:
-            follow_up(cutover)
+        run = captured_run() if left else None
+        if run is None:
+            return 0
+        with open_transfer(run, "follow up") as transfer:
+            for cutover in left:
+                follow_up(cutover, transfer)
         return len(left)

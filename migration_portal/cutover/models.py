@@ -24,6 +24,7 @@ class Cutover(models.Model):
         HOLDING = "holding"
         DONE = "done"
         BLOCKED = "blocked"
+        STOPPED = "stopped"
 
     tenant = models.ForeignKey(TenantHome, on_delete=models.PROTECT, related_name="moves")
     home = models.CharField(max_length=10, choices=TenantHome.Home.choices)
@@ -48,6 +49,7 @@ class Cutover(models.Model):
             ("reverse_tenant", "Can reverse tenants"),
             ("finalize_tenant", "Can finalize the migration"),
             ("guard_tenant", "Can switch the guard"),
+            ("plan_wave", "Can plan, pause and stop waves"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -62,6 +64,61 @@ class Cutover(models.Model):
 
 
 UNDER_WAY = (Cutover.State.REQUESTED, Cutover.State.PREPARING, Cutover.State.HOLDING)
+
+
+class WaveQuerySet(models.QuerySet["Wave"]):
+    def open(self) -> WaveQuerySet:
+        """Neither done nor given up."""
+        return self.exclude(state__in=Wave.OVER)
+
+
+class Wave(models.Model):
+    """Tenants that are cut over together, chosen when it was planned; its moves carry its name."""
+
+    class State(models.TextChoices):
+        PLANNED = "planned"
+        RUNNING = "running"
+        PAUSED = "paused"
+        DONE = "done"
+        STOPPED = "stopped"
+        SKIPPED = "skipped"
+
+    OVER = (State.DONE, State.STOPPED, State.SKIPPED)
+
+    name = models.CharField(max_length=100, unique=True)
+    rule = models.JSONField(default=dict)
+    """How its tenants were chosen, as cutover/selection reads it."""
+    tenants = models.ManyToManyField(TenantHome, related_name="waves")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
+    waits_for = models.TextField(blank=True)
+    """Why it begins or goes on later: the guard's words, or a maintenance window."""
+    at_once = models.PositiveIntegerField(default=4)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    """When it begins by itself; None for when somebody starts it."""
+    opens = models.TimeField(null=True, blank=True)
+    closes = models.TimeField(null=True, blank=True)
+    """The maintenance window of each day, from and to, in the portal's time zone; moves begin only within it."""
+    guarded = models.BooleanField(default=True)
+    """Whether it waits while health, lag, findings or backups are not well."""
+    reason = models.TextField(blank=True)
+    planned_by = models.CharField(max_length=150)
+    planned_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = WaveQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def runs(self) -> bool:
+        """Whether its moves may begin now."""
+        return self.state == self.State.RUNNING and not self.waits_for
 
 
 class Stray(models.Model):

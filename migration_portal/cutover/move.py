@@ -23,13 +23,13 @@ from django.utils import timezone
 
 from flags import homes
 from flags.models import TenantHome
-from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.catchup.flows import captured_run, forward, reverse, start_reverse
+from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover.blockers import blockers
 from migration_portal.cutover.differences import require_none, unlisted
 from migration_portal.cutover.follow_up import follow_up
 from migration_portal.cutover.models import Cutover
+from migration_portal.cutover.movers import Mover, Sessions
 from migration_portal.engine import capture, capture_queue, guard, sequences
 from migration_portal.engine.catchup import batches, merging, shared
 from migration_portal.engine.catchup.flow import Flow
@@ -40,12 +40,10 @@ from migration_portal.engine.verify import tenants
 from migration_portal.plan import directions
 from migration_portal.refusal import Refusal
 from migration_portal.runs import ownership
-from migration_portal.runs.connections import open_transfer
 
 log = structlog.get_logger(__name__)
 _COMPARISONS = 3
 _POLL_SECONDS = 0.02
-_LOCK_TIMEOUT = "8s"
 _ATTEMPTS = 3
 """For what passes by itself: a server that restarts, a deadlock."""
 
@@ -54,19 +52,32 @@ class HomeUnknown(Refusal):
     """The flip may have been committed, and nobody can be asked."""
 
 
-def move(cutover: Cutover) -> None:
+class Blocked(Refusal):
+    """Something keeps the tenant from being moved; nothing was begun."""
+
+
+class Stopped(Refusal):
+    """An operator stopped the move before its flip."""
+
+
+def move(cutover: Cutover, mover: Mover) -> None:
     """Make the move that was requested; when it cannot be made, it is blocked with the reason and nothing has changed."""
     started = time.monotonic()
     for attempt in range(_ATTEMPTS):
         try:
-            _move(cutover)
+            _move(cutover, mover)
             break
         except (Refusal, psycopg.Error) as error:
+            if not isinstance(error, Blocked):
+                mover.close()  # whatever its sessions were in the middle of
             refusal = error if isinstance(error, Refusal) else describe(error)
         cutover.refresh_from_db()
         if cutover.state == Cutover.State.DONE:
             log.warning("follow_up_later", tenant=cutover.tenant_id, error=str(refusal))
             break  # it failed after the flip: the loop resumes what follows
+        if isinstance(refusal, Stopped):
+            TenantHome.objects.filter(pk=cutover.tenant_id).update(held_until=None)
+            break
         if passing(refusal) and attempt < _ATTEMPTS - 1:
             time.sleep(0.5)
             continue
@@ -74,61 +85,61 @@ def move(cutover: Cutover) -> None:
             log.error("home_unknown", tenant=cutover.tenant_id)
             break  # it is made again, or found made, once the portal's database answers
         with transaction.atomic():
-            Cutover.objects.filter(pk=cutover.pk).update(
-                state=Cutover.State.BLOCKED, error=str(refusal), finished_at=timezone.now()
-            )
             TenantHome.objects.filter(pk=cutover.tenant_id).update(held_until=None)
-            chain.record(
-                "block_move", of=cutover.tenant, by=cutover.requested_by, reason=str(refusal)[:500],
-                data={"home": cutover.home, "wave": cutover.wave},
-            )  # fmt: skip
+            if _advance(cutover, Cutover.State.BLOCKED, error=str(refusal), finished_at=timezone.now()):
+                chain.record(
+                    "block_move", of=cutover.tenant, by=cutover.requested_by, reason=str(refusal)[:500],
+                    data={"home": cutover.home, "wave": cutover.wave},
+                )  # fmt: skip
         break
     log.info("move", tenant=cutover.tenant_id, home=cutover.home, seconds=round(time.monotonic() - started, 3))
 
 
-def _move(cutover: Cutover) -> None:
+def _advance(cutover: Cutover, state: Cutover.State, **values: Any) -> int:
+    """To the next state, unless it was stopped or made meanwhile. Returns 1 or 0."""
+    return Cutover.objects.under_way().filter(pk=cutover.pk).update(state=state, **values)
+
+
+def _move(cutover: Cutover, mover: Mover) -> None:
     run = captured_run()
     if run is None:
         raise Refusal("No run captures changes.", subject=str(cutover.tenant), todo="Start a run with capture.")
     tenant = cutover.tenant
     tenant.refresh_from_db()
-    to_iam = cutover.home == TenantHome.Home.IAM
-    if not Cutover.objects.under_way().filter(pk=cutover.pk).update(state=Cutover.State.PREPARING):
-        return  # an attempt before this one was made after all
-    with ExitStack() as stack:
-        ahead = stack.enter_context(open_transfer(run, "cut over"))
-        _wait_briefly(ahead.source, ahead.target, ahead.queue)
-        if reasons := blockers(tenant, cutover.home, ahead, run):
-            raise Refusal(" ".join(reasons), subject=str(tenant), todo="Nothing has changed.")
-        if to_iam:
-            start_reverse(ahead)
-        with reverse(run, "share") as back:
-            shared.share(back)
-        flow = stack.enter_context((forward if to_iam else reverse)(run, "cut over"))
-        old = databases.legacy_writable("hold") if to_iam else databases.iam("hold")
-        new = databases.iam("hold") if to_iam else databases.legacy_writable("hold")
-        step = _Move(cutover, tenant, flow, ahead, stack.enter_context(old), stack.enter_context(new))
-        _wait_briefly(*step.sessions)
-        suspicious = step.prepare()
-        step.hold_and_flip(suspicious)
-
-
-def _wait_briefly(*sessions: psycopg.Connection[Any] | None) -> None:
-    """Give up on locks soon: with all attempts, an operator is told within half a minute that something is locked."""
-    for session in filter(None, sessions):
-        session.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
+    if not _advance(cutover, Cutover.State.PREPARING):
+        return  # stopped, or an attempt before this one was made after all
+    with_ = mover.sessions(run, cutover.home)
+    if reasons := blockers(tenant, cutover.home, with_.ahead, run):
+        raise Blocked(" ".join(reasons), subject=str(tenant), todo="Nothing has changed.")
+    shared.share(with_.back)
+    step = _Move(cutover, tenant, with_)
+    suspicious = step.prepare()
+    step.hold_and_flip(suspicious)
 
 
 @dataclass
 class _Move:
-    """`ahead` is the forward transfer; `old` and `new` are sessions on the side that owns the tenant now, and the other."""
+    """One tenant's, at work."""
 
     cutover: Cutover
     tenant: TenantHome
-    flow: Flow
-    ahead: Transfer
-    old: psycopg.Connection[Any]
-    new: psycopg.Connection[Any]
+    sessions: Sessions
+
+    @property
+    def flow(self) -> Flow:
+        return self.sessions.flow
+
+    @property
+    def ahead(self) -> Transfer:
+        return self.sessions.ahead
+
+    @property
+    def old(self) -> psycopg.Connection[Any]:
+        return self.sessions.old
+
+    @property
+    def new(self) -> psycopg.Connection[Any]:
+        return self.sessions.new
 
     @property
     def _ids(self) -> tuple[str, str]:
@@ -136,16 +147,10 @@ class _Move:
         legacy, iam = self.tenant.legacy_tenant, self.tenant.tenant
         return (legacy, iam) if self.flow.direction == "forward" else (iam, legacy)
 
-    @property
-    def sessions(self) -> list[psycopg.Connection[Any]]:
-        """All that it works with, each once."""
-        transfer, ahead = self.flow.transfer, self.ahead
-        of_flow = (transfer.source, transfer.target, self.flow.queue, self.flow.ledger, ahead.source, ahead.target)
-        return list({id(session): session for session in (*of_flow, self.old, self.new)}.values())
-
     def prepare(self) -> bool:
         """Before the hold: drain, and compare the whole tenant. Returns whether rows still differed, perhaps in flight."""
         for _ in range(_COMPARISONS):
+            self._unless_stopped(Cutover.State.PREPARING)
             until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
             with self._in_time(until):
                 batches.drain(self.flow, tenant=self._ids[0], deadline=until)
@@ -156,7 +161,7 @@ class _Move:
     def hold_and_flip(self, suspicious: bool) -> None:
         seconds = float(settings.CUTOVER_HOLD_SECONDS)
         begun = time.monotonic()
-        Cutover.objects.filter(pk=self.cutover.pk).update(state=Cutover.State.HOLDING)
+        self._unless_stopped(Cutover.State.HOLDING)
         TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=Now() + timedelta(seconds=seconds))
         with ExitStack() as stack:
             stack.callback(self._release)
@@ -185,7 +190,11 @@ class _Move:
                     )  # fmt: skip
                 time.sleep(_POLL_SECONDS)
                 self._apply_the_rest(False, until=begun + seconds)
-        follow_up(self.cutover)
+        follow_up(self.cutover, self.ahead)
+
+    def _unless_stopped(self, state: Cutover.State) -> None:
+        if not _advance(self.cutover, state):
+            raise Stopped("It was stopped.", subject=str(self.tenant), todo="Nothing has changed.")
 
     def _release(self) -> None:
         with suppress(psycopg.Error):
@@ -195,12 +204,13 @@ class _Move:
     def _in_time(self, until: float) -> Iterator[None]:
         """Bound every statement: whatever blocks it must not hold the tenant for longer."""
         left = f"{max(int((until - time.monotonic()) * 1000), 1)}ms"
-        for session in self.sessions:
+        sessions = self.sessions.all
+        for session in sessions:
             session.execute("SELECT set_config('statement_timeout', %s, false)", [left])
         try:
             yield
         finally:
-            for session in self.sessions:
+            for session in sessions:
                 with suppress(psycopg.Error):
                     session.execute("SET statement_timeout = 0")
 
@@ -226,9 +236,8 @@ class _Move:
 
     def _processes(self) -> list[int]:
         """Our own sessions on the old side: idle, or waiting for us."""
-        sessions = (self.flow.queue, self.flow.transfer.source, self.flow.transfer.target, self.ahead.target, self.new)
         same = self.old.info.host, self.old.info.port, self.old.info.dbname
-        return [s.info.backend_pid for s in sessions if (s.info.host, s.info.port, s.info.dbname) == same]
+        return [s.info.backend_pid for s in self.sessions.all if (s.info.host, s.info.port, s.info.dbname) == same]
 
     def _flip(self, begun: float, seconds: float) -> int:
         """Returns 0, or how many changes wait to be applied; then nothing was done."""
@@ -283,7 +292,8 @@ class _Move:
             raise Refusal("The hold's deadline passed.", subject=str(self.tenant), todo="Nothing has changed.")
         ownership.next_epoch()
         hold_ms = (time.monotonic() - begun) * 1000
-        Cutover.objects.filter(pk=cutover.pk).update(state=Cutover.State.DONE, finished_at=now, hold_ms=hold_ms)
+        if not _advance(cutover, Cutover.State.DONE, finished_at=now, hold_ms=hold_ms):
+            raise Stopped("It was stopped.", subject=str(self.tenant), todo="Nothing has changed.")
         chain.record(
             "cut_over" if cutover.home == TenantHome.Home.IAM else "reverse",
             of=self.tenant, by=cutover.requested_by, reason=cutover.reason,

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from migration_portal.cutover import guard
+from migration_portal.cutover import guard, waves
 from migration_portal.cutover import work as working
 from migration_portal.cutover.follow_up import resume
 from migration_portal.cutover.tenants import sync_tenants
@@ -16,6 +16,7 @@ def work() -> None:
 @shared_task(name="cutover.tick")
 def tick() -> None:
     sync_tenants()
+    waves.tick()
     working.work()
     resume()
     guard.agree()

@@ -1,23 +1,112 @@
-"""The worker of cut-over: makes the moves that were requested, one after the other."""
+"""The worker of cut-over: makes the moves that were requested, several at once, each tenant's in the order of its requests."""
 
 from __future__ import annotations
 
-from django.db import connection
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from queue import SimpleQueue
 
-from migration_portal.cutover.models import UNDER_WAY, Cutover
+from django.conf import settings
+from django.db import connection, connections
+
+from migration_portal.cutover import waves
+from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
 from migration_portal.cutover.move import move
+from migration_portal.cutover.movers import Mover
 from migration_portal.locks import Lock, only_one
+
+_POLL_SECONDS = 0.5
+_TICK_SECONDS = 1.0
+_MANY = 64
+"""Sessions per server are limited: more moves at once than this is a slip of the keyboard."""
 
 
 def work() -> int:
-    """Make the moves that were requested, one worker at a time. Returns how many were made or blocked."""
-    count = 0
-    with only_one(connection, Lock.MOVES) as alone:
-        # One that a dead worker left behind is made again: until the flip nothing had changed.
-        while alone and (cutover := Cutover.objects.under_way().select_related("tenant").order_by("id").first()):
-            move(cutover)
-            count += 1
+    """Make the moves that were requested, one worker at a time. Returns how many were made, blocked or stopped."""
+    with only_one(connection, Lock.MOVES) as alone, ExitStack() as stack:
+        return _Moves(stack).make() if alone else 0
+
+
+class _Moves:
+    """The moves of this worker. One that a dead worker left behind is made again: until the flip nothing had changed."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.most = min(max(int(settings.CUTOVER_AT_ONCE), 1), _MANY)
+        self.pool = stack.enter_context(ThreadPoolExecutor(self.most, thread_name_prefix="move"))
+        self.movers: SimpleQueue[Mover] = SimpleQueue()
+        self.made: list[Mover] = []
+        self.going: dict[Future[bool], Cutover] = {}
+        stack.callback(self._close)
+
+    def _close(self) -> None:
+        for mover in self.made:
+            mover.close()
+
+    def make(self) -> int:
+        count, well, ticked = 0, True, time.monotonic()
+        while True:
+            if time.monotonic() - ticked > _TICK_SECONDS:
+                waves.tick()  # what should wait now, waits: the next tick of the clock may have to wait for a worker
+                ticked = time.monotonic()
+            ready = list(self._ready()) if well else []
+            if len(ready) == 1 and not self.going and not self._others(ready[0]):
+                well = self._one(ready[0])  # in this thread: nobody to be fast for
+                count += 1
+                continue
+            for cutover in ready:
+                self.going[self.pool.submit(self._in_thread, cutover)] = cutover
+            if not self.going:
+                return count
+            done, _ = wait(self.going, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                del self.going[future]
+                well = future.result() and well
+                count += 1
+
+    def _ready(self) -> Iterator[Cutover]:
+        """Moves to begin now: as many as there is room for, in all and in their wave, and none of a wave that pauses."""
+        room = self.most - len(self.going)
+        if room <= 0:
+            return
+        limits = {wave.name: wave.at_once if wave.runs else 0 for wave in Wave.objects.open()}
+        going = [cutover.wave for cutover in self.going.values()]
+        busy = [cutover.pk for cutover in self.going.values()]
+        paused = [name for name, limit in limits.items() if limit == 0]
+        waiting = Cutover.objects.under_way().exclude(pk__in=busy).exclude(wave__in=paused).select_related("tenant")
+        for cutover in waiting.order_by("id")[: room * 8]:
+            limit = limits.get(cutover.wave)
+            if limit is not None and going.count(cutover.wave) >= limit:
+                continue
+            going.append(cutover.wave)
+            yield cutover
+            room -= 1
+            if not room:
+                return
+
+    def _others(self, this: Cutover) -> bool:
+        return self.most > 1 and Cutover.objects.under_way().exclude(pk=this.pk).exists()
+
+    def _in_thread(self, cutover: Cutover) -> bool:
+        try:
+            return self._one(cutover)
+        finally:
+            connections.close_all()
+
+    def _one(self, cutover: Cutover) -> bool:
+        """Returns whether the portal's database answers: if not, the next turn looks again."""
+        mover = self._mover()
+        try:
+            move(cutover, mover)
             cutover.refresh_from_db()
-            if cutover.state in UNDER_WAY:
-                break  # the portal's database went away: the next turn looks again
-    return count
+        finally:
+            self.movers.put(mover)
+        return cutover.state not in UNDER_WAY
+
+    def _mover(self) -> Mover:
+        if self.movers.empty():
+            made = Mover()
+            self.made.append(made)
+            return made
+        return self.movers.get()

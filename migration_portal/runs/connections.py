@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
+
+from psycopg import Connection
 
 from flags import homes
 from migration_portal import databases
@@ -22,8 +25,7 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
         databases.enter(legacy, plan.source_schema)
         databases.enter(iam, plan.target_schema)
         ledger.install(iam)
-        ownership.check(iam, "portal_ledger", "IAM database")
-        ownership.check(iam, "portal_capture", "IAM database")
+        _still_ours(iam, None)
         remembered = catalog.recall(iam, run.key)
         if remembered is None:
             with legacy.transaction():
@@ -37,5 +39,18 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
             return
         with databases.legacy_writable(f"queue {run.pk}") as queue:
             databases.enter(queue, plan.source_schema)
-            ownership.check(queue, "portal_capture", "legacy database")
+            _still_ours(None, queue)
             yield replace(transfer, queue=queue)
+
+
+def still_ours(transfer: Transfer) -> None:
+    """Make sure that no other portal has taken over since the transfer was opened, and sign both sides. Raises Refusal."""
+    _still_ours(transfer.target, transfer.queue)
+
+
+def _still_ours(iam: Connection[Any] | None, queue: Connection[Any] | None) -> None:
+    if iam is not None:
+        ownership.check(iam, "portal_ledger", "IAM database")
+        ownership.check(iam, "portal_capture", "IAM database")
+    if queue is not None:
+        ownership.check(queue, "portal_capture", "legacy database")

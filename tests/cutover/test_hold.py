@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from flags import homes
 from flags.models import TenantHome
-from migration_portal.cutover import guard, move, requests
+from migration_portal.cutover import guard, move, movers, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.work import work
 from migration_portal.locks import Lock
@@ -187,7 +187,7 @@ def test_a_hold_that_has_passed_by_the_databases_clock_flips_nothing(
 def test_a_table_that_somebody_keeps_locked_blocks_the_move_in_time(
     world: World, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(move, "_LOCK_TIMEOUT", "300ms")
+    monkeypatch.setattr(movers, "_LOCK_TIMEOUT", "300ms")
     with world.legacy() as other, other.transaction():
         other.execute("TRUNCATE licenses")
         refused = moved(home)

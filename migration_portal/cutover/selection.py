@@ -1,0 +1,135 @@
+"""Which tenants a wave takes: named ones, new ones, a share of all, or those that fit a rule. Previewed before it is planned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.utils import timezone
+
+from flags.models import TenantHome
+from migration_portal import databases
+from migration_portal.cutover.models import Cutover, Wave
+from migration_portal.engine.ledger import rows
+from migration_portal.engine.queries import named
+from migration_portal.refusal import Refusal
+
+_QUERIES = named(Path(__file__).parent / "cutover.sql")
+KINDS = ("named", "new", "share", "rule")
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The tenants, smallest first, with what the preview shows: users in all, and tenants left out, with why."""
+
+    tenants: list[TenantHome]
+    users: int
+    left_out: dict[str, int]
+
+
+def select(rule: Mapping[str, Any]) -> Selected:
+    """The tenants of a rule, as things are now. Raises Refusal, DatabaseUnreachable.
+
+    `{"kind": "named", "tenants": [ids]}`, `{"kind": "new", "days": 7}` (tenants made in the last days),
+    `{"kind": "share", "percent": 25}` (as many as bring all moved and planned ones to the share), or `{"kind": "rule"}` with any of
+    `users_from`, `users_to`, `idle_days` (nobody signed in for so long), `ids_from`, `ids_to`, `most` (no more than so many).
+    """
+    kind = rule.get("kind")
+    if kind not in KINDS:
+        raise Refusal(f"A wave is chosen by one of: {', '.join(KINDS)}.", subject="wave")
+    with databases.iam("waves") as iam:
+        about = {row["id"]: row for row in rows(iam, _QUERIES["sizes"])}
+    free, left_out = _free(about)
+    chosen = _CHOOSE[kind](rule, free, about)
+    chosen.sort(key=lambda tenant: (_users(about, tenant), tenant.pk))
+    if kind == "share":
+        chosen = chosen[: max(_wanted(rule) - _placed(), 0)]
+    if most := rule.get("most"):
+        chosen = chosen[: int(most)]
+    return Selected(chosen, sum(_users(about, tenant) for tenant in chosen), left_out)
+
+
+def _free(about: Mapping[str, Any]) -> tuple[list[TenantHome], dict[str, int]]:
+    """Tenants that live in legacy, and are neither moving nor in another open wave."""
+    left = TenantHome.objects.filter(home=TenantHome.Home.LEGACY)
+    moving = set(Cutover.objects.under_way().values_list("tenant_id", flat=True))
+    planned = set(Wave.objects.open().values_list("tenants", flat=True))
+    free = [tenant for tenant in left if tenant.pk not in moving | planned and tenant.pk in about]
+    counts = {
+        "at home in the IAM": TenantHome.objects.filter(home=TenantHome.Home.IAM).count(),
+        "being moved": len(moving), "in another wave": len(planned - {None}),
+    }  # fmt: skip
+    return free, {why: count for why, count in counts.items() if count}
+
+
+def _placed() -> int:
+    """Tenants in the IAM, on their way, or in an open wave."""
+    in_iam = set(TenantHome.objects.filter(home=TenantHome.Home.IAM).values_list("pk", flat=True))
+    moving = set(Cutover.objects.under_way().values_list("tenant_id", flat=True))
+    planned = set(Wave.objects.open().values_list("tenants", flat=True)) - {None}
+    return len(in_iam | moving | planned)
+
+
+def _wanted(rule: Mapping[str, Any]) -> int:
+    return math.ceil(TenantHome.objects.count() * _number(rule, "percent", 0, 100) / 100)
+
+
+def _by_name(rule: Mapping[str, Any], free: list[TenantHome], about: Mapping[str, Any]) -> list[TenantHome]:
+    asked = {str(id).strip().lower() for id in rule.get("tenants", ())}
+    there = {tenant.pk.lower(): tenant for tenant in free}
+    if missing := sorted(asked - there.keys()):
+        known = TenantHome.objects.filter(pk__in=missing).first()
+        why = f"{known} cannot be in it" if known else f"Nobody knows the tenant {missing[0][:64]}"
+        raise Refusal(
+            f"{why}: a wave takes tenants that live in legacy, and are neither moving nor in another wave.",
+            subject="wave",
+        )
+    return [there[id] for id in sorted(asked)]
+
+
+def _new(rule: Mapping[str, Any], free: list[TenantHome], about: Mapping[str, Any]) -> list[TenantHome]:
+    since = timezone.now() - timedelta(days=_number(rule, "days", 1, 3650))
+    return [tenant for tenant in free if (made := about[tenant.pk]["created_at"]) and made >= since]
+
+
+def _any(rule: Mapping[str, Any], free: list[TenantHome], about: Mapping[str, Any]) -> list[TenantHome]:
+    _number(rule, "percent", 1, 100)
+    return free
+
+
+def _fitting(rule: Mapping[str, Any], free: list[TenantHome], about: Mapping[str, Any]) -> list[TenantHome]:
+    least, most = _number(rule, "users_from", 0, 10**9, 0), _number(rule, "users_to", 0, 10**9, 10**9)
+    idle = _number(rule, "idle_days", 0, 36500, 0)
+    first, last = str(rule.get("ids_from") or "").lower(), str(rule.get("ids_to") or "~").lower()
+    quiet_since = timezone.now() - timedelta(days=idle)
+
+    def fits(tenant: TenantHome) -> bool:
+        seen = about[tenant.pk]["last_activity"]
+        return (
+            least <= _users(about, tenant) <= most
+            and (not idle or seen is None or seen < quiet_since)
+            and first <= tenant.pk.lower() <= last
+        )
+
+    return [tenant for tenant in free if fits(tenant)]
+
+
+_CHOOSE = {"named": _by_name, "new": _new, "share": _any, "rule": _fitting}
+
+
+def _users(about: Mapping[str, Any], tenant: TenantHome) -> int:
+    return int(about[tenant.pk]["users"])
+
+
+def _number(rule: Mapping[str, Any], name: str, least: int, most: int, default: int | None = None) -> int:
+    """Raises Refusal."""
+    found = rule.get(name, default)
+    if found is None or isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+        raise Refusal(
+            f"{name} is a number from {least:,} to {most:,}.", subject="wave", todo="Correct it, then preview again."
+        )
+    return found

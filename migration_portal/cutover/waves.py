@@ -1,0 +1,261 @@
+"""Waves: tenants that are cut over together, planned, started by hand or by the clock, paused, stopped, skipped, promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from flags.models import TenantHome
+from migration_portal import messages
+from migration_portal.audit import chain
+from migration_portal.cutover import requests, selection
+from migration_portal.cutover.guarding import not_well
+from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
+from migration_portal.refusal import Refusal, require_reason
+
+State = Wave.State
+_RECENT = 20
+
+
+def plan(
+    name: str,
+    rule: Mapping[str, Any],
+    *,
+    by: str,
+    reason: str = "",
+    at_once: int = 4,
+    starts_at: datetime | None = None,
+    window: tuple[time, time] | None = None,
+    guarded: bool = True,
+) -> Wave:
+    """Choose the tenants now, and keep them as a wave that has not begun. Raises Refusal, DatabaseUnreachable."""
+    name = name.strip()
+    if not name or len(name) > 100:
+        raise Refusal("A wave has a name of at most 100 characters.", subject="wave")
+    if Wave.objects.filter(name=name).exists() or Cutover.objects.filter(wave=name).exists():
+        raise Refusal("There is a wave of that name already.", subject=name, todo="Choose another name.")
+    if not 1 <= at_once <= 64:
+        raise Refusal("From 1 to 64 tenants move at once.", subject=name)
+    chosen = selection.select(rule).tenants
+    if not chosen:
+        raise Refusal("No tenant fits.", subject=name, todo="Change the rule, and preview it.")
+    with transaction.atomic():
+        wave = Wave.objects.create(
+            name=name, rule=dict(rule), at_once=at_once, starts_at=starts_at, guarded=guarded, reason=reason, planned_by=by,
+            opens=window[0] if window else None, closes=window[1] if window else None,
+        )  # fmt: skip
+        wave.tenants.set(chosen)
+        chain.record("plan_wave", of=wave, by=by, reason=reason, data={"wave": name, "count": len(chosen)})
+    return wave
+
+
+def start(wave: Wave, *, by: str, reason: str = "") -> None:
+    """Begin: the guard and the window may make it wait. Raises Refusal."""
+    with transaction.atomic():
+        wave = _locked(wave, State.PLANNED)
+        tenants = list(wave.tenants.filter(home=TenantHome.Home.LEGACY))
+        _to(wave, State.RUNNING, by=by, reason=reason, started_at=timezone.now(), waits_for=_why_wait(wave))
+        if tenants:
+            requests.cut_over(tenants, by=by, reason=reason or wave.reason, wave=wave.name)
+
+
+def pause(wave: Wave, *, by: str, reason: str = "") -> None:
+    """Begin no further move; those that have begun end. Raises Refusal."""
+    with transaction.atomic():
+        _to(_locked(wave, State.RUNNING), State.PAUSED, by=by, reason=reason)
+
+
+def resume(wave: Wave, *, by: str, reason: str = "") -> None:
+    """Raises Refusal."""
+    with transaction.atomic():
+        wave = _locked(wave, State.PAUSED)
+        _to(wave, State.RUNNING, by=by, reason=reason, waits_for=_why_wait(wave))
+    transaction.on_commit(lambda: messages.send("cutover.work", queue="follow"))
+
+
+def stop(wave: Wave, *, by: str, reason: str) -> int:
+    """No further tenant moves, and what has not flipped yet does not. Returns how many moves were stopped. Raises Refusal."""
+    require_reason(reason, to="Stopping", subject=wave.name)
+    with transaction.atomic():
+        wave = _locked(wave, State.RUNNING, State.PAUSED)
+        _to(wave, State.STOPPED, by=by, reason=reason, ended_at=timezone.now())
+        return stop_moves(Cutover.objects.filter(wave=wave.name), by=by, reason=reason)
+
+
+def skip(wave: Wave, *, by: str, reason: str) -> None:
+    """Never begin it; its tenants are free for other waves. Raises Refusal."""
+    require_reason(reason, to="Skipping", subject=wave.name)
+    with transaction.atomic():
+        _to(_locked(wave, State.PLANNED), State.SKIPPED, by=by, reason=reason, ended_at=timezone.now())
+
+
+def promote(wave: Wave, *, by: str, reason: str) -> None:
+    """Begin a planned wave now, or let one that waits go on: neither its time, nor its window, nor its guard counts any more.
+
+    Raises Refusal.
+    """
+    require_reason(reason, to="Promoting", subject=wave.name)
+    with transaction.atomic():
+        Wave.objects.filter(pk=wave.pk).update(guarded=False, opens=None, closes=None, starts_at=None)
+        wave = _locked(wave, State.PLANNED, State.RUNNING)
+        chain.record("promote_wave", of=wave, by=by, reason=reason, data={"wave": wave.name})
+        if wave.state == State.PLANNED:
+            start(wave, by=by, reason=reason)
+        else:
+            Wave.objects.filter(pk=wave.pk).update(waits_for="")
+    transaction.on_commit(lambda: messages.send("cutover.work", queue="follow"))
+
+
+def retry(wave: Wave, *, by: str, reason: str = "") -> int:
+    """Ask once more for its tenants that were blocked or stopped. Returns how many. Raises Refusal."""
+    with transaction.atomic():
+        wave = _locked(wave, State.RUNNING, State.PAUSED, State.DONE, State.STOPPED)
+        left = list(wave.tenants.filter(home=TenantHome.Home.LEGACY))
+        moving = set(Cutover.objects.under_way().filter(tenant__in=left).values_list("tenant_id", flat=True))
+        again = [tenant for tenant in left if tenant.pk not in moving]
+        if not again:
+            raise Refusal("None of its tenants waits for another attempt.", subject=wave.name)
+        if wave.state != State.RUNNING:
+            _to(wave, State.RUNNING, by=by, reason=reason, ended_at=None, waits_for=_why_wait(wave))
+        requests.cut_over(again, by=by, reason=reason or wave.reason, wave=wave.name)
+    return len(again)
+
+
+def stop_all(*, by: str, reason: str) -> int:
+    """Every move that has not flipped, of any wave or none; waves that run are paused. Returns how many moves were stopped."""
+    require_reason(reason, to="Stopping", subject="moves")
+    with transaction.atomic():
+        for wave in Wave.objects.filter(state=State.RUNNING).select_for_update():
+            _to(wave, State.PAUSED, by=by, reason=reason)
+        return stop_moves(Cutover.objects.all(), by=by, reason=reason)
+
+
+def stop_moves(moves: Any, *, by: str, reason: str) -> int:
+    """Of these, those that have not flipped: a move asks before each step, and last in the transaction of its flip."""
+    count = int(
+        moves.filter(state__in=UNDER_WAY).update(
+            state=Cutover.State.STOPPED, error=f"Stopped by {by}: {reason}", finished_at=timezone.now()
+        )
+    )
+    chain.record("stop_moves", object_type="tenants", by=by, reason=reason, data={"count": count})
+    return count
+
+
+def tick() -> None:
+    """Start what is due, let wait or go on what the guard and the windows say, and end what has no move left."""
+    for wave in Wave.objects.filter(state=State.PLANNED, starts_at__lte=timezone.now()):
+        start(wave, by=wave.planned_by, reason="Its time has come.")
+    for wave in Wave.objects.filter(state=State.RUNNING):
+        _look_after(wave)
+
+
+def _look_after(wave: Wave) -> None:
+    with transaction.atomic():
+        held = Wave.objects.select_for_update().get(pk=wave.pk)
+        if held.state != State.RUNNING:
+            return
+        if not Cutover.objects.under_way().filter(wave=held.name).exists():
+            _to(held, State.DONE, by="system", ended_at=timezone.now(), waits_for="")
+            return
+        why = _why_wait(held)
+        if why != held.waits_for:
+            Wave.objects.filter(pk=held.pk).update(waits_for=why)
+            if bool(why) != bool(held.waits_for):
+                chain.record(
+                    "wait_wave" if why else "release_wave",
+                    of=held,
+                    by="system",
+                    data={"wave": held.name, "reason": why},
+                )
+
+
+def _why_wait(wave: Wave) -> str:
+    if wave.opens and wave.closes and not within(timezone.localtime().time(), wave.opens, wave.closes):
+        return f"Its maintenance window is from {wave.opens:%H:%M} to {wave.closes:%H:%M} ({timezone.get_current_timezone_name()})."
+    return not_well() if wave.guarded else ""
+
+
+def within(now: time, opens: time, closes: time) -> bool:
+    """Whether the time of day is in the window, which may pass midnight."""
+    return opens <= now < closes if opens <= closes else now >= opens or now < closes
+
+
+def _locked(wave: Wave, *states: str) -> Wave:
+    """The wave as it is now, held until the transaction ends. Raises Refusal if it is in none of these states."""
+    held = Wave.objects.select_for_update().get(pk=wave.pk)
+    if held.state not in states:
+        raise Refusal(f"It is {held.state}.", subject=held.name, todo="Reload the page to see what happened.")
+    return held
+
+
+def _to(wave: Wave, state: str, *, by: str, reason: str = "", **values: Any) -> None:
+    chain.record(
+        f"wave_{state}", of=wave, by=by, reason=reason, data={"wave": wave.name, "from": wave.state, "to": state}
+    )
+    Wave.objects.filter(pk=wave.pk).update(state=state, **values)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of a wave: tenants moved, on their way, blocked and stopped, of all; seconds left at the pace of its last moves, if any."""
+
+    all: int
+    moved: int
+    under_way: int
+    blocked: int
+    stopped: int
+    seconds_left: int | None
+
+    @property
+    def fraction(self) -> float:
+        return (self.all - self.under_way) / self.all if self.all else 0.0
+
+
+def progress(wave: Wave) -> Progress:
+    """How far it is: each tenant by its latest move of the wave."""
+    latest: dict[str, str] = {}
+    for tenant, state in Cutover.objects.filter(wave=wave.name).order_by("id").values_list("tenant_id", "state"):
+        latest[tenant] = state
+    counts = dict.fromkeys(Cutover.State.values, 0)
+    for state in latest.values():
+        counts[state] += 1
+    on_their_way = sum(counts[state] for state in UNDER_WAY)
+    return Progress(
+        wave.tenants.count(),
+        counts["done"],
+        on_their_way,
+        counts["blocked"],
+        counts["stopped"],
+        _seconds_left(wave, on_their_way),
+    )
+
+
+def _seconds_left(wave: Wave, moves: int) -> int | None:
+    """Nothing where nobody can tell: before its first moves have ended, and while it waits."""
+    ended = Cutover.objects.filter(wave=wave.name, finished_at__isnull=False).order_by("-finished_at")
+    times = [each.finished_at for each in ended[: _RECENT + 1] if each.finished_at]
+    if not moves or not wave.runs or len(times) < 3:
+        return None
+    pace = (times[0] - times[-1]) / (len(times) - 1)
+    return round(max(pace, timedelta(milliseconds=1)).total_seconds() * moves)
+
+
+def blocked(wave: Wave, most: int = 100) -> list[Cutover]:
+    """The moves of the wave that were blocked last and not made since, with why."""
+    moved = Cutover.objects.filter(wave=wave.name, state=Cutover.State.DONE).values("tenant_id")
+    found = Cutover.objects.filter(wave=wave.name, state=Cutover.State.BLOCKED).exclude(tenant_id__in=moved)
+    return list(found.select_related("tenant")[:most])
+
+
+def reasons(moves: Sequence[Cutover]) -> list[tuple[str, int]]:
+    """Why, with how many, most first; what differs between tenants only by their names is one reason."""
+    counts: dict[str, int] = {}
+    for move in moves:
+        why = move.error.partition(f"{move.tenant}: ")[2] or move.error
+        counts[why] = counts.get(why, 0) + 1
+    return sorted(counts.items(), key=lambda pair: -pair[1])
