@@ -16,16 +16,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from flags.models import TenantHome
 from legacy_compat.standing import standings, unanswered
 from migration_portal.audit import anchors, chain
-from migration_portal.cutover import finalize, guard, requests
+from migration_portal.cutover import finalize, guard
 from migration_portal.cutover.adopt import adopt
-from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
-from migration_portal.management.verbs import backups, capabilities, operate, rollback
+from migration_portal.management.verbs import backups, capabilities, decide, operate, rollback, status, waves
 from migration_portal.refusal import Refusal
 from migration_portal.runs import drift, start, uncapture
 from migration_portal.runs.models import Run
@@ -34,6 +32,10 @@ from migration_portal.runs.states import State
 from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
 from migration_portal.traffic.give_up import give_up
+
+_VERBS = {
+    name: do for each in (backups, capabilities, decide, operate, rollback, status, waves) for name, do in each.VERBS.items()
+}  # fmt: skip
 
 
 class Command(BaseCommand):
@@ -59,7 +61,8 @@ class Command(BaseCommand):
         backups.arguments(verbs)
         operate.arguments(verbs)
         rollback.arguments(verbs)
-        capabilities.arguments(verbs)
+        for more in (capabilities, waves, decide, status):
+            more.arguments(verbs)
         verbs.add_parser("adopt", help="take the two databases over from another portal").add_argument(
             "--reason", required=True
         )
@@ -86,7 +89,7 @@ class Command(BaseCommand):
             if verb in VERBS:
                 VERBS[verb].do(_run(options["run"]), by=by, reason=options["reason"])
                 self.stdout.write(f"{verb}: requested.")
-            elif do := (backups.VERBS | operate.VERBS | rollback.VERBS | capabilities.VERBS).get(verb):
+            elif do := _VERBS.get(verb):
                 do(self.stdout, by, options)
             else:
                 getattr(self, verb)(by, options)
@@ -130,14 +133,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result.as_dict(), indent=2))
             if not result.passed:
                 raise Refusal(f"It is {run.state}; not everything is accounted for.", subject=str(run))
-
-    def cut_over(self, by: str, options: dict[str, Any]) -> None:
-        moves = requests.cut_over(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
-        self.stdout.write(f"Moves requested: {len(moves)}; the board shows how far they are.")
-
-    def reverse(self, by: str, options: dict[str, Any]) -> None:
-        moves = requests.reverse(_tenants(options), by=by, reason=options["reason"], wave=options["wave"])
-        self.stdout.write(f"Moves back requested: {len(moves)}; the board shows how far they are.")
 
     def guard(self, by: str, options: dict[str, Any]) -> None:
         guard.switch(on=options["switch"] == "on", by=by, reason=options["reason"])
@@ -188,11 +183,6 @@ class Command(BaseCommand):
 
 
 def _arguments_of_moves(verbs: Any) -> None:
-    for name in ("cut_over", "reverse"):
-        moving = verbs.add_parser(name, help="move tenants " + ("to the IAM" if name == "cut_over" else "back"))
-        moving.add_argument("tenants", nargs="+", help="ids, or: all")
-        moving.add_argument("--reason", default="")
-        moving.add_argument("--wave", default="")
     guarding = verbs.add_parser("guard", help="refuse writes for tenants that live on the other side")
     guarding.add_argument("switch", choices=["on", "off"])
     guarding.add_argument("--reason", default="")
@@ -222,17 +212,6 @@ def _logs_in_a_file(path: str) -> Iterator[None]:
     finally:
         root.handlers = before
         handler.close()
-
-
-def _tenants(options: dict[str, Any]) -> list[TenantHome]:
-    sync_tenants()
-    if options["tenants"] == ["all"]:
-        return list(TenantHome.objects.all())
-    tenants = {tenant.pk: tenant for tenant in TenantHome.objects.filter(pk__in=options["tenants"])}
-    for wanted in options["tenants"]:
-        if wanted not in tenants:
-            raise Refusal("There is no such tenant.", subject=wanted, todo="Give ids as the IAM writes them.")
-    return list(tenants.values())
 
 
 def _run(pk: int) -> Run:

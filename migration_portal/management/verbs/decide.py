@@ -1,0 +1,104 @@
+"""Deciding about stray writes and quarantined rows from a terminal, many at once: the same verbs as the console's."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from migration_portal.cutover import resolve
+from migration_portal.cutover.models import Stray
+from migration_portal.refusal import Refusal
+from migration_portal.runs import retry
+from migration_portal.runs.models import QuarantinedRow
+
+_SHOWN = 200
+
+
+def arguments(verbs: Any) -> None:
+    astray = verbs.add_parser("strays", help="list undecided stray writes, or decide about them")
+    kinds = astray.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--accept", action="store_true", help="bring each row to the owner as it stands on the other side"
+    )
+    kinds.add_argument("--restore", action="store_true", help="put the owner's row back")
+    kept = verbs.add_parser("quarantine", help="list quarantined rows, or decide about them")
+    kinds = kept.add_mutually_exclusive_group()
+    kinds.add_argument("--retry", action="store_true", help="copy them again, once they were fixed in legacy")
+    kinds.add_argument("--discard", action="store_true", help="they stay in legacy")
+    kept.add_argument("--why", help="only rows with this reason, as missing_tenants")
+    for parser in (astray, kept):
+        parser.add_argument("--table", help="only rows of this table")
+        parser.add_argument("--tenant", help="only rows of this tenant")
+        parser.add_argument("--reason", default="")
+        parser.add_argument("--json", action="store_true")
+
+
+def strays(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    chosen = Stray.objects.filter(state=Stray.State.OPEN).order_by("id")
+    for name, column in (("table", "table_name"), ("tenant", "tenant")):
+        if options[name]:
+            chosen = chosen.filter(**{column: options[name]})
+    if not (options["accept"] or options["restore"]):
+        rows = [
+            {"table": s.table_name, "key": s.key, "tenant": s.tenant, "what": s.what, "side": s.direction}
+            for s in chosen[:_SHOWN]
+        ]
+        _list(out, options, rows, chosen.count(), "manage.py portal strays --accept|--restore --reason …")
+        return
+    verb = resolve.accept if options["accept"] else resolve.restore
+    _each(out, options, chosen, lambda stray: verb(stray, by=by, reason=options["reason"]))
+
+
+def quarantine(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    chosen = QuarantinedRow.objects.filter(state="open").order_by("id")
+    for name, column in (("table", "table_name"), ("tenant", "tenant"), ("why", "reason")):
+        if options[name]:
+            chosen = chosen.filter(**{column: options[name]})
+    if options["retry"]:
+        _each(out, options, chosen, lambda row: _retried(row, by))
+    elif options["discard"]:
+        _each(out, options, chosen, lambda row: retry.discard_rows([row], by=by, reason=options["reason"]))
+    else:
+        rows = [
+            {"table": r.table_name, "key": r.source_key, "tenant": r.tenant, "why": r.reason} for r in chosen[:_SHOWN]
+        ]
+        _list(out, options, rows, chosen.count(), "manage.py portal quarantine --retry|--discard --reason …")
+
+
+def _retried(row: QuarantinedRow, by: str) -> None:
+    """Raises Refusal for a row that is still not right."""
+    copied, _ = retry.retry_rows([row], by=by)
+    if not copied:
+        row.refresh_from_db()
+        raise Refusal(f"It is still not right: {row.reason}.", subject=str(row), todo="Fix it in legacy, then retry.")
+
+
+def _each(out: OutputWrapper, options: dict[str, Any], chosen: Iterable[Any], do: Callable[[Any], Any]) -> None:
+    """Each by itself: one that is refused keeps no other from being decided. Raises Refusal when any was."""
+    done, refused = 0, Counter[str]()
+    for row in list(chosen):
+        try:
+            do(row)
+            done += 1
+        except Refusal as refusal:
+            refused[str(refusal)] += 1
+    told = {"decided": done, "refused": dict(refused), "next_steps": ["manage.py portal status"]}
+    out.write(json.dumps(told, indent=2) if options["json"] else "\n".join([f"Decided: {done:,}.", *refused]))
+    if refused:
+        raise Refusal(f"{refused.total():,} were refused.", todo="The reasons stand above.")
+
+
+def _list(out: OutputWrapper, options: dict[str, Any], rows: list[dict[str, Any]], count: int, step: str) -> None:
+    if options["json"]:
+        out.write(json.dumps({"count": count, "rows": rows, "next_steps": [step] if count else []}, indent=2))
+        return
+    for row in rows:
+        out.write("  ".join(", ".join(value) if isinstance(value, list) else str(value) for value in row.values()))
+    out.write(f"{count:,} undecided{f'; the first {_SHOWN} are shown' if count > _SHOWN else ''}.")
+
+
+VERBS = {"strays": strays, "quarantine": quarantine}
