@@ -70,6 +70,7 @@ UNFOLD: dict[str, Any] = {
                         "Quarantine", "gpp_maybe", "admin:runs_quarantinedrow_changelist", "runs.view_quarantinedrow"
                     ),
                     _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
+                    _link("Waves", "waves", "waves", "cutover.view_wave"),
                     _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
                 ],
             },

@@ -41,6 +41,7 @@ def board(request: HttpRequest) -> HttpResponse:
     may = {
         "cut_over": request.user.has_perm("cutover.cut_over_tenant"),
         "reverse": request.user.has_perm("cutover.reverse_tenant"),
+        "stop": request.user.has_perm("cutover.plan_wave"),
         "guard": request.user.has_perm("cutover.guard_tenant"),
         "finalize": request.user.has_perm("cutover.finalize_tenant"),
     }
@@ -121,7 +122,7 @@ def move(request: HttpRequest) -> HttpResponse:
         verb = requests.cut_over if to_iam else requests.reverse
         wave = request.POST.get("wave", "").strip()[:100]
         moving = verb(list(chosen), by=console.by(request), reason=console.reason(request), wave=wave)
-        return f"Moves requested: {len(moving):,}. Tenants move one after the other."
+        return f"Moves requested: {len(moving):,}. Several tenants move at once."
 
     safe = back if back.startswith("/admin/cutover/") else reverse("cutover")
     return console.act(request, permission, do, back=safe, done="")
