@@ -90,7 +90,10 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "People",
                 "separator": True,
-                "items": [_link("OAuth clients", "apps", "clients", "inventory.view_preflight")],
+                "items": [
+                    _link("Support", "support_agent", "support", "migration_portal.view_person"),
+                    _link("OAuth clients", "apps", "clients", "inventory.view_preflight"),
+                ],
             },
             {
                 "title": "Trust",

@@ -23,7 +23,7 @@ from migration_portal.cutover.adopt import adopt
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
-from migration_portal.management.verbs import backups, capabilities, decide, operate, rollback, status, waves
+from migration_portal.management.verbs import backups, capabilities, decide, operate, rollback, status, support, waves
 from migration_portal.refusal import Refusal
 from migration_portal.runs import drift, start, uncapture
 from migration_portal.runs.models import Run
@@ -33,9 +33,8 @@ from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
 from migration_portal.traffic.give_up import give_up
 
-_VERBS = {
-    name: do for each in (backups, capabilities, decide, operate, rollback, status, waves) for name, do in each.VERBS.items()
-}  # fmt: skip
+_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support)
+_VERBS = {name: do for room in _ROOMS for name, do in room.VERBS.items()}
 
 
 class Command(BaseCommand):
@@ -58,11 +57,8 @@ class Command(BaseCommand):
         verbs.add_parser("verify_audit", help="verify the audit chain, and against its anchors")
         verbs.add_parser("anchor_audit", help="sign the chain's head and write it where AUDIT_ANCHORS says")
         _arguments_of_moves(verbs)
-        backups.arguments(verbs)
-        operate.arguments(verbs)
-        rollback.arguments(verbs)
-        for more in (capabilities, waves, decide, status):
-            more.arguments(verbs)
+        for room in _ROOMS:
+            room.arguments(verbs)
         verbs.add_parser("adopt", help="take the two databases over from another portal").add_argument(
             "--reason", required=True
         )

@@ -1,0 +1,182 @@
+"""Everything about one person: where they live, both sides of every field, what happened to them, what they may do and why."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+from psycopg.sql import SQL, Identifier
+
+from flags.decide import Subject
+from flags.evaluate import definitions, explain
+from flags.models import TenantHome
+from iam import capabilities
+from iam.models import EndedSessions, Session, User, UserCapability
+from iam.oauth.models import AccessToken, Grant, RefreshToken
+from iam.permissions import allowed, roles
+from legacy_compat.models import LegacyRequest
+from migration_portal.audit import chain
+from migration_portal.audit.models import Event
+from migration_portal.catchup.flows import captured_run
+from migration_portal.cutover.models import Cutover, Stray
+from migration_portal.engine.errors import describe
+from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify import tenants
+from migration_portal.plan import compile
+from migration_portal.plan.model import Plan, Table
+from migration_portal.refusal import Refusal, require_reason
+from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.models import QuarantinedRow, Run
+from migration_portal.support.find import users_of
+
+_MOST = 50
+
+
+@dataclass
+class Person:
+    """One person; lists newest first. `trouble` says what could not be read."""
+
+    id: str
+    user: User | None = None
+    home: TenantHome | None = None
+    run: Run | None = None
+    moves: list[Cutover] = field(default_factory=list)
+    fields: list[dict[str, Any]] = field(default_factory=list)
+    """Name, legacy's and the IAM's value as text (secrets masked), whether they are the same, and the mapping's expression."""
+    quarantine: list[QuarantinedRow] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    calls: list[LegacyRequest] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    tokens: list[AccessToken] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    permissions: list[str] = field(default_factory=list)
+    capabilities: list[dict[str, Any]] = field(default_factory=list)
+    flags: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+
+    @property
+    def there(self) -> bool:
+        return self.user is not None or bool(self.fields or self.quarantine)
+
+
+def person(id: str) -> Person:
+    """Gather it. What a database does not answer is in `trouble`, and the rest is there all the same."""
+    made = Person(id)
+    for gather in (_from_iam, _from_portal, _from_both):
+        try:
+            gather(made)
+        except (DatabaseError, Refusal, psycopg.Error) as error:
+            cause = error.__cause__ if isinstance(error, DatabaseError) else error
+            made.trouble.append(str(describe(cause) if isinstance(cause, psycopg.Error) else error))
+    return made
+
+
+def _from_iam(made: Person) -> None:
+    try:
+        made.user = user = User.objects.select_related("tenant").filter(pk=uuid.UUID(made.id)).first()
+    except ValueError:
+        return
+    if user is None:
+        return
+    made.sessions = list(Session.objects.filter(user=user).order_by("-last_activity")[:_MOST])
+    tokens = AccessToken.objects.filter(user=user, expires_at__gt=timezone.now()).select_related("client")
+    made.tokens = list(tokens.order_by("-created_at")[:_MOST])
+    made.grants = list(Grant.objects.filter(user=user).select_related("client"))
+    made.roles, made.permissions = roles(user), sorted(allowed(user))
+    states = {state.capability_key: state for state in UserCapability.objects.filter(user_id=user.pk)}
+    made.capabilities = [
+        {
+            "key": each.key,
+            "on": each.on,
+            "value": dict(each.value),
+            "because": each.because,
+            "state": states.get(each.key),
+        }
+        for each in capabilities.of(user.tenant_id).values()
+    ]
+
+
+def _from_portal(made: Person) -> None:
+    user = made.user
+    if user is not None:
+        tenant = str(user.tenant_id)
+        made.home = TenantHome.objects.filter(pk=tenant).first()
+        made.moves = list(Cutover.objects.filter(tenant=tenant)[:_MOST])
+        subject = Subject(user=str(user.pk), tenant=tenant)
+        for name in sorted(definitions(fresh=True)):
+            decision = explain(name, subject)
+            made.flags.append({"name": name, "on": decision.on, "because": decision.why})
+    made.calls = list(LegacyRequest.objects.filter(user__in={made.id, made.id.lower()})[:_MOST])
+    about = Event.objects.filter(object_id__in={made.id, made.id.lower()})
+    if user is not None:
+        about |= Event.objects.filter(object_type="tenanthome", object_id=str(user.tenant_id))
+    made.events = list(about.order_by("-id")[:_MOST])
+
+
+def _from_both(made: Person) -> None:
+    made.run = run = captured_run() or Run.objects.filter(dry_run=False).first()
+    table = users_of(run.plan) if run else None
+    if run is None or table is None:
+        return
+    with open_transfer(run, "support") as transfer:
+        key = _legacy_key(made, transfer, table)
+        both = tenants.row_on_both_sides(transfer, table, [key])
+    expressions = {column.name: column.sql for column in table.columns}
+    if any(value is not None for pair in both.values() for value in pair):
+        made.fields = [
+            {"name": name, "legacy": legacy, "iam": iam, "same": legacy == iam, "mapping": expressions.get(name, "")}
+            for name, (legacy, iam) in both.items()
+        ]
+    kept = QuarantinedRow.objects.filter(
+        run=run.key, source_table__in=_sources(run.plan), source_key__0__in={key, made.id}
+    )
+    made.quarantine = list(kept[:_MOST])
+    made.strays = list(Stray.objects.filter(run=run.key, key__0__in={key, made.id})[:_MOST])
+
+
+def _sources(plan: Plan) -> list[str]:
+    """The source tables whose key is a user's."""
+    users = users_of(plan)
+    return [users.source] if users else []
+
+
+def _legacy_key(made: Person, transfer: Transfer, table: Table) -> str:
+    """Legacy may write the id in another way (upper case, say)."""
+    statement = SQL(
+        "SELECT {0}::text FROM {1} WHERE lower({0}::text) = lower(%s) ORDER BY ({0}::text = %s) DESC LIMIT 1"
+    )
+    with transfer.source.transaction():
+        row = transfer.source.execute(
+            statement.format(Identifier(table.key[0]), compile.source_table(transfer.plan, table)), [made.id, made.id]
+        ).fetchone()
+    return str(row[0]) if row else made.id
+
+
+def end_sessions(user: User, *, by: str, reason: str) -> int:
+    """Sign the person out everywhere: sessions, and what clients hold for them. Returns how many sessions. Raises Refusal."""
+    require_reason(reason, to="Ending sessions", subject=str(user))
+    with transaction.atomic(), transaction.atomic(using="iam"):
+        # The user first, as everybody who ends sessions does: two orders would be a deadlock.
+        User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+        ended = Session.objects.filter(user=user, is_active=True).update(is_active=False)
+        RefreshToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+        AccessToken.objects.filter(user=user, expires_at__gt=timezone.now()).update(expires_at=timezone.now())
+        User.objects.filter(pk=user.pk).update(refresh_token=None)
+        # Tokens that the legacy system issued have no session here.
+        EndedSessions.objects.update_or_create(pk=user.pk, defaults={"ended_at": timezone.now(), "kept": None})
+        chain.record(
+            "end_sessions", object_type="user", object_id=str(user.pk), by=by, reason=reason,
+            data={"count": ended, "tenant": str(user.tenant_id)},
+        )  # fmt: skip
+    return int(ended)
+
+
+def looked_at(id: str, *, by: str) -> None:
+    """A person's data was read: that is on the record, too."""
+    chain.record("view_person", object_type="user", object_id=id, by=by)

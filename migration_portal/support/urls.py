@@ -1,0 +1,13 @@
+"""The support desk's pages."""
+
+from django.contrib import admin
+from django.urls import path
+
+from migration_portal.support import views
+
+wrap = admin.site.admin_view
+urlpatterns = [
+    path("", wrap(views.search), name="support"),
+    path("<str:pk>/", wrap(views.person), name="person"),
+    path("<uuid:pk>/end-sessions/", wrap(views.end_sessions), name="person_end_sessions"),
+]
