@@ -71,6 +71,7 @@ UNFOLD: dict[str, Any] = {
                     ),
                     _link("Cut-over", "swap_horiz", "cutover", "flags.view_tenanthome"),
                     _link("Waves", "waves", "waves", "cutover.view_wave"),
+                    _link("Decommission", "power_settings_new", "decommission", "flags.view_tenanthome"),
                     _link("Stray writes", "call_split", "admin:cutover_stray_changelist", "cutover.view_stray"),
                 ],
             },

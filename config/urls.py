@@ -27,6 +27,7 @@ urlpatterns = [
     path("admin/features/", include("migration_portal.features.urls")),
     path("admin/capabilities/", include("migration_portal.capabilities.urls")),
     path("admin/support/", include("migration_portal.support.urls")),
+    path("admin/decommission/", include("migration_portal.decommission.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
     path("admin/traffic/", include("migration_portal.traffic.urls")),

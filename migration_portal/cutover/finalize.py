@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.db import connection, transaction
 from psycopg.sql import SQL, Identifier
 
@@ -55,6 +57,44 @@ def finalize(*, by: str, reason: str) -> str:
         if reasons := blockers():
             raise Refusal(" ".join(reasons), subject="finalize", todo="Nothing has changed.")
         return _finalize(by=by, reason=reason)
+
+
+def finalize_tenant(pk: str, *, by: str, reason: str) -> None:
+    """The IAM is this tenant's only home from now on: no move leads it back. What it writes still flows to legacy, until all is
+    finalized. Raises Refusal with what is in the way, or psycopg.Error.
+    """
+    require_reason(reason, to="Finalizing", subject=pk)
+    with only_one(connection, Lock.MOVES) as alone, transaction.atomic():
+        if not alone:
+            raise Refusal("Tenants are being moved.", subject="finalize", todo="Wait for the moves to end.")
+        tenant = TenantHome.objects.select_for_update().filter(pk=pk).first()
+        if tenant is None:
+            raise Refusal("There is no such tenant.", subject=pk[:64])
+        if found := list(_of_tenant(tenant)):
+            raise Refusal(" ".join(found), subject=str(tenant), todo="Nothing has changed.")
+        chain.record("finalize_tenant", of=tenant, by=by, reason=reason)
+        TenantHome.objects.filter(pk=pk).update(final=True)
+
+
+def _of_tenant(tenant: TenantHome) -> Iterator[str]:
+    run = captured_run()
+    if tenant.final:
+        yield "It was finalized already."
+    if tenant.home != TenantHome.Home.IAM:
+        yield "It is at home in legacy."
+    if Cutover.objects.under_way().filter(tenant=tenant).exists():
+        yield "It is being moved."
+    if run is None:
+        return
+    if strays := Stray.objects.filter(
+        run=run.key, state="open", tenant__in=[tenant.tenant, tenant.legacy_tenant]
+    ).count():
+        yield f"Its undecided stray writes: {strays}."
+    with open_transfer(run, "finalize") as transfer:
+        if capture.installed(transfer.target) and (
+            waiting := capture_queue.of_tenant(transfer.target, tenant.tenant).waiting
+        ):
+            yield f"Changes of it that legacy has not got yet: {waiting}."
 
 
 def _finalize(*, by: str, reason: str) -> str:

@@ -144,10 +144,15 @@ def switch_guard(request: HttpRequest) -> HttpResponse:
 def finish(request: HttpRequest) -> HttpResponse:
     def do() -> str:
         console.require_typed(request, "finalize")
+        if pk := request.POST.get("tenant"):
+            finalize.finalize_tenant(pk, by=console.by(request), reason=console.reason(request))
+            return "Finalized: it cannot be reversed any more."
         archive = finalize.finalize(by=console.by(request), reason=console.reason(request))
         return f"Finalized. The ledger is archived in schema {archive}."
 
-    return console.act(request, "cutover.finalize_tenant", do, back=reverse("cutover"), done="")
+    one = TenantHome.objects.filter(pk=request.POST.get("tenant", "")).first()
+    back = reverse("cutover_tenant", args=[one.pk]) if one else reverse("cutover")
+    return console.act(request, "cutover.finalize_tenant", do, back=back, done="")
 
 
 def tenant(request: HttpRequest, pk: str) -> HttpResponse:
@@ -157,6 +162,7 @@ def tenant(request: HttpRequest, pk: str) -> HttpResponse:
     run = captured_run()
     context: dict[str, Any] = {"tenant": chosen, "run": run, "trouble": "", "moves": chosen.moves.all()[:20]}
     context["may_cut_over"] = request.user.has_perm("cutover.cut_over_tenant")
+    context["may_finalize"] = request.user.has_perm("cutover.finalize_tenant")
     context["may_reverse"] = request.user.has_perm("cutover.reverse_tenant")
     to = TenantHome.Home.LEGACY if chosen.home == TenantHome.Home.IAM else TenantHome.Home.IAM
     context["who"] = who = request.GET.get("user", "").strip()

@@ -78,7 +78,7 @@ def test_the_page_tells_the_whole_story(ann: str, console: Client, world: World)
         "differs",
         "(secret)",
         "mfa on, enrolled",
-        "is off",
+        "oauth2_enabled off",
         "cut over",
     ):
         assert part in page, part

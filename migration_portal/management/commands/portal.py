@@ -23,7 +23,17 @@ from migration_portal.cutover.adopt import adopt
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
-from migration_portal.management.verbs import backups, capabilities, decide, operate, rollback, status, support, waves
+from migration_portal.management.verbs import (
+    backups,
+    capabilities,
+    decide,
+    decommission,
+    operate,
+    rollback,
+    status,
+    support,
+    waves,
+)
 from migration_portal.refusal import Refusal
 from migration_portal.runs import drift, start, uncapture
 from migration_portal.runs.models import Run
@@ -33,7 +43,7 @@ from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
 from migration_portal.traffic.give_up import give_up
 
-_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support)
+_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support, decommission)
 _VERBS = {name: do for room in _ROOMS for name, do in room.VERBS.items()}
 
 
@@ -135,6 +145,10 @@ class Command(BaseCommand):
         self.stdout.write(f"The guard is {options['switch']}.")
 
     def finalize(self, by: str, options: dict[str, Any]) -> None:
+        if options["tenant"]:
+            finalize.finalize_tenant(options["tenant"].lower(), by=by, reason=options["reason"])
+            self.stdout.write("Finalized: it cannot be reversed any more.")
+            return
         self.stdout.write(f"Finalized; the ledger is archived in {finalize.finalize(by=by, reason=options['reason'])}.")
 
     def surface(self, by: str, options: dict[str, Any]) -> None:
@@ -182,7 +196,11 @@ def _arguments_of_moves(verbs: Any) -> None:
     guarding = verbs.add_parser("guard", help="refuse writes for tenants that live on the other side")
     guarding.add_argument("switch", choices=["on", "off"])
     guarding.add_argument("--reason", default="")
-    verbs.add_parser("finalize", help="stop reverse sync, remove capture").add_argument("--reason", required=True)
+    ending = verbs.add_parser(
+        "finalize", help="stop reverse sync, remove capture; or, of one tenant: no way back for it"
+    )
+    ending.add_argument("--tenant", metavar="ID")
+    ending.add_argument("--reason", required=True)
     listing = verbs.add_parser("surface", help="who answers each legacy endpoint: before, after, and finalized")
     listing.add_argument("--accept", nargs="+", metavar="NAME", help="that nobody answers these any more, or: all")
     listing.add_argument("--reason", default="")
