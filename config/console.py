@@ -93,6 +93,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _link("Support", "support_agent", "support", "migration_portal.view_person"),
+                    _link("Notices", "campaign", "notices", "notices.view_notice"),
                     _link("OAuth clients", "apps", "clients", "inventory.view_preflight"),
                 ],
             },

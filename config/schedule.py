@@ -12,7 +12,10 @@ QUEUES = ("celery", FOLLOW, OPERATE)
 """The loops have workers of their own, and so has what takes its time: neither waits behind a run's chunks, nor they behind it."""
 ROUTES = {
     **{f"{room}.*": {"queue": FOLLOW} for room in ("catchup", "cutover")},
-    **{f"{room}.*": {"queue": OPERATE} for room in ("backups", "monitoring", "rollback", "rehearsal", "checkpoints")},
+    **{
+        f"{room}.*": {"queue": OPERATE}
+        for room in ("backups", "monitoring", "rollback", "rehearsal", "checkpoints", "notices")
+    },
 }
 
 
@@ -39,6 +42,7 @@ BEAT = {
     "rehearsals": _every(10, "rehearsal.tick", OPERATE),
     "roll-backs": _every(2, "rollback.go_on", OPERATE),
     "judge": _every(15, "rollback.judge", OPERATE),
+    "notices": _every(5, "notices.tick", OPERATE),
     "checkpoints": _every(300, "checkpoints.tick", OPERATE),
     **{f"beat-{queue}": _every(15, "monitoring.beat", queue, queue) for queue in QUEUES},
 }

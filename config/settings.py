@@ -132,7 +132,16 @@ ALERT_PLACES = env.list("ALERT_PLACES", default=[])
 ALERT_SECRET = env("ALERT_SECRET", default="")
 # After which hour (UTC) they get the health report of the day; -1: none.
 HEALTH_REPORT_HOUR = env.int("HEALTH_REPORT_HOUR", default=7)
-vars().update(env.email("EMAIL_URL", default="consolemail://"))
+# Without a mail server, mail is written to files, which Notices shows.
+vars().update(env.email("EMAIL_URL", default=f"filemail://{embedded.home() / 'mail'}"))
+EMAIL_TIMEOUT = 30
+# How many messages a second notices send, all workers together.
+NOTICES_PER_SECOND = env.int("NOTICES_PER_SECOND", default=20)
+# Until when legacy can still be looked at, as completion notices say it; where users reach this portal, for links; and what mail
+# providers sign bounces with.
+LEGACY_UNTIL = env("LEGACY_UNTIL", default="")
+PUBLIC_URL = env("PUBLIC_URL", default="").rstrip("/")
+NOTICES_SECRET = env("NOTICES_SECRET", default="")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="sigma-transit@localhost")
 
 # --- checkpoints ------------------------------------------------------------------------------
@@ -173,6 +182,7 @@ INSTALLED_APPS = [
     "migration_portal.rollback",
     "migration_portal.rehearsal",
     "migration_portal.checkpoints",
+    "migration_portal.notices",
     "migration_portal.traffic",
     "waffle",
     "flags",

@@ -12,6 +12,7 @@ from legacy_compat.shared import shared
 from migration_portal import dashboard
 from migration_portal.inventory import views
 from migration_portal.monitoring.exposition import metrics
+from migration_portal.notices import links
 from migration_portal.rollback.complaints import webhook as complaints
 
 urlpatterns = [
@@ -28,6 +29,7 @@ urlpatterns = [
     path("admin/capabilities/", include("migration_portal.capabilities.urls")),
     path("admin/support/", include("migration_portal.support.urls")),
     path("admin/decommission/", include("migration_portal.decommission.urls")),
+    path("admin/notices/", include("migration_portal.notices.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
     path("admin/traffic/", include("migration_portal.traffic.urls")),
@@ -44,6 +46,8 @@ urlpatterns = [
     path(".well-known/oauth-authorization-server", metadata),
     path("api/", include("legacy_compat.urls")),
     path("hooks/complaints", complaints),
+    path("hooks/bounces", links.bounces),
+    path("notices/unsubscribe/<uuid:token>/", links.unsubscribe, name="unsubscribe"),
     path("metrics", metrics),
     path("health/live", live),
     path("health/ready", ready),

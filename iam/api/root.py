@@ -11,7 +11,7 @@ from ninja.errors import HttpError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
-from iam.api import auth, organization, problems, users
+from iam.api import auth, notices, organization, problems, users
 
 
 class JsonParser(Parser):
@@ -45,6 +45,7 @@ api = Api(
 problems.install(api)
 for prefix, router in (
     ("/auth", auth.router), ("/me", auth.me), ("/me/mfa", auth.second_factor), ("/users", users.router),
+    ("/notices", notices.router),
     ("/tenants", organization.tenants), ("/roles", organization.roles), ("/licenses", organization.licenses),
 ):  # fmt: skip
     api.add_router(prefix, router)

@@ -2,6 +2,7 @@
 
 from iam.models.base import IamModel, ParsedJSONField
 from iam.models.capabilities import SystemCapability, TenantCapability, TenantFeature, UserCapability
+from iam.models.notices import InAppNotice, NoticeRead, in_language
 from iam.models.organization import (
     ExternalIdentity,
     License,
@@ -18,7 +19,9 @@ __all__ = [
     "EndedSessions",
     "ExternalIdentity",
     "IamModel",
+    "InAppNotice",
     "License",
+    "NoticeRead",
     "ParsedJSONField",
     "Permission",
     "Role",
@@ -35,4 +38,5 @@ __all__ = [
     "User",
     "UserCapability",
     "UserRole",
+    "in_language",
 ]

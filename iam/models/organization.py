@@ -59,6 +59,7 @@ class User(IamModel):
     password_expires_at = models.DateTimeField(null=True)
     account_locked_until = models.DateTimeField(null=True)
     email_verified = models.BooleanField(null=True, default=False)
+    preferred_language = models.CharField(max_length=10, null=True, default="en")
     created_at = models.DateTimeField(null=True, default=timezone.now)
     updated_at = models.DateTimeField(null=True)
     last_login = models.DateTimeField(null=True)

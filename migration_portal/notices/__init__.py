@@ -1,0 +1,1 @@
+"""Telling people: announcements and completion messages by mail and inside the applications."""

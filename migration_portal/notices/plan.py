@@ -1,0 +1,117 @@
+"""Planning notices, and pausing, resuming and stopping them; completion notices plan themselves."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.mail import get_connection
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from flags.models import TenantHome
+from migration_portal import messages
+from migration_portal.audit import chain
+from migration_portal.notices import audience as audiences
+from migration_portal.notices import send, texts
+from migration_portal.notices.models import Completed, Notice, Recipient, Text
+from migration_portal.refusal import Refusal, require_reason
+
+COMPLETION = "completion"
+"""The template of completion notices; without it none are sent."""
+State = Notice.State
+
+
+def plan(
+    name: str, template: str, audience: Mapping[str, Any], *, by: str, reason: str = "", mail: bool = True, in_app: bool = False,
+    starts_at: datetime | None = None, until: datetime | None = None,
+) -> Notice:  # fmt: skip
+    """Plan a notice; it is sent when its time has come. Raises Refusal."""
+    if not name.strip():
+        raise Refusal("A notice has a name, for the list.", subject="notice")
+    if not (mail or in_app):
+        raise Refusal("It is sent by mail, or shown inside the applications, or both.", subject=name)
+    texts.of(template)
+    audiences.tenants_of(audience)
+    begins = starts_at or timezone.now()
+    if until is not None and until <= begins:
+        raise Refusal("It would end before it begins.", subject=name)
+    with transaction.atomic():
+        made = Notice.objects.create(
+            name=name.strip()[:100], template=template, audience=dict(audience), mail=mail, in_app=uuid.uuid4() if in_app else None,
+            starts_at=begins, until=until, planned_by=by, reason=reason,
+        )  # fmt: skip
+        chain.record("plan_notice", of=made, by=by, reason=reason, data={"key": [template]})
+    transaction.on_commit(lambda: messages.send("notices.tick", queue="operate"))
+    return made
+
+
+def move(notice: Notice, to: str, *, by: str, reason: str = "") -> None:
+    """Pause, resume or stop it. Raises Refusal."""
+    before = {State.PAUSED: [State.SENDING, State.PLANNED], State.SENDING: [State.PAUSED],
+              State.STOPPED: [State.PLANNED, State.SENDING, State.PAUSED]}[State(to)]  # fmt: skip
+    if to == State.STOPPED:
+        require_reason(reason, to="Stopping", subject=str(notice))
+    with transaction.atomic():
+        ended = {"ended_at": timezone.now()} if to == State.STOPPED else {}
+        if not Notice.objects.filter(pk=notice.pk, state__in=before).update(state=to, **ended):
+            notice.refresh_from_db()
+            raise Refusal(f"It is {notice.state}.", subject=str(notice), todo="Reload the page to see what happened.")
+        chain.record(f"notice_{to}", of=notice, by=by, reason=reason)
+
+
+def send_test(template: str, to: str, *, language: str = "en") -> None:
+    """One message to this address, with sample values. Raises Refusal."""
+    if "@" not in to or any(c.isspace() for c in to):
+        raise Refusal("That is no address.", subject=to[:60])
+    about = Recipient(
+        notice_id=0,
+        user=uuid.uuid4(),
+        email=to,
+        name=texts.SAMPLE["name"],
+        tenant=texts.SAMPLE["tenant"],
+        language=language,
+    )
+    made = send.message(about, texts.of(template), {})
+    made.subject = f"[test] {made.subject}"
+    try:
+        get_connection().send_messages([made])
+    except (OSError, ValueError) as error:  # smtplib's errors are OSErrors
+        raise Refusal(f"It could not be sent: {error}", subject=to, todo="Check EMAIL_URL.") from None
+
+
+def counts(notice: Notice) -> dict[str, int]:
+    """Recipients by state, those that may have got it twice among `perhaps_twice`."""
+    rows = notice.recipients.values_list("state").annotate(n=Count("pk"))  # type: ignore[attr-defined]
+    found = Counter(dict.fromkeys(Recipient.State.values, 0) | dict(rows))
+    found["all"] = sum(found.values())
+    found["perhaps_twice"] = notice.recipients.filter(perhaps_twice=True).count()  # type: ignore[attr-defined]
+    return dict(found)
+
+
+def tell_completed() -> int:
+    """Plan the completion notice of tenants that were finalized and have not been told. Returns how many tenants."""
+    if not Text.objects.filter(template=COMPLETION).exists():
+        return 0
+    with transaction.atomic():
+        final = TenantHome.objects.select_for_update().filter(final=True)
+        known = set(Completed.objects.values_list("tenant", flat=True))
+        fresh = [tenant.pk for tenant in final if tenant.pk not in known]
+        if not fresh:
+            return 0
+        made = plan(
+            f"Completed: {len(fresh)} tenant{'' if len(fresh) == 1 else 's'}", COMPLETION, {"tenants": fresh}, by="system",
+            reason="Finalized.", in_app=True, until=timezone.now() + timedelta(days=30),
+        )  # fmt: skip
+        Completed.objects.bulk_create(Completed(tenant=pk, notice=made) for pk in fresh)
+    return len(fresh)
+
+
+def tick(seconds: float = send._TURN_SECONDS) -> int:
+    """What beat asks for: completion notices, and sending what is due."""
+    tell_completed()
+    return send.work(seconds)

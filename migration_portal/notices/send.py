@@ -1,0 +1,212 @@
+"""Sending notices: the ledger is filled first, then each recipient is claimed, sent and marked, by any number of workers."""
+
+from __future__ import annotations
+
+import smtplib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.db import connection, transaction
+from django.utils import timezone
+from limits import RateLimitItemPerSecond
+from limits.storage import storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+
+from iam.models import InAppNotice, Tenant
+from migration_portal.engine.queries import named
+from migration_portal.notices import audience, texts
+from migration_portal.notices.links import unsubscribe_url
+from migration_portal.notices.models import Kind, Notice, Recipient, Text, Unsubscribed
+
+log = structlog.get_logger(__name__)
+_QUERIES = named(Path(__file__).parent / "notices.sql")
+_LEASE_SECONDS = 5.0
+"""Covers the moment between the claim and the row's lock."""
+_MOST_ATTEMPTS = 6
+_FIRST_WAIT = timedelta(seconds=30)
+_TURN_SECONDS = 20.0
+
+
+def work(seconds: float = _TURN_SECONDS) -> int:
+    """Send what is due, for a while. Returns how many were sent. Any number of workers may do so beside each other."""
+    until, count = time.monotonic() + seconds, 0
+    due = Notice.objects.filter(starts_at__lte=timezone.now(), state__in=[Notice.State.PLANNED, Notice.State.SENDING])
+    for notice in due.order_by("id"):
+        if notice.expanded_at is None:
+            expand(notice)
+        if notice.mail:
+            count += _send(notice, until)
+        conclude(notice)
+        if time.monotonic() > until:
+            break
+    return count
+
+
+def expand(notice: Notice) -> None:
+    """Write every recipient into the ledger, and show it inside the applications; whoever did some of it already."""
+    if notice.in_app:
+        _publish(notice)
+    if notice.mail:
+        unwanted = set(Unsubscribed.objects.values_list("email", flat=True))
+        kind = texts.of(notice.template)[0].kind
+        for batch in audience.people(notice.audience):
+            Recipient.objects.bulk_create(
+                [_recipient(notice, row, kind, unwanted) for row in batch], ignore_conflicts=True
+            )
+    now = timezone.now()
+    Notice.objects.filter(pk=notice.pk).update(expanded_at=now)
+    Notice.objects.filter(pk=notice.pk, state=Notice.State.PLANNED).update(state=Notice.State.SENDING)
+    notice.refresh_from_db()
+
+
+def _recipient(notice: Notice, row: Mapping[str, Any], kind: str, unwanted: set[str]) -> Recipient:
+    skipped = kind == Kind.ANNOUNCEMENT and row["email"].lower() in unwanted
+    return Recipient(
+        notice=notice, user=row["user"], email=row["email"], name=row["name"], tenant=row["tenant"], language=row["language"][:10],
+        state=Recipient.State.SKIPPED if skipped else Recipient.State.WAITING, error="unsubscribed" if skipped else "",
+    )  # fmt: skip
+
+
+def _publish(notice: Notice) -> None:
+    assert notice.in_app is not None
+    found, values = texts.of(notice.template), general()
+    filled = {text.language: texts.fill([text], text.language, values) for text in found}
+    InAppNotice.objects.update_or_create(
+        pk=notice.in_app,
+        defaults={
+            "kind": found[0].kind, "subject": {language: each.subject for language, each in filled.items()},
+            "body": {language: each.text for language, each in filled.items()}, "starts_at": notice.starts_at,
+            "ends_at": notice.until, "tenants": audience.tenants_of(notice.audience),
+        },
+    )  # fmt: skip
+
+
+def general() -> dict[str, str]:
+    """What is the same for every recipient."""
+    return {"date": f"{timezone.localdate():%Y-%m-%d}", "legacy_until": settings.LEGACY_UNTIL, "product": "Sigma IAM"}
+
+
+def _send(notice: Notice, until: float) -> int:
+    found, names, count = texts.of(notice.template), _tenant_names(), 0
+    with _mail() as mail:
+        while time.monotonic() < until and _wanted(notice):
+            _keep_to_the_rate()
+            claimed = _claim(notice)
+            if claimed is None:
+                break
+            count += _deliver(claimed, mail, found, names)
+    return count
+
+
+def _wanted(notice: Notice) -> bool:
+    """Paused and stopped within the message that is under way."""
+    return Notice.objects.filter(pk=notice.pk, state=Notice.State.SENDING).exists()
+
+
+def _claim(notice: Notice) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_QUERIES["claim"].as_string(None), {"notice": notice.pk, "lease": _LEASE_SECONDS})
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _deliver(pk: int, mail: Any, found: list[Text], names: Mapping[str, str]) -> int:
+    """Send one, and mark what came of it. Returns 1 if it was sent."""
+    with transaction.atomic():
+        to = Recipient.objects.select_for_update().get(pk=pk)
+        if to.state != Recipient.State.SENDING:
+            return 0
+        try:
+            mail.send_messages([message(to, found, names)])
+        except smtplib.SMTPRecipientsRefused as error:
+            code, said = next(iter(error.recipients.values()))
+            _not_sent(to, f"{code} {_words(said)}"[:500], for_good=500 <= code < 600)
+            mail.close()  # what it was in the middle of
+        except smtplib.SMTPResponseException as error:
+            refused = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+            _not_sent(to, f"{error.smtp_code} {_words(error.smtp_error)}"[:500], for_good=refused)
+            mail.close()
+        except (smtplib.SMTPException, OSError) as error:
+            _not_sent(to, f"{type(error).__name__}: {error}"[:500], for_good=False)
+            mail.close()
+        except ValueError as error:  # an address that no header can hold
+            _not_sent(to, str(error)[:500], for_good=True)
+        else:
+            Recipient.objects.filter(pk=pk).update(state=Recipient.State.SENT, sent_at=timezone.now(), error="")
+            return 1
+    return 0
+
+
+def _words(said: bytes | str) -> str:
+    return said.decode(errors="replace") if isinstance(said, bytes) else said
+
+
+def _not_sent(to: Recipient, why: str, *, for_good: bool) -> None:
+    if for_good:
+        state = Recipient.State.BOUNCED
+    else:
+        state = Recipient.State.FAILED if to.attempts >= _MOST_ATTEMPTS else Recipient.State.WAITING
+    wait = _FIRST_WAIT * 4 ** (to.attempts - 1)
+    Recipient.objects.filter(pk=to.pk).update(state=state, error=why, next_at=timezone.now() + wait)
+    log.info("notice_not_sent", recipient=to.pk, state=state, attempts=to.attempts)
+
+
+def message(to: Recipient, found: list[Text], names: Mapping[str, str]) -> EmailMultiAlternatives:
+    """The mail to one recipient. Its Message-ID is the same each time it is sent, so that servers can tell."""
+    filled = texts.fill(found, to.language, general() | {"name": to.name, "tenant": names.get(to.tenant, to.tenant)})
+    link = unsubscribe_url(str(to.token))
+    optional = found[0].kind == Kind.ANNOUNCEMENT and link
+    headers = {"Message-ID": f"<{to.token}@notices.sigma-transit>", "Auto-Submitted": "auto-generated"}
+    if optional:
+        headers |= {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    made = EmailMultiAlternatives(
+        filled.subject, filled.text + (f"\n\nUnsubscribe: {link}\n" if optional else ""), to=[to.email], headers=headers
+    )
+    if filled.html:
+        made.attach_alternative(
+            filled.html + (f'<p><a href="{link}">Unsubscribe</a></p>' if optional else ""), "text/html"
+        )
+    return made
+
+
+def conclude(notice: Notice) -> None:
+    """It is sent when nobody waits any more."""
+    left = notice.recipients.filter(state__in=[Recipient.State.WAITING, Recipient.State.SENDING])  # type: ignore[attr-defined]
+    if not left.exists():
+        Notice.objects.filter(pk=notice.pk, state=Notice.State.SENDING).update(
+            state=Notice.State.SENT, ended_at=timezone.now()
+        )
+
+
+def _tenant_names() -> dict[str, str]:
+    return {str(pk): name or "" for pk, name in Tenant.objects.values_list("pk", "name")}
+
+
+@contextmanager
+def _mail() -> Iterator[Any]:
+    """One connection for many messages; it opens with the first, and again after whatever broke it."""
+    mail = get_connection()
+    try:
+        yield mail
+    finally:
+        with suppress(smtplib.SMTPException, OSError):
+            mail.close()
+
+
+def _keep_to_the_rate() -> None:
+    limit = RateLimitItemPerSecond(max(int(settings.NOTICES_PER_SECOND), 1))
+    while not _limiter(settings.REDIS_URL).hit(limit, "notices"):
+        time.sleep(0.02)
+
+
+@cache
+def _limiter(url: str) -> FixedWindowRateLimiter:
+    return FixedWindowRateLimiter(storage_from_string(url, socket_timeout=2))
