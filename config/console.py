@@ -102,6 +102,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _link("Audit log", "history", "admin:audit_event_changelist", "audit.view_event"),
+                    _link("Deployment plan", "event_note", "deployment", "deployment.view_plan"),
                     _link("Operators", "group", "admin:auth_user_changelist", "auth.view_user"),
                     _link("Second factors", "pin", "admin:otp_totp_totpdevice_changelist", "otp_totp.view_totpdevice"),
                     _link("Groups", "shield_person", "admin:auth_group_changelist", "auth.view_group"),

@@ -183,6 +183,7 @@ INSTALLED_APPS = [
     "migration_portal.rehearsal",
     "migration_portal.checkpoints",
     "migration_portal.notices",
+    "migration_portal.deployment",
     "migration_portal.traffic",
     "waffle",
     "flags",

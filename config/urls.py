@@ -30,6 +30,7 @@ urlpatterns = [
     path("admin/support/", include("migration_portal.support.urls")),
     path("admin/decommission/", include("migration_portal.decommission.urls")),
     path("admin/notices/", include("migration_portal.notices.urls")),
+    path("admin/deployment/", include("migration_portal.deployment.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
     path("admin/traffic/", include("migration_portal.traffic.urls")),

@@ -1,7 +1,19 @@
 """What every screen of the console shares. Lists of records take `ReadOnlyAdmin` from `console.admin`."""
 
-from migration_portal.console.actions import act, by, need, reason, require_typed, whole
+from migration_portal.console.actions import act, by, moment, need, reason, require_typed, whole
 from migration_portal.console.confirming import first_asked_again
 from migration_portal.console.pages import badge, icon, page
 
-__all__ = ["act", "badge", "by", "first_asked_again", "icon", "need", "page", "reason", "require_typed", "whole"]
+__all__ = [
+    "act",
+    "badge",
+    "by",
+    "first_asked_again",
+    "icon",
+    "moment",
+    "need",
+    "page",
+    "reason",
+    "require_typed",
+    "whole",
+]

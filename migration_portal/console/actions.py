@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -10,6 +11,8 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from migration_portal.console.confirming import ShowAgain, ask_again, require_shown
 from migration_portal.engine.errors import describe
@@ -59,6 +62,22 @@ def whole(text: str, least: int, most: int) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 12):
         return None
     return int(text) if least <= int(text) <= most else None
+
+
+def moment(text: str) -> datetime | None:
+    """A date and time, ISO 8601 or as a browser's field sends it; without a zone, in the portal's. None for nothing.
+
+    Raises Refusal.
+    """
+    if not text.strip():
+        return None
+    try:
+        found = parse_datetime(text.strip())
+    except ValueError:
+        found = None
+    if found is None:
+        raise Refusal("That is no time.", subject=text[:30], todo="Write it as 2026-12-01T02:00.")
+    return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
 def require_typed(request: HttpRequest, word: str) -> None:

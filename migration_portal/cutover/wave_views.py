@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -12,8 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime, parse_time
+from django.utils.dateparse import parse_time
 
 from flags.models import TenantHome
 from migration_portal import console
@@ -65,7 +63,7 @@ def plan(request: HttpRequest) -> HttpResponse:
             if "plan" in request.POST:
                 made = waves.plan(
                     request.POST.get("name", ""), rule, by=console.by(request), reason=console.reason(request),
-                    at_once=_number(request, "at_once", 1, 64), starts_at=_at(request.POST.get("starts_at", "")),
+                    at_once=_number(request, "at_once", 1, 64), starts_at=console.moment(request.POST.get("starts_at", "")),
                     window=_window(request), guarded=request.POST.get("guarded") == "yes",
                 )  # fmt: skip
                 messages.success(request, f"Planned: {made.tenants.count():,} tenants. It begins when you start it.")
@@ -150,19 +148,6 @@ def _number(request: HttpRequest, name: str, least: int, most: int) -> int:
             f"“{words}” is a whole number from {least:,} to {most:,}.", subject="wave", todo="Nothing was planned."
         )
     return found
-
-
-def _at(text: str) -> datetime | None:
-    """What a browser's date and time field sends, in the portal's time zone. Raises Refusal."""
-    if not text.strip():
-        return None
-    try:
-        found = parse_datetime(text.strip())
-    except ValueError:
-        found = None
-    if found is None:
-        raise Refusal("That is no time.", subject=text[:30], todo="Nothing was planned.")
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
 def _window(request: HttpRequest) -> Any:

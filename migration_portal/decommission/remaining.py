@@ -62,6 +62,8 @@ def remaining() -> list[Remaining]:
 
 def _tenants() -> Iterator[Remaining]:
     left = TenantHome.objects.filter(home=TenantHome.Home.LEGACY)
+    if not TenantHome.objects.exists():
+        yield Remaining("migration that has not begun", 1, "Start a run with capture.", "admin:runs_run_changelist")
     count = left.count()
     some: list[str] = []
     if count:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from email import message_from_bytes
 from email.policy import default as modern
 from pathlib import Path
@@ -14,8 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from migration_portal import console
 from migration_portal.notices import audience as audiences
@@ -54,7 +51,8 @@ def plan(request: HttpRequest) -> HttpResponse:
                 made = planning.plan(
                     request.POST.get("name", ""), request.POST.get("template", ""), audience, by=console.by(request),
                     reason=console.reason(request), mail=request.POST.get("mail") == "yes",
-                    in_app=request.POST.get("in_app") == "yes", starts_at=_at(request, "starts_at"), until=_at(request, "until"),
+                    in_app=request.POST.get("in_app") == "yes", starts_at=console.moment(request.POST.get("starts_at", "")),
+                    until=console.moment(request.POST.get("until", "")),
                 )  # fmt: skip
                 messages.success(request, "Planned.")
                 return redirect("notice", made.pk)
@@ -79,20 +77,6 @@ def _audience(request: HttpRequest) -> dict[str, Any]:
     if role := request.POST.get("role", "").strip():
         audience["role"] = role
     return audience
-
-
-def _at(request: HttpRequest, name: str) -> datetime | None:
-    """What a browser's date and time field sends, in the portal's time zone. Raises Refusal."""
-    text = request.POST.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise Refusal("That is no time.", subject=text[:30], todo="Nothing was planned.")
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
 def notice(request: HttpRequest, pk: int) -> HttpResponse:

@@ -28,6 +28,7 @@ from migration_portal.management.verbs import (
     capabilities,
     decide,
     decommission,
+    deployment,
     operate,
     rollback,
     status,
@@ -43,7 +44,7 @@ from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
 from migration_portal.traffic.give_up import give_up
 
-_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support, decommission)
+_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support, decommission, deployment)
 _VERBS = {name: do for room in _ROOMS for name, do in room.VERBS.items()}
 
 

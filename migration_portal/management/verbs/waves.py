@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import OutputWrapper
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime, parse_time
+from django.utils.dateparse import parse_time
 
 from flags.models import TenantHome
+from migration_portal import console
 from migration_portal.cutover import dry_run, requests, selection, waves
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
 from migration_portal.refusal import Refusal
@@ -114,7 +113,8 @@ def _plan(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
             raise Refusal("A window is two times of a day, as 22:00 04:00.", subject=options["name"])
         window = (opens, closes)
     made = waves.plan(
-        options["name"], rule, by=by, reason=options["reason"], at_once=options["at_once"], starts_at=_at(options["at"]),
+        options["name"], rule, by=by, reason=options["reason"], at_once=options["at_once"],
+        starts_at=console.moment(options["at"] or ""),
         window=window, guarded=not options["unguarded"],
     )  # fmt: skip
     _say(out, options, _told(made), [_line(_told(made))])
@@ -134,19 +134,6 @@ def _rule(options: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refusal("A rule is a JSON object.", subject=options["name"], todo='Write {"users_to": 50}, say.')
     return {"kind": "rule"} | found
-
-
-def _at(text: str | None) -> datetime | None:
-    """Raises Refusal."""
-    if not text:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise Refusal("That is no time.", subject=text, todo="Write it as 2026-12-01T02:00+00:00.")
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
 def cut_over(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:

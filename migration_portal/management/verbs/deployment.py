@@ -1,0 +1,60 @@
+"""The deployment plan from a terminal: exit 1 where a gate refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from migration_portal import console
+from migration_portal.deployment import work
+from migration_portal.deployment.models import Plan, Task
+from migration_portal.refusal import Refusal
+
+
+def arguments(verbs: Any) -> None:
+    planning = verbs.add_parser("plan", help="deployment plans: make one, run its checks, pass its gates")
+    planning.add_argument("what", choices=["make", "show", "check", "pass"])
+    planning.add_argument("name", nargs="?", default="")
+    planning.add_argument("--template", choices=sorted(work.templates()), default="strategy")
+    planning.add_argument("--starts", default="", metavar="TIME", help="when the first phase begins")
+    planning.add_argument("--override", default="", metavar="REASON", help="pass although it is not green")
+    planning.add_argument("--json", action="store_true")
+
+
+def plan(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    if options["what"] == "make":
+        made = work.make(options["name"], options["template"], by=by, starts_at=console.moment(options["starts"]))
+        _tell(out, made, options)
+        return
+    found = Plan.objects.filter(name=options["name"]) if options["name"] else Plan.objects.all()
+    chosen = found.first()
+    if chosen is None:
+        raise Refusal(
+            "There is no such plan.", subject=options["name"] or "plan", todo="manage.py portal plan make NAME"
+        )
+    if options["what"] == "check":
+        work.prove(Task.objects.filter(phase__plan=chosen), by=by)
+    elif options["what"] == "pass":
+        phase = chosen.phases.filter(passed_at=None).first()  # type: ignore[attr-defined]
+        if phase is None:
+            raise Refusal("Every phase has passed.", subject=chosen.name)
+        work.pass_gate(phase, by=by, override=options["override"])
+    _tell(out, chosen, options)
+
+
+def _tell(out: OutputWrapper, chosen: Plan, options: dict[str, Any]) -> None:
+    told = work.as_dict(chosen)
+    if options["json"]:
+        out.write(json.dumps(told, indent=2))
+        return
+    for phase in told["phases"]:
+        mark = "overridden" if phase["override"] else "passed" if phase["passed_at"] else "open"
+        out.write(f"{mark:<11} {phase['name']}")
+        for task in phase["tasks"]:
+            said = task["evidence"]["what"] if task["evidence"] else task["note"]
+            out.write(f"  {'x' if task['done_at'] else ' '} {task['name']}{': ' + said if said else ''}")
+
+
+VERBS = {"plan": plan}
