@@ -45,7 +45,7 @@ class _Moves:
             mover.close()
 
     def make(self) -> int:
-        count, well, ticked = 0, True, time.monotonic()
+        count, well, ticked = 0, True, 0.0
         while True:
             if time.monotonic() - ticked > _TICK_SECONDS:
                 waves.tick()  # what should wait now, waits: the next tick of the clock may have to wait for a worker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
@@ -352,3 +354,29 @@ def test_notices_are_for_operators(world: World) -> None:
     assert client.get("/admin/notices/").status_code == 200
     assert client.get("/admin/notices/plan/").status_code == 403
     assert client.post("/admin/notices/text/", {"template": "x", "language": "en", **ENGLISH}).status_code == 403
+
+
+def test_the_terminal_counts_tests_plans_and_says_how_far_it_is(mail: Kept) -> None:
+    def portal(*arguments: str) -> str:
+        out = io.StringIO()
+        call_command("portal", "notify", *arguments, stdout=out)
+        return out.getvalue()
+
+    here = people(2)
+    assert json.loads(portal("x", "--count", "--json")) == {"people": 2}
+    portal("x", "--template", "moving", "--test", "me@example.org")
+    assert mail.recipients == ["me@example.org"]
+    told = json.loads(portal("Moving", "--template", "moving", "--to", f"tenants:{here[0].tenant_id}", "--json"))
+    assert told["state"] == "planned" and told["next_steps"]
+    send.work()
+    assert "Moving: sent, 2 of 2 sent." in portal("Moving")
+    mail.refuse = {str(here[0].email): "550 no"}
+    plan.plan("Again", "moving", {}, by="otto")
+    send.work()
+    for arguments, why in (
+        (("Again",), "1 were not delivered"),
+        (("None",), "no such notice"),
+        (("x", "--count", "--to", "odd"), "goes to"),
+    ):
+        with pytest.raises(CommandError, match=why):
+            portal(*arguments)

@@ -29,6 +29,7 @@ from migration_portal.management.verbs import (
     decide,
     decommission,
     deployment,
+    notices,
     operate,
     rollback,
     status,
@@ -44,7 +45,7 @@ from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
 from migration_portal.traffic.give_up import give_up
 
-_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support, decommission, deployment)
+_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support, decommission, deployment, notices)
 _VERBS = {name: do for room in _ROOMS for name, do in room.VERBS.items()}
 
 

@@ -1,0 +1,96 @@
+"""Notices from a terminal: exit 0 only when every recipient got it, where it is waited for."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from migration_portal import console
+from migration_portal.notices import audience, plan
+from migration_portal.notices.models import Notice
+from migration_portal.refusal import Refusal
+
+_POLL_SECONDS = 1.0
+_OPEN = (Notice.State.PLANNED, Notice.State.SENDING)
+
+
+def arguments(verbs: Any) -> None:
+    telling = verbs.add_parser(
+        "notify", help="tell users something, by mail and inside the applications; or how far that is"
+    )
+    telling.add_argument("name", help="of the notice; alone, it says how far it is")
+    telling.add_argument("--template")
+    telling.add_argument("--to", default="all", help="all, iam, legacy, wave:NAME, or tenants:ID,ID")
+    telling.add_argument("--role", default="")
+    telling.add_argument("--at", default="", metavar="TIME", help="begin then")
+    telling.add_argument("--in-app", action="store_true", help="show it inside the applications, too")
+    telling.add_argument("--no-mail", action="store_true")
+    telling.add_argument("--count", action="store_true", help="say how many people it would reach, and plan nothing")
+    telling.add_argument("--test", metavar="ADDRESS", help="send this address one message with sample values")
+    telling.add_argument("--wait", action="store_true", help="until it has been sent")
+    telling.add_argument("--reason", default="")
+    telling.add_argument("--json", action="store_true")
+
+
+def notify(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    template = options["template"]
+    if template and options["test"]:
+        plan.send_test(template, options["test"])
+        out.write(f"Sent to {options['test']}.")
+        return
+    if options["count"]:
+        out.write(
+            json.dumps({"people": audience.size(_audience(options))})
+            if options["json"]
+            else f"{audience.size(_audience(options)):,} people."
+        )
+        return
+    if template:
+        notice = plan.plan(
+            options["name"], template, _audience(options), by=by, reason=options["reason"], mail=not options["no_mail"],
+            in_app=options["in_app"], starts_at=console.moment(options["at"]),
+        )  # fmt: skip
+    else:
+        found = Notice.objects.filter(name=options["name"]).first()
+        if found is None:
+            raise Refusal("There is no such notice.", subject=options["name"], todo="Plan it with --template.")
+        notice = found
+    _follow(out, notice, options)
+
+
+def _follow(out: OutputWrapper, notice: Notice, options: dict[str, Any]) -> None:
+    try:
+        while options["wait"] and notice.state in _OPEN:
+            time.sleep(_POLL_SECONDS)
+            notice.refresh_from_db()
+    except KeyboardInterrupt:
+        raise Refusal(
+            "It continues without you.", subject=str(notice), todo=f"manage.py portal notify {notice.name!r}"
+        ) from None
+    counts = plan.counts(notice)
+    steps = [f"manage.py portal notify {notice.name!r} --wait"] if notice.state in _OPEN else []
+    told = {"notice": notice.name, "state": notice.state, "recipients": counts, "next_steps": steps}
+    out.write(
+        json.dumps(told, indent=2)
+        if options["json"]
+        else f"{notice}: {notice.state}, {counts['sent']:,} of {counts['all']:,} sent."
+    )
+    if wrong := counts["bounced"] + counts["failed"]:
+        raise Refusal(f"{wrong:,} were not delivered.", subject=str(notice), todo="The notice's page lists them.")
+
+
+def _audience(options: dict[str, Any]) -> dict[str, Any]:
+    kind, _, which = options["to"].partition(":")
+    kinds: dict[str, dict[str, Any]] = {
+        "all": {}, "iam": {"home": "iam"}, "legacy": {"home": "legacy"}, "wave": {"wave": which},
+        "tenants": {"tenants": [id for id in which.split(",") if id]},
+    }  # fmt: skip
+    if kind not in kinds:
+        raise Refusal("It goes to all, iam, legacy, wave:NAME or tenants:ID,ID.", subject=options["to"][:60])
+    return kinds[kind] | ({"role": options["role"]} if options["role"] else {})
+
+
+VERBS = {"notify": notify}
