@@ -156,6 +156,10 @@ ROLLBACK_ASKS = env.list("ROLLBACK_ASKS", default=["undo_run", "restore_backup",
 # What a help desk signs the complaints with that it sends to /hooks/complaints.
 COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
 # --- Django -------------------------------------------------------------------------------
+_ROOMS = (
+    "audit", "backups", "inventory", "schema", "runs", "sample", "operators", "catchup",
+    "monitoring", "cutover", "rollback", "rehearsal", "checkpoints", "notices", "deployment", "traffic",
+)  # fmt: skip
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -169,22 +173,7 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "csp",
     "migration_portal",
-    "migration_portal.audit",
-    "migration_portal.backups",
-    "migration_portal.inventory",
-    "migration_portal.schema",
-    "migration_portal.runs",
-    "migration_portal.sample",
-    "migration_portal.operators",
-    "migration_portal.catchup",
-    "migration_portal.monitoring",
-    "migration_portal.cutover",
-    "migration_portal.rollback",
-    "migration_portal.rehearsal",
-    "migration_portal.checkpoints",
-    "migration_portal.notices",
-    "migration_portal.deployment",
-    "migration_portal.traffic",
+    *(f"migration_portal.{room}" for room in _ROOMS),
     "waffle",
     "flags",
     "ninja",

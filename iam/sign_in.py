@@ -90,11 +90,9 @@ def sign_in(
     asked = shown[user.pk]
     amr: tuple[str, ...] = ("pwd",)
     rules = policy.of(user.tenant_id)
-    wanted = not codes and strict and rules.wants_codes
-    if wanted and not rules.asks_code(user):
-        raise CodeNeeded
-    if wanted or (codes and rules.asks_code(user)):
-        if not asked.code:
+    wanted, enrolled = not codes and strict and rules.wants_codes, rules.asks_code(user)
+    if wanted or (codes and enrolled):
+        if not (enrolled and asked.code):
             raise CodeNeeded
         if not totp.verify(user, asked.code):
             return _failed([user], asked)

@@ -272,7 +272,7 @@ class SocialConnection(IamModel):
 
 
 def switched_on(subject: Subject) -> bool:
-    """Whether OAuth is: the flag, and the capability of the subject's tenant."""
+    """The flag, and the capability of the subject's tenant."""
     return is_on(FLAG, subject) and capabilities.of(subject.tenant or None).on("oauth2")
 
 

@@ -20,11 +20,16 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.monitoring.alerts import ROLL_BACK
 from migration_portal.monitoring.models import Alert
 from migration_portal.plan.checks import lost_in_reverse
+from migration_portal.refusal import Refusal
 from migration_portal.runs.drift import drift
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.states import State
 
 _QUERIES = named(Path(__file__).parent / "cutover.sql")
+
+
+class Blocked(Refusal):
+    """Something keeps the tenant from being moved; nothing was begun."""
 
 
 @dataclass(frozen=True)

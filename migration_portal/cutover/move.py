@@ -25,7 +25,7 @@ from flags import homes
 from flags.models import TenantHome
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run
-from migration_portal.cutover.blockers import blockers
+from migration_portal.cutover.blockers import Blocked, blockers
 from migration_portal.cutover.differences import require_none, unlisted
 from migration_portal.cutover.follow_up import follow_up
 from migration_portal.cutover.models import Cutover
@@ -50,10 +50,6 @@ _ATTEMPTS = 3
 
 class HomeUnknown(Refusal):
     """The flip may have been committed, and nobody can be asked."""
-
-
-class Blocked(Refusal):
-    """Something keeps the tenant from being moved; nothing was begun."""
 
 
 class Stopped(Refusal):
@@ -96,7 +92,7 @@ def move(cutover: Cutover, mover: Mover) -> None:
 
 
 def _advance(cutover: Cutover, state: Cutover.State, **values: Any) -> int:
-    """To the next state, unless it was stopped or made meanwhile. Returns 1 or 0."""
+    """To the next state; 0 when it was stopped or made meanwhile."""
     return Cutover.objects.under_way().filter(pk=cutover.pk).update(state=state, **values)
 
 

@@ -47,15 +47,13 @@ def forward(
         others = parents(plan.tables, table, catalog)
         add("constraint", table.target, f"index:{table.target}", *(f"constraint:{p}" for p in others))
     # Derived from whole tables, and one from the other; nothing is caught up before they are there.
-    derivable = [f"constraint:{table.target}" for table in plan.tables]
+    whole = [f"constraint:{table.target}" for table in plan.tables]
     for table in granted:
-        derivable = [*derivable, add("grant", table.target, *derivable)]
+        whole.append(add("grant", table.target, *whole))
     compared = [add("analyze", table.target, f"grant:{table.target}") for table in granted]
     for table in plan.tables:
         analyzed = add("analyze", table.target, f"constraint:{table.target}")
-        verified = add(
-            "verify", table.target, *(derivable if granted else [f"constraint:{table.target}"]), verifies=True
-        )
+        verified = add("verify", table.target, *(whole if granted else [f"constraint:{table.target}"]), verifies=True)
         compared += [analyzed, add("compare", table.target, verified, verifies=True)]
     checked = add("check", "", *compared, verifies=True)
     if dry_run:

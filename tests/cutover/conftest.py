@@ -7,6 +7,7 @@ import pytest
 from migration_portal.cutover.tenants import sync_tenants
 from tests import builders
 from tests.cutover.moves import both_loops
+from tests.cutover.waves import many as many  # the fixture
 from tests.world import World
 
 
