@@ -32,6 +32,7 @@ urlpatterns = [
     path("admin/notices/", include("migration_portal.notices.urls")),
     path("admin/deployment/", include("migration_portal.deployment.urls")),
     path("admin/clients/", include("migration_portal.clients.urls")),
+    path("admin/waves/", include("migration_portal.cutover.wave_urls")),
     path("admin/cutover/", include("migration_portal.cutover.urls")),
     path("admin/traffic/", include("migration_portal.traffic.urls")),
     # Where version 0.1 had it: a bookmark, or a page left open.

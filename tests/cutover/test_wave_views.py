@@ -25,19 +25,19 @@ def console(home: str) -> Client:
 
 
 def planned(console: Client, **fields: Any) -> Wave:
-    answer = console.post("/admin/cutover/waves/plan/", SHARE | fields | {"plan": "yes"})
+    answer = console.post("/admin/waves/plan/", SHARE | fields | {"plan": "yes"})
     assert answer.status_code == 302, answer.content.decode()
     return Wave.objects.latest("id")
 
 
 def test_a_preview_plans_nothing(console: Client) -> None:
-    page = console.post("/admin/cutover/waves/plan/", SHARE).content.decode()
+    page = console.post("/admin/waves/plan/", SHARE).content.decode()
     assert "1 tenant with 2 users" in page and not Wave.objects.exists()
 
 
 def test_a_wave_is_planned_started_and_shown_as_it_goes(console: Client) -> None:
     wave = planned(console)
-    place = f"/admin/cutover/waves/{wave.pk}/"
+    place = f"/admin/waves/{wave.pk}/"
     assert b"To confirm, type" in console.post(f"{place}start/", {"typed": "week"}, follow=True).content
     console.post(f"{place}start/", {"typed": "week 4", "reason": "planned"})
     wave.refresh_from_db()
@@ -45,13 +45,13 @@ def test_a_wave_is_planned_started_and_shown_as_it_goes(console: Client) -> None
     assert b"1 to go" in console.get(f"{place}live/").content
     work()
     page = console.get(place).content.decode()
-    assert "1 of 1 tenants moved" in page and "1 of 1" in console.get("/admin/cutover/waves/").content.decode()
+    assert "1 of 1 tenants moved" in page and "1 of 1" in console.get("/admin/waves/").content.decode()
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "stop", "retry"])
 def test_each_verb_is_a_button(console: Client, verb: str) -> None:
     wave = planned(console)
-    place = f"/admin/cutover/waves/{wave.pk}/"
+    place = f"/admin/waves/{wave.pk}/"
     console.post(f"{place}start/", {"typed": "week 4"})
     if verb == "resume":
         console.post(f"{place}pause/")
@@ -65,7 +65,7 @@ def test_each_verb_is_a_button(console: Client, verb: str) -> None:
 
 def test_every_move_is_stopped_from_the_board(console: Client, home: str) -> None:
     wave = planned(console)
-    console.post(f"/admin/cutover/waves/{wave.pk}/start/", {"typed": "week 4"})
+    console.post(f"/admin/waves/{wave.pk}/start/", {"typed": "week 4"})
     assert b"Moves stopped: 1" in console.post("/admin/cutover/stop/", {"reason": "complaints"}, follow=True).content
     assert work() == 0 and TenantHome.objects.get(pk=home).home == "legacy"
 
@@ -73,7 +73,7 @@ def test_every_move_is_stopped_from_the_board(console: Client, home: str) -> Non
 def test_a_dry_run_says_what_is_in_the_way(console: Client, world: World, home: str) -> None:
     with world.iam() as iam:
         iam.execute("UPDATE users SET full_name = 'Changed' WHERE username = 'ann'")
-    page = console.get(f"/admin/cutover/waves/{planned(console).pk}/?dry_run=yes").content.decode()
+    page = console.get(f"/admin/waves/{planned(console).pk}/?dry_run=yes").content.decode()
     assert "be blocked" in page and "1 rows of users differ" in page
 
 
@@ -86,7 +86,7 @@ def test_a_dry_run_says_what_is_in_the_way(console: Client, world: World, home: 
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_and_the_form_kept(console: Client, wrong: dict[str, str]) -> None:
-    page = console.post("/admin/cutover/waves/plan/", SHARE | wrong | {"plan": "yes"})
+    page = console.post("/admin/waves/plan/", SHARE | wrong | {"plan": "yes"})
     assert page.status_code == 200 and not Wave.objects.exists()
 
 
@@ -94,6 +94,6 @@ def test_planning_is_for_operators(home: str) -> None:
     builders.member("viewer", username="vera")
     client = Client()
     client.login(username="vera", password="secret-pass-1")
-    assert client.get("/admin/cutover/waves/").status_code == 200
-    for page in ("waves/plan/", "stop/"):
-        assert client.post(f"/admin/cutover/{page}", SHARE | {"plan": "yes", "reason": "x"}).status_code == 403
+    assert client.get("/admin/waves/").status_code == 200
+    for page in ("waves/plan/", "cutover/stop/"):
+        assert client.post(f"/admin/{page}", SHARE | {"plan": "yes", "reason": "x"}).status_code == 403
