@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import structlog
@@ -144,4 +144,9 @@ def _sample(status: FlowStatus, flow: Flow, applied: int, note: str) -> None:
     FlowStatus.objects.filter(pk=status.pk).update(beat_at=Now())
     LagSample.objects.create(flow=status, at=now, entries=lag.entries, seconds=lag.seconds, applied=applied)
     if now.second == 0:
-        LagSample.objects.filter(at__lt=now - _KEPT).delete()
+        forget_samples(now)
+
+
+def forget_samples(now: datetime) -> None:
+    """A day of them is kept."""
+    LagSample.objects.filter(at__lt=now - _KEPT).delete()

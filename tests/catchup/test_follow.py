@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from migration_portal.catchup.follow import follow
-from migration_portal.catchup.models import FlowStatus
+from datetime import timedelta
+
+from django.utils import timezone
+
+from migration_portal.catchup.follow import follow, forget_samples
+from migration_portal.catchup.models import FlowStatus, LagSample
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.locks import Lock, only_one
 from migration_portal.runs.drift import accept_drift
+from migration_portal.runs.models import QuarantinedRow
 from migration_portal.runs.start import start
 from tests import builders
 from tests.cutover.moves import moved
@@ -79,3 +84,34 @@ def test_one_loop_follows_a_direction(world: World, home: str) -> None:
 def change_waits(world: World) -> bool:
     with world.legacy() as legacy:
         return legacy.execute("SELECT count(*) FROM portal_capture.queue").fetchone() == (1,)
+
+
+def test_the_two_directions_do_not_wait_for_each_other(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    sync_tenants()
+    follow("forward", seconds=0.05)
+    moved(home)
+    with world.portal() as other, only_one(other, Lock.FOLLOW, 1):
+        before = FlowStatus.objects.filter(pk="reverse").values_list("beat_at", flat=True).first()
+        follow("reverse", seconds=0.05)
+        follow("forward", seconds=0.05)
+    assert FlowStatus.objects.get(pk="reverse").beat_at != before
+
+
+def test_samples_of_a_day_are_kept(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    follow("forward", seconds=0.05)
+    young, old = timezone.now() - timedelta(hours=23), timezone.now() - timedelta(hours=25)
+    for at in (young, old):
+        LagSample.objects.create(flow_id="forward", at=at, entries=1, seconds=1, applied=0)
+    forget_samples(timezone.now())
+    assert LagSample.objects.filter(at=young).exists() and not LagSample.objects.filter(at=old).exists()
+
+
+def test_a_quarantined_row_that_legacy_removes_needs_no_decision_any_more(world: World, home: str) -> None:
+    lost, kept = (builders.user(world, "00000000-0000-4000-8000-00000000000a") for _ in range(2))
+    builders.migrated(world, capture=True)
+    change(world, "DELETE FROM users WHERE id = %s", lost)
+    follow("forward", seconds=0.5)
+    left = QuarantinedRow.objects.filter(table_name="users").values_list("source_key", flat=True)
+    assert list(left) == [[kept]]

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from flags.models import TenantHome
+from migration_portal.audit.models import Event
 from migration_portal.cutover import follow_up, guard
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.tenants import sync_tenants
@@ -154,3 +155,10 @@ def test_new_rows_get_numbers_beyond_those_that_were_copied(world: World, home: 
     iam(world, "UPDATE licenses SET number = 41")
     assert moved(home).error == ""
     assert iam(world, "SELECT nextval(pg_get_serial_sequence('licenses', 'number')) > 41") == [(True,)]
+
+
+def test_each_move_is_on_the_record_by_its_own_verb(world: World, home: str) -> None:
+    moved(home)
+    moved(home, "legacy")
+    verbs = Event.objects.filter(object_type="tenanthome", object_id=home, verb__in=("cut_over", "reverse"))
+    assert list(verbs.order_by("id").values_list("verb", flat=True)) == ["cut_over", "reverse"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from flags.models import TenantHome
 from migration_portal.cutover.models import Cutover
+from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from tests import builders
 from tests.cutover.board import browser, said
@@ -51,3 +55,31 @@ def test_a_user_is_shown_field_by_field_without_secrets(world: World, acme: str)
     assert "ann@example.org" in page and "full_name" in page
     assert "Every row of this tenant is the same on both sides" in page
     assert builders.HASH not in page and "(secret)" in page
+
+
+def test_the_board_says_what_waits_and_which_database_is_away(world: World, acme: str, settings: Any) -> None:
+    with world.legacy() as legacy:
+        legacy.execute("UPDATE users SET bio = 'x'")
+    client = browser("viewer")
+    page = client.get("/admin/cutover/").content.decode()
+    cells = re.findall(r'<td class="p-num">([^<]*)</td>', page)
+    assert cells[:2] == ["1", "1"], cells  # users, and changes waiting
+    settings.LEGACY_DATABASE_URL = "postgresql://nobody@127.0.0.1:1/none"
+    page = client.get("/admin/cutover/").content.decode()
+    assert "legacy database" in page and "Acme" in page
+
+
+def test_a_user_that_only_the_iam_has_is_shown_too(world: World, acme: str) -> None:
+    with world.iam() as iam:
+        iam.execute("UPDATE users SET username = 'only-here'")
+    page = browser("viewer").get(f"/admin/cutover/tenant/{acme}/?user=only-here").content.decode()
+    assert "differs" in page and "No such user" not in page
+    assert "No such user" in browser("support").get(f"/admin/cutover/tenant/{acme}/?user=nobody").content.decode()
+
+
+def test_a_tenants_name_on_the_board_follows_the_iam(world: World, acme: str) -> None:
+    assert TenantHome.objects.get(pk=acme).name == "Acme"
+    with world.iam() as iam:
+        iam.execute("UPDATE tenants SET name = 'Acme Ltd'")
+    sync_tenants()
+    assert TenantHome.objects.get(pk=acme).name == "Acme Ltd"

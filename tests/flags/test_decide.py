@@ -66,3 +66,8 @@ def test_a_circle_is_found_exactly_when_there_is_one(requires: dict[str, list[st
         return False
 
     assert bool(cycle(requires)) is any(reaches_itself(name) for name in requires)
+
+
+def test_who_is_targeted_in_two_ways_is_told_the_first_by_name() -> None:
+    flag = {"f": Definition("f", targets=frozenset(["user:u", "tenant:t"]))}
+    assert decide(flag, "f", Subject(user="u", tenant="t")).why == "tenant:t is targeted."

@@ -10,6 +10,7 @@ from migration_portal.engine import ledger
 from migration_portal.engine.queries import queries
 from migration_portal.runs.models import Finding, Run
 from migration_portal.runs.report import report
+from migration_portal.runs.verify import verify
 from tests import builders
 from tests.cutover.moves import both_loops, iam, moved
 from tests.engine.verify.findings import found_after
@@ -141,3 +142,15 @@ def test_a_table_without_a_reverse_is_compared_for_tenants_at_home_in_legacy_alo
     assert found_after(world, run) == []
     iam(world, remove, stays)
     assert found_after(world, run) == [("user_roles", "missing", "")]
+
+
+def test_each_of_several_rows_that_differ_is_named(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    people = sorted(builders.user(world, home) for _ in range(4))
+    run = builders.migrated(world)
+    iam(world, "UPDATE users SET bio = 'x' WHERE id::text = ANY(%s)", people[:3])
+    verify(run, by="tester")
+    builders.finish(run)
+    found = Finding.objects.filter(run=run.key, verification=2, table_name="users")
+    assert sorted(each.key[0] for each in found) == people[:3]
