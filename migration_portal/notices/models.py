@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.db import models
 from django.utils import timezone
@@ -136,6 +135,3 @@ class Completed(models.Model):
 
     def __str__(self) -> str:
         return self.tenant
-
-
-Context = dict[str, Any]
