@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities clean
+.PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves clean
 .DEFAULT_GOAL := run
 
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
@@ -78,6 +78,9 @@ bench-rehearsal: $(VENV)/.dev
 
 bench-capabilities: $(VENV)/.dev
 	@$(BIN)/python -m bench.capabilities $(ARGS)
+
+bench-moves: $(VENV)/.dev
+	@$(BIN)/python -m bench.moves $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench.copy $(ARGS)

@@ -11,7 +11,8 @@ from iam.models import Tenant
 from migration_portal.cutover.models import Wave
 from migration_portal.cutover.tenants import sync_tenants
 from tests import builders
-from tests.journeys.test_browser import page, site  # noqa: F401 - the fixtures
+from tests.journeys.test_browser import page as page
+from tests.journeys.test_browser import site as site  # the fixtures
 from tests.legacy_compat.conftest import PASSWORD, make_user
 from tests.world import World, eventually
 
@@ -25,7 +26,7 @@ def press(page: Any, button: str, **fields: str) -> None:
         page.click("dialog[open] button[type=submit]")
 
 
-def test_a_roll_out_from_the_plan_to_the_people(world: World, site: str, page: Any) -> None:  # noqa: F811
+def test_a_roll_out_from_the_plan_to_the_people(world: World, site: str, page: Any) -> None:
     world.sample(users=300, tenants=12, rate=0)
     builders.migrated(world, capture=True)
     sync_tenants()
