@@ -29,6 +29,7 @@ def press(page: Any, button: str, **fields: str) -> None:
 def test_a_roll_out_from_the_plan_to_the_people(world: World, site: str, page: Any) -> None:
     world.sample(users=300, tenants=12, rate=0)
     builders.migrated(world, capture=True)
+    builders.decided()
     sync_tenants()
     for start in (world.follower, world.operator, world.beat):
         start()

@@ -6,6 +6,8 @@ import os
 import random
 import time
 
+from django.utils import timezone
+
 from flags.models import TenantHome
 from migration_portal.cutover import waves
 from migration_portal.cutover.models import Cutover, Wave
@@ -20,6 +22,7 @@ KILLS = 3
 def test_nothing_is_half_moved_by_kills_and_a_stop(world: World) -> None:
     world.sample(users=TENANTS * 5, tenants=TENANTS, rate=0)
     builders.migrated(world, capture=True)
+    builders.decided()
     sync_tenants()
     luck = random.Random(5)
     world.beat()
@@ -70,6 +73,6 @@ def agrees(world: World) -> bool:
             return False
         if there.get(tenant.legacy_tenant.lower(), True) is in_iam or here.get(tenant.tenant, False) is not in_iam:
             return False
-        if tenant.held_until is not None:
+        if tenant.held_until is not None and tenant.held_until > timezone.now():
             return False
     return True

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from iam.models import Permission, Role, RolePermission, User, UserRole
+from iam.models import InAppNotice, Permission, Role, RolePermission, User, UserRole
 from tests.iam.api.test_powers import rbac as rbac
 from tests.iam.api.test_powers import token
 from tests.iam.conftest import Api
@@ -15,6 +15,7 @@ from tests.world import World
 
 NEEDS: dict[tuple[str, str], str] = {
     ("GET", "/me"): "profile:read", ("PATCH", "/me"): "profile:write", ("POST", "/me/password"): "profile:write",
+    ("GET", "/notices"): "profile:read", ("POST", "/notices/{notice_id}/read"): "profile:read",
     ("GET", "/users"): "users:read", ("POST", "/users"): "users:write", ("GET", "/users/{user}"): "users:read",
     ("PATCH", "/users/{user}"): "users:write", ("DELETE", "/users/{user}/mfa"): "users:write",
     ("DELETE", "/users/{user}"): "users:write", ("GET", "/users/{user}/roles"): "roles:read",
@@ -57,6 +58,7 @@ def asked(api: Api, method: str, path: str, mine: str) -> Any:
     there = {
         "user": make_user(api.tenant).pk, "tenant": api.tenant.pk, "licence": make_licence(api.tenant).pk,
         "role": Role.objects.create(name="empty", tenant=api.tenant).pk,
+        "notice_id": InAppNotice.objects.create(kind="announcement", subject={"en": "x"}, body={"en": "x"}).pk,
     }  # fmt: skip
     body = BODIES.get(path, {}) if method in ("POST", "PUT", "PATCH") else {}
     return api.call(method, path.format(**there), mine, **body)

@@ -38,7 +38,8 @@ def test_licences_are_issued_read_changed_and_deleted(boss: Caller, plain: Calle
     )
     assert 1600 < len(License.objects.get().license_secret or "") < 1640
     place = f"/api/licenses/{body['id']}"
-    assert plain("GET", place).json() == body
+    read = plain("GET", place)
+    assert (read.status_code, read.json()) == (200, body)
     changed = plain("PUT", place, {"validity_days": 30, "issued_at": "2026-01-01T00:00:00Z", "payload": None}).json()
     assert (changed["validity_days"], changed["issued_at"], changed["payload"]) == (
         30,

@@ -72,3 +72,8 @@ def test_a_user_keeps_the_tenant_they_have(boss: Caller, plain: Caller) -> None:
         assert boss("PUT", address, {"tenant_id": same, "bio": "x"}).status_code == 200
     assert detail(boss("PUT", address, {"tenant_id": str(uuid.uuid4()), "bio": "y"})) == (404, "Tenant not found")
     assert User.objects.get(pk=plain.user.pk).bio == "x"
+
+
+def test_a_weak_password_for_somebody_else_is_refused_as_a_bad_request(boss: Caller, plain: Caller) -> None:
+    refused = boss("PUT", f"/api/auth/users/{plain.user.pk}", {"password": "password1"})
+    assert detail(refused)[0] == 400 and "common" in str(detail(refused)[1])
