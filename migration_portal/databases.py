@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, connections
 from psycopg import Connection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
@@ -178,6 +178,12 @@ def both(purpose: str) -> Iterator[tuple[Connection[Any], Connection[Any]]]:
     """Sessions on legacy and IAM, closed at the end."""
     with legacy(purpose) as theirs, iam(purpose) as ours:
         yield theirs, ours
+
+
+def words(error: DatabaseError | psycopg.Error | Refusal) -> str:
+    """What a screen says of a question that was not answered, whether Django or we had asked it."""
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    return str(describe(cause) if isinstance(cause, psycopg.Error) else error)
 
 
 def without_password(url: str) -> str:

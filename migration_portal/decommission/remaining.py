@@ -21,7 +21,6 @@ from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover import guard
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.engine import capture
-from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.refusal import Refusal
 from migration_portal.runs.models import QuarantinedRow
@@ -54,9 +53,8 @@ def remaining() -> list[Remaining]:
         try:
             found += ask()
         except (DatabaseError, Refusal, psycopg.Error) as error:
-            cause = error.__cause__ if isinstance(error, DatabaseError) else error
-            said = str(describe(cause) if isinstance(cause, psycopg.Error) else error)
-            found.append(Remaining("could not be asked", 1, "Look at the database.", "health", [said]))
+            said = [databases.words(error)]
+            found.append(Remaining("could not be asked", 1, "Look at the database.", "health", said))
     return found
 
 

@@ -21,7 +21,6 @@ from migration_portal.checkpoints.models import Checkpoint
 from migration_portal.cutover.models import Wave
 from migration_portal.decommission.remaining import remaining
 from migration_portal.deployment.models import Contact
-from migration_portal.engine.errors import describe
 from migration_portal.inventory.models import Inventory, Preflight
 from migration_portal.monitoring.models import Alert, Heartbeat
 from migration_portal.monitoring.windows import window
@@ -61,8 +60,7 @@ def look(name: str) -> Result:
     try:
         return check()
     except (DatabaseError, Refusal, psycopg.Error) as error:
-        cause = error.__cause__ if isinstance(error, DatabaseError) else error
-        return Result(None, str(describe(cause) if isinstance(cause, psycopg.Error) else error), reverse("health"))
+        return Result(None, databases.words(error), reverse("health"))
 
 
 def _run() -> Run | None:

@@ -19,11 +19,11 @@ from iam.models import EndedSessions, Session, User, UserCapability
 from iam.oauth.models import AccessToken, Grant, RefreshToken
 from iam.permissions import allowed, roles
 from legacy_compat.models import LegacyRequest
+from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.audit.models import Event
 from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover.models import Cutover, Stray
-from migration_portal.engine.errors import describe
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import tenants
 from migration_portal.plan import compile
@@ -72,8 +72,7 @@ def person(id: str) -> Person:
         try:
             gather(made)
         except (DatabaseError, Refusal, psycopg.Error) as error:
-            cause = error.__cause__ if isinstance(error, DatabaseError) else error
-            made.trouble.append(str(describe(cause) if isinstance(cause, psycopg.Error) else error))
+            made.trouble.append(databases.words(error))
     return made
 
 
