@@ -43,35 +43,31 @@ def select(rule: Mapping[str, Any]) -> Selected:
         raise Refusal(f"A wave is chosen by one of: {', '.join(KINDS)}.", subject="wave")
     with databases.iam("waves") as iam:
         about = {row["id"]: row for row in rows(iam, _QUERIES["sizes"])}
-    free, left_out = _free(about)
+    elsewhere = _elsewhere()
+    placed = set[str]().union(*elsewhere.values())
+    left = TenantHome.objects.filter(home=TenantHome.Home.LEGACY)
+    free = [tenant for tenant in left if tenant.pk not in placed and tenant.pk in about]
     chosen = _CHOOSE[kind](rule, free, about)
     chosen.sort(key=lambda tenant: (_users(about, tenant), tenant.pk))
     if kind == "share":
-        chosen = chosen[: max(_wanted(rule) - _placed(), 0)]
+        chosen = chosen[: max(_wanted(rule) - len(placed), 0)]
     if most := rule.get("most"):
         chosen = chosen[: int(most)]
-    return Selected(chosen, sum(_users(about, tenant) for tenant in chosen), left_out)
+    return Selected(
+        chosen,
+        sum(_users(about, tenant) for tenant in chosen),
+        {why: len(ids) for why, ids in elsewhere.items() if ids},
+    )
 
 
-def _free(about: Mapping[str, Any]) -> tuple[list[TenantHome], dict[str, int]]:
-    """Tenants that live in legacy, and are neither moving nor in another open wave."""
-    left = TenantHome.objects.filter(home=TenantHome.Home.LEGACY)
-    moving = set(Cutover.objects.under_way().values_list("tenant_id", flat=True))
-    planned = set(Wave.objects.open().values_list("tenants", flat=True))
-    free = [tenant for tenant in left if tenant.pk not in moving | planned and tenant.pk in about]
-    counts = {
-        "at home in the IAM": TenantHome.objects.filter(home=TenantHome.Home.IAM).count(),
-        "being moved": len(moving), "in another wave": len(planned - {None}),
-    }  # fmt: skip
-    return free, {why: count for why, count in counts.items() if count}
-
-
-def _placed() -> int:
-    """Tenants in the IAM, on their way, or in an open wave."""
-    in_iam = set(TenantHome.objects.filter(home=TenantHome.Home.IAM).values_list("pk", flat=True))
-    moving = set(Cutover.objects.under_way().values_list("tenant_id", flat=True))
-    planned = set(Wave.objects.open().values_list("tenants", flat=True)) - {None}
-    return len(in_iam | moving | planned)
+def _elsewhere() -> dict[str, set[str]]:
+    """The tenants no new wave can take, by why."""
+    planned = Wave.objects.open().filter(tenants__isnull=False)
+    return {
+        "at home in the IAM": set(TenantHome.objects.filter(home=TenantHome.Home.IAM).values_list("pk", flat=True)),
+        "being moved": set(Cutover.objects.under_way().values_list("tenant_id", flat=True)),
+        "in another wave": set(planned.values_list("tenants", flat=True)),
+    }
 
 
 def _wanted(rule: Mapping[str, Any]) -> int:
