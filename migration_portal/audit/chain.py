@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ _ALLOWED = frozenset({
 
 actor: ContextVar[str] = ContextVar("actor", default="system")
 """Who acts: bound by the middleware for a request, by commands for a terminal, else `system`."""
+_pending: ContextVar[list[Event] | None] = ContextVar("pending", default=None)
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +49,8 @@ def record(
     """Append an event, in the caller's transaction: the change and its record commit together.
 
     `of` is a model instance that names the object; `data` may only hold allowed keys. Raises UnknownData.
+
+    From here to the commit nobody else can record: a transaction that locks anything afterwards is to be `recorded_last`.
     """
     kept = dict(data or {})
     if unknown := set(kept) - _ALLOWED:
@@ -58,9 +62,33 @@ def record(
         reason=reason, request_id=str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64], run=run,
         data=kept,
     )  # fmt: skip
-    _append(event)
+    pending = _pending.get()
+    if pending is None:
+        _append(event)
+    else:
+        pending.append(event)
     log.info("audit", verb=verb, actor=event.actor, object_type=object_type, object_id=object_id, run=run)
     return event
+
+
+@contextmanager
+def recorded_last() -> Iterator[None]:
+    """A transaction that appends its events when all else is done, so that verbs which lock and record can be joined.
+
+    Were an event appended before, two transactions could each wait for what the other has: the chain, and a row.
+    """
+    if _pending.get() is not None:
+        yield
+        return
+    with transaction.atomic():
+        events: list[Event] = []
+        token = _pending.set(events)
+        try:
+            yield
+        finally:
+            _pending.reset(token)
+        for event in events:
+            _append(event)
 
 
 def _append(event: Event) -> None:

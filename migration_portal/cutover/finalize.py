@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import connection, transaction
+from django.db import connection
 from psycopg.sql import SQL, Identifier
 
 from flags.models import TenantHome
@@ -64,7 +64,7 @@ def finalize_tenant(pk: str, *, by: str, reason: str) -> None:
     finalized. Raises Refusal with what is in the way, or psycopg.Error.
     """
     require_reason(reason, to="Finalizing", subject=pk)
-    with only_one(connection, Lock.MOVES) as alone, transaction.atomic():
+    with only_one(connection, Lock.MOVES) as alone, chain.recorded_last():
         if not alone:
             raise Refusal("Tenants are being moved.", subject="finalize", todo="Wait for the moves to end.")
         tenant = TenantHome.objects.select_for_update().filter(pk=pk).first()
@@ -102,7 +102,7 @@ def _finalize(*, by: str, reason: str) -> str:
     assert run is not None
     # Named by the run: finalizing once more, after a fault in its middle, replaces what that had left.
     archive = f"portal_archive_{run.started_at:%Y%m%d_%H%M%S}"
-    with open_transfer(run, "finalize") as transfer, transaction.atomic():
+    with open_transfer(run, "finalize") as transfer, chain.recorded_last():
         chain.record("finalize", of=run, run=run.pk, by=by, reason=reason, data={"count": TenantHome.objects.count()})
         TenantHome.objects.update(final=True)
         run.capture = False

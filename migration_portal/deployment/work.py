@@ -163,8 +163,9 @@ def set_contact(role: str, name: str, reach: str, *, on_duty: bool, by: str) -> 
 
 def remove_contact(contact: Contact, *, by: str) -> None:
     with transaction.atomic():
-        chain.record("remove_contact", of=contact, by=by, data={"to": contact.role})
-        contact.delete()
+        gone = Contact.objects.filter(pk=contact.pk)
+        if gone.delete()[0]:
+            chain.record("remove_contact", of=contact, by=by, data={"to": contact.role})
 
 
 def as_dict(plan: Plan) -> dict[str, Any]:

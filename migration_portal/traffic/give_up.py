@@ -13,7 +13,7 @@ from migration_portal.audit import chain
 from migration_portal.refusal import Refusal, require_reason
 
 
-@transaction.atomic
+@chain.recorded_last()
 def give_up(names: Sequence[str], *, by: str, reason: str) -> int:
     """Accept these endpoints by name. Returns how many were not accepted before. Raises Refusal, also without a reason."""
     require_reason(reason, to="Giving endpoints up", subject="legacy endpoints")

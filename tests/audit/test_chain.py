@@ -65,3 +65,38 @@ def test_writers_at_the_same_time_make_one_chain(world: World) -> None:
         thread.join()
     verdict = chain.verify()
     assert (verdict.events, verdict.intact) == (40, True)
+
+
+def test_a_transaction_that_is_recorded_last_keeps_nobody_from_recording(world: World) -> None:
+    with chain.recorded_last():
+        chain.record("pause")
+        other = threading.Thread(target=_record_elsewhere)
+        other.start()
+        other.join(5)
+        assert not other.is_alive()
+        assert list(Event.objects.values_list("verb", flat=True)) == ["start"]
+    assert list(Event.objects.order_by("id").values_list("verb", flat=True)) == ["start", "pause"]
+    assert chain.verify().intact
+
+
+def test_what_is_recorded_last_is_not_recorded_when_the_transaction_fails(world: World) -> None:
+    with pytest.raises(ValueError, match="no"), chain.recorded_last():
+        chain.record("pause")
+        raise ValueError("no")
+    chain.record("start")
+    assert list(Event.objects.values_list("verb", flat=True)) == ["start"]
+
+
+def test_joined_ones_are_one_transaction(world: World) -> None:
+    with pytest.raises(ValueError, match="no"), chain.recorded_last():
+        with chain.recorded_last():
+            chain.record("pause")
+        raise ValueError("no")
+    assert not Event.objects.exists()
+
+
+def _record_elsewhere() -> None:
+    try:
+        chain.record("start")
+    finally:
+        connection.close()
