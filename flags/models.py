@@ -37,6 +37,8 @@ class TenantHome(models.Model):
     left_iam_at = models.PositiveBigIntegerField(default=0)
     left_iam_snapshot = models.TextField(blank=True)
     final = models.BooleanField(default=False)
+    reads_since = models.DateTimeField(null=True, blank=True)
+    """Since when the IAM answers its reads although it lives in legacy, where it can: see `flags.reads`."""
 
     class Meta:
         ordering = ["name", "tenant"]
@@ -59,6 +61,20 @@ class TenantHome(models.Model):
     def held(self) -> bool:
         """Its writes wait for a moment: it is being moved. For people; requests ask the database's clock."""
         return self.held_until is not None and self.held_until > timezone.now()
+
+
+class CaughtUp(models.Model):
+    """One row: what legacy committed until `at`, by this database's clock, is in the IAM, except for tenants that are `behind`."""
+
+    at = models.DateTimeField()
+    behind = ArrayField(models.CharField(max_length=64), default=list)
+    """Ids in lower case, as either side writes them."""
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"until {self.at:%H:%M:%S}"
 
 
 class Flags(FlagManager):

@@ -20,7 +20,7 @@ from flags.models import TenantHome
 from iam import bearers, throttles, totp
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
-from legacy_compat import headers, measured, passing, paths, proxy, record, serve, shadow, versions
+from legacy_compat import headers, measured, passing, paths, proxy, reads, record, serve, shadow, versions
 from legacy_compat.call import LOGINS, SIGN_INS, LegacyCall, parse, read
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.protocol import Contract
@@ -107,6 +107,8 @@ def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRe
     if count is False:
         return headers.served(request, _response(TOO_MANY), None), TenantHome.Home.IAM.value
     if home == TenantHome.Home.LEGACY:
+        if read_first := reads.answer(request, call, contract()):
+            return headers.served(request, _response(read_first), count), TenantHome.Home.IAM.value
         return _proxied(request, call), home
     if call.version is versions.NEW:
         return _by_the_new_api(request, call.path), home
@@ -158,6 +160,8 @@ def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
     if call.token and (passing.unreadable(call) or bearers.revoked(call.token)):
         return _response(contract().BAD_TOKEN)
     answer = proxy.forward(request, passing.client(call))
+    if call.method not in _SAFE:
+        reads.wrote(call)
     if isinstance(answer, Answer):
         return _response(answer)
     if isinstance(answer, HttpResponse):  # not one that is streamed

@@ -281,7 +281,7 @@ class _Move:
         # Nobody began to write if the hold was still good; it goes on until the new side's guard lets them.
         flipped = TenantHome.objects.filter(pk=self.tenant.pk, held_until__gt=Now()).update(
             home=cutover.home, held_until=Now() + timedelta(seconds=seconds), changed_at=now, changed_by=cutover.requested_by,
-            verified_at=now, wave=cutover.wave or self.tenant.wave,
+            verified_at=now, wave=cutover.wave or self.tenant.wave, reads_since=None,
             **{f"{left}_at": committed.last, f"{left}_snapshot": committed.snapshot},
         )  # fmt: skip
         if not flipped:

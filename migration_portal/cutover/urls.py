@@ -10,6 +10,7 @@ urlpatterns = [
     path("", wrap(views.board), name="cutover"),
     path("live/", wrap(views.live), name="cutover_live"),
     path("move/", wrap(views.move), name="cutover_move"),
+    path("reads/", wrap(views.answer_reads), name="cutover_reads"),
     path("guard/", wrap(views.switch_guard), name="cutover_guard"),
     path("finalize/", wrap(views.finish), name="cutover_finalize"),
     path("stop/", wrap(wave_views.stop_all), name="cutover_stop"),

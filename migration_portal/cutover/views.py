@@ -13,13 +13,14 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from flags import reads
 from flags.models import TenantHome
 from migration_portal import console, databases
 from migration_portal.catchup.chart import lag
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.console.charts import as_json
-from migration_portal.cutover import blockers, finalize, guard, requests
+from migration_portal.cutover import blockers, finalize, guard, reads_first, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.resolve import Field
 from migration_portal.engine import capture, capture_queue
@@ -59,7 +60,10 @@ def _now(request: HttpRequest) -> dict[str, Any]:
     shown = Paginator(_filtered(request), _PAGE).get_page(request.GET.get("page"))
     now |= {"page": shown, "q": request.GET.get("q", ""), "home": request.GET.get("home", "")}
     now["counts"] = TenantHome.objects.aggregate(
-        all=Count("pk"), iam=Count("pk", filter=Q(home=TenantHome.Home.IAM)), final=Count("pk", filter=Q(final=True))
+        all=Count("pk"),
+        iam=Count("pk", filter=Q(home=TenantHome.Home.IAM)),
+        final=Count("pk", filter=Q(final=True)),
+        reading=Count("pk", filter=Q(reads_since__isnull=False)),
     )
     now["flows"] = list(FlowStatus.objects.order_by("direction"))
     now["lag"] = found = lag()
@@ -128,6 +132,25 @@ def move(request: HttpRequest) -> HttpResponse:
     return console.act(request, permission, do, back=safe, done="")
 
 
+def answer_reads(request: HttpRequest) -> HttpResponse:
+    """Let the IAM answer the reads of the ticked tenants, or legacy again."""
+    first = request.POST.get("to") == "iam"
+    permission = "cutover.cut_over_tenant" if first else "cutover.reverse_tenant"
+    back = request.POST.get("back") or reverse("cutover")
+
+    def do() -> str:
+        chosen = list(TenantHome.objects.filter(pk__in=request.POST.getlist("tenant")))
+        if not chosen:
+            raise Refusal("No tenant is ticked.", todo="Tick tenants on the board first.")
+        verb = reads_first.reads_first if first else reads_first.reads_back
+        count = verb(chosen, by=console.by(request), reason=console.reason(request))
+        who = "the IAM, while it has all that they wrote" if first else "legacy"
+        return f"Tenants whose reads are answered by {who}: {count:,}."
+
+    safe = back if back.startswith("/admin/cutover/") else reverse("cutover")
+    return console.act(request, permission, do, back=safe, done="")
+
+
 def switch_guard(request: HttpRequest) -> HttpResponse:
     on = request.POST.get("on") == "yes"
     return console.act(
@@ -164,6 +187,7 @@ def tenant(request: HttpRequest, pk: str) -> HttpResponse:
     context["may_cut_over"] = request.user.has_perm("cutover.cut_over_tenant")
     context["may_finalize"] = request.user.has_perm("cutover.finalize_tenant")
     context["may_reverse"] = request.user.has_perm("cutover.reverse_tenant")
+    context["reads_current"] = reads.current(chosen.tenant)
     to = TenantHome.Home.LEGACY if chosen.home == TenantHome.Home.IAM else TenantHome.Home.IAM
     context["who"] = who = request.GET.get("user", "").strip()
     if run is not None:

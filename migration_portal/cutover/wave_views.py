@@ -64,7 +64,8 @@ def plan(request: HttpRequest) -> HttpResponse:
                 made = waves.plan(
                     request.POST.get("name", ""), rule, by=console.by(request), reason=console.reason(request),
                     at_once=_number(request, "at_once", 1, 64), starts_at=console.moment(request.POST.get("starts_at", "")),
-                    window=_window(request), guarded=request.POST.get("guarded") == "yes",
+                    window=_window(request), reads_minutes=_number(request, "reads_minutes", 0, waves.LONGEST_READS),
+                    guarded=request.POST.get("guarded") == "yes",
                 )  # fmt: skip
                 messages.success(request, f"Planned: {made.tenants.count():,} tenants. It begins when you start it.")
                 return redirect("wave", made.pk)

@@ -13,13 +13,14 @@ from django.utils import timezone
 from flags.models import TenantHome
 from migration_portal import messages
 from migration_portal.audit import chain
-from migration_portal.cutover import requests, selection
+from migration_portal.cutover import reads_first, requests, selection
 from migration_portal.cutover.guarding import not_well
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
 from migration_portal.refusal import Refusal, require_reason
 
 State = Wave.State
 _RECENT = 20
+LONGEST_READS = 60 * 24 * 30
 
 
 def plan(
@@ -31,6 +32,7 @@ def plan(
     at_once: int = 4,
     starts_at: datetime | None = None,
     window: tuple[time, time] | None = None,
+    reads_minutes: int = 0,
     guarded: bool = True,
 ) -> Wave:
     """Choose the tenants now, and keep them as a wave that has not begun. Raises Refusal, DatabaseUnreachable."""
@@ -41,13 +43,15 @@ def plan(
         raise Refusal("There is a wave of that name already.", subject=name, todo="Choose another name.")
     if not 1 <= at_once <= 64:
         raise Refusal("From 1 to 64 tenants move at once.", subject=name)
+    if not 0 <= reads_minutes <= LONGEST_READS:
+        raise Refusal(f"Reads come first for at most {LONGEST_READS:,} minutes.", subject=name)
     chosen = selection.select(rule).tenants
     if not chosen:
         raise Refusal("No tenant fits.", subject=name, todo="Change the rule, and preview it.")
-    with transaction.atomic():
+    with chain.recorded_last():
         wave = Wave.objects.create(
             name=name, rule=dict(rule), at_once=at_once, starts_at=starts_at, guarded=guarded, reason=reason, planned_by=by,
-            opens=window[0] if window else None, closes=window[1] if window else None,
+            opens=window[0] if window else None, closes=window[1] if window else None, reads_minutes=reads_minutes,
         )  # fmt: skip
         wave.tenants.set(chosen)
         chain.record("plan_wave", of=wave, by=by, reason=reason, data={"wave": name, "count": len(chosen)})
@@ -56,23 +60,26 @@ def plan(
 
 def start(wave: Wave, *, by: str, reason: str = "") -> None:
     """Begin: the guard and the window may make it wait. Raises Refusal."""
-    with transaction.atomic():
+    with chain.recorded_last():
         wave = _locked(wave, State.PLANNED)
         tenants = list(wave.tenants.filter(home=TenantHome.Home.LEGACY))
-        _to(wave, State.RUNNING, by=by, reason=reason, started_at=timezone.now(), waits_for=_why_wait(wave))
+        wave.started_at = timezone.now()
+        _to(wave, State.RUNNING, by=by, reason=reason, started_at=wave.started_at, waits_for=_why_wait(wave))
+        if wave.reads_minutes:
+            reads_first.begin(tenants, by=by, reason=reason or wave.reason)
         if tenants:
             requests.cut_over(tenants, by=by, reason=reason or wave.reason, wave=wave.name)
 
 
 def pause(wave: Wave, *, by: str, reason: str = "") -> None:
     """Begin no further move; those that have begun end. Raises Refusal."""
-    with transaction.atomic():
+    with chain.recorded_last():
         _to(_locked(wave, State.RUNNING), State.PAUSED, by=by, reason=reason)
 
 
 def resume(wave: Wave, *, by: str, reason: str = "") -> None:
     """Raises Refusal."""
-    with transaction.atomic():
+    with chain.recorded_last():
         wave = _locked(wave, State.PAUSED)
         _to(wave, State.RUNNING, by=by, reason=reason, waits_for=_why_wait(wave))
     transaction.on_commit(lambda: messages.send("cutover.work", queue="follow"))
@@ -81,27 +88,30 @@ def resume(wave: Wave, *, by: str, reason: str = "") -> None:
 def stop(wave: Wave, *, by: str, reason: str) -> int:
     """No further tenant moves, and what has not flipped yet does not. Returns how many moves were stopped. Raises Refusal."""
     require_reason(reason, to="Stopping", subject=wave.name)
-    with transaction.atomic():
+    with chain.recorded_last():
         wave = _locked(wave, State.RUNNING, State.PAUSED)
         _to(wave, State.STOPPED, by=by, reason=reason, ended_at=timezone.now())
+        if wave.reads_minutes:
+            reads_first.end(wave.tenants.all(), by=by, reason=reason)
         return stop_moves(Cutover.objects.filter(wave=wave.name), by=by, reason=reason)
 
 
 def skip(wave: Wave, *, by: str, reason: str) -> None:
     """Never begin it; its tenants are free for other waves. Raises Refusal."""
     require_reason(reason, to="Skipping", subject=wave.name)
-    with transaction.atomic():
+    with chain.recorded_last():
         _to(_locked(wave, State.PLANNED), State.SKIPPED, by=by, reason=reason, ended_at=timezone.now())
 
 
 def promote(wave: Wave, *, by: str, reason: str) -> None:
-    """Begin a planned wave now, or let one that waits go on: neither its time, nor its window, nor its guard counts any more.
+    """Begin a planned wave now, or let one that waits go on: neither its time, its window, its guard, nor reads that come first
+    count any more.
 
     Raises Refusal.
     """
     require_reason(reason, to="Promoting", subject=wave.name)
-    with transaction.atomic():
-        Wave.objects.filter(pk=wave.pk).update(guarded=False, opens=None, closes=None, starts_at=None)
+    with chain.recorded_last():
+        Wave.objects.filter(pk=wave.pk).update(guarded=False, opens=None, closes=None, starts_at=None, reads_minutes=0)
         wave = _locked(wave, State.PLANNED, State.RUNNING)
         chain.record("promote_wave", of=wave, by=by, reason=reason, data={"wave": wave.name})
         if wave.state == State.PLANNED:
@@ -113,7 +123,7 @@ def promote(wave: Wave, *, by: str, reason: str) -> None:
 
 def retry(wave: Wave, *, by: str, reason: str = "") -> int:
     """Ask once more for its tenants that were blocked or stopped. Returns how many. Raises Refusal."""
-    with transaction.atomic():
+    with chain.recorded_last():
         wave = _locked(wave, State.RUNNING, State.PAUSED, State.DONE, State.STOPPED)
         left = list(wave.tenants.filter(home=TenantHome.Home.LEGACY))
         moving = set(Cutover.objects.under_way().filter(tenant__in=left).values_list("tenant_id", flat=True))
@@ -129,7 +139,7 @@ def retry(wave: Wave, *, by: str, reason: str = "") -> int:
 def stop_all(*, by: str, reason: str) -> int:
     """Every move that has not flipped, of any wave or none; waves that run are paused. Returns how many moves were stopped."""
     require_reason(reason, to="Stopping", subject="moves")
-    with transaction.atomic():
+    with chain.recorded_last():
         for wave in Wave.objects.filter(state=State.RUNNING).select_for_update():
             _to(wave, State.PAUSED, by=by, reason=reason)
         return stop_moves(Cutover.objects.all(), by=by, reason=reason)
@@ -137,10 +147,10 @@ def stop_all(*, by: str, reason: str) -> int:
 
 def stop_moves(moves: Any, *, by: str, reason: str) -> int:
     """Of these, those that have not flipped: a move asks before each step, and last in the transaction of its flip."""
-    count = int(
-        moves.filter(state__in=UNDER_WAY).update(
-            state=Cutover.State.STOPPED, error=f"Stopped by {by}: {reason}", finished_at=timezone.now()
-        )
+    # Locked in one order: two who stop the same moves do not wait for each other.
+    going = list(moves.filter(state__in=UNDER_WAY).order_by("pk").select_for_update().values_list("pk", flat=True))
+    count = Cutover.objects.filter(pk__in=going).update(
+        state=Cutover.State.STOPPED, error=f"Stopped by {by}: {reason}", finished_at=timezone.now()
     )
     chain.record("stop_moves", object_type="tenants", by=by, reason=reason, data={"count": count})
     return count
@@ -155,7 +165,7 @@ def tick() -> None:
 
 
 def _look_after(wave: Wave) -> None:
-    with transaction.atomic():
+    with chain.recorded_last():
         held = Wave.objects.select_for_update().get(pk=wave.pk)
         if held.state != State.RUNNING:
             return
@@ -175,6 +185,10 @@ def _look_after(wave: Wave) -> None:
 
 
 def _why_wait(wave: Wave) -> str:
+    if wave.reads_minutes and wave.started_at:
+        until = wave.started_at + timedelta(minutes=wave.reads_minutes)
+        if timezone.now() < until:
+            return f"Reads first: the writes of its tenants move from {timezone.localtime(until):%Y-%m-%d %H:%M %Z} on."
     if wave.opens and wave.closes and not within(timezone.localtime().time(), wave.opens, wave.closes):
         return f"Its maintenance window is from {wave.opens:%H:%M} to {wave.closes:%H:%M} ({timezone.get_current_timezone_name()})."
     return not_well() if wave.guarded else ""

@@ -15,6 +15,8 @@ from migration_portal.engine.source import array_of_keys
 from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Catalog, Plan
 
+_MANY = 20_000
+
 
 @dataclass(frozen=True)
 class Lag:
@@ -54,6 +56,12 @@ def of_tenant(queue: Connection[Any], tenant: str) -> OfTenant:
 def tenants_waiting(queue: Connection[Any]) -> dict[str, int]:
     """Entries waiting, per tenant as the source writes it."""
     return dict(queue.execute(queries("queue")["tenants_waiting"]).fetchall())
+
+
+def whose(queue: Connection[Any]) -> set[str] | None:
+    """The tenants that entries wait for, in lower case; None where one may concern anybody, or where they are too many to tell."""
+    found = [row[0] for row in queue.execute(queries("queue")["whose"], {"most": _MANY + 1})]
+    return None if None in found or len(found) > _MANY else set(found)
 
 
 def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], tenant: str | None = None) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings as configured
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.models import TenantHome
+from migration_portal.audit import chain
 from migration_portal.audit.models import Event
 from migration_portal.cutover import movers, requests, waves
 from migration_portal.cutover.models import Cutover, Wave
@@ -245,3 +247,29 @@ def test_the_time_left_is_told_when_it_can_be(many: list[str]) -> None:
         Cutover.objects.filter(pk=move.pk).update(state="done", finished_at=now + timedelta(seconds=2 * n))
     wave.refresh_from_db()
     assert waves.progress(wave).seconds_left == 2 * (TENANTS - 4)
+
+
+def test_a_stop_and_a_flip_do_not_wait_for_each_other(home: str) -> None:
+    """A flip locks its move's row and then records; a stop that had recorded first waited for the row, and both for ever."""
+    wave = waves.plan("all", {"kind": "share", "percent": 100}, by="otto", guarded=False)
+    waves.start(wave, by="otto")
+    locked, failed = threading.Event(), []
+
+    def flip() -> None:
+        try:
+            with transaction.atomic():
+                Cutover.objects.update(state=Cutover.State.HOLDING)
+                locked.set()
+                time.sleep(0.5)  # the stop has begun to wait
+                chain.record("cut_over", object_type="tenanthome", object_id=home)
+        except OperationalError as error:
+            failed.append(str(error))
+        finally:
+            connections.close_all()
+
+    flipping = threading.Thread(target=flip)
+    flipping.start()
+    assert locked.wait(10)
+    assert waves.stop(wave, by="otto", reason="complaints") == 1
+    flipping.join()
+    assert failed == []

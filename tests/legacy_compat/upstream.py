@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +16,8 @@ class Upstream:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self.behave = ""
+        self.written: Callable[[str, bytes], None] | None = None
+        """What a write does, before it is answered: given its path and its body."""
         self.headers: list[tuple[str, str]] = [("Content-Type", "application/vnd.old+json")]
         self.status, self.body = 207, b'{"from":"legacy"}'
         upstream = self
@@ -23,6 +26,8 @@ class Upstream:
             def do_GET(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 upstream.seen.append((self.command, self.path, dict(self.headers), self.rfile.read(length)))
+                if self.command != "GET" and upstream.written:
+                    upstream.written(self.path, upstream.seen[-1][3])
                 if upstream.behave == "slow":
                     time.sleep(1.5)
                 if upstream.behave == "nonsense":

@@ -7,6 +7,9 @@ FROM portal_capture.queue
 -- name: tenants_waiting
 SELECT tenant, count(*) AS entries FROM portal_capture.queue WHERE tenant IS NOT NULL GROUP BY tenant
 
+-- name: whose
+SELECT lower(tenant) FROM portal_capture.queue LIMIT %(most)s
+
 -- name: next
 -- The oldest entries first; those that failed before wait for their turn.
 SELECT id, table_name, key, tenant, attempts, xid::text::bigint AS xid FROM portal_capture.queue

@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_time
 
 from flags.models import TenantHome
 from migration_portal import console
-from migration_portal.cutover import dry_run, requests, selection, waves
+from migration_portal.cutover import dry_run, reads_first, requests, selection, waves
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
 from migration_portal.refusal import Refusal
 
@@ -42,6 +42,11 @@ def arguments(verbs: Any) -> None:
             "--dry-run", action="store_true", help="blockers, counts, the expected hold; nothing changes"
         )
         moving.add_argument("--json", action="store_true")
+    for name, who in (("reads_first", "the IAM, while their writes stay in legacy"), ("reads_back", "legacy again")):
+        reading = verbs.add_parser(name, help=f"let the tenants' reads be answered by {who}")
+        reading.add_argument("tenants", nargs="+", help="ids, or: all")
+        reading.add_argument("--reason", default="")
+        reading.add_argument("--json", action="store_true")
     wave = verbs.add_parser("wave", help="plan and run waves of cut-overs").add_subparsers(dest="what", required=True)
     planning = wave.add_parser("plan", help="choose tenants, and keep them as a wave")
     planning.add_argument("name")
@@ -55,6 +60,9 @@ def arguments(verbs: Any) -> None:
         "--window", nargs=2, metavar=("FROM", "TO"), help="begin moves only between these times of a day"
     )
     planning.add_argument("--at-once", type=int, default=4)
+    planning.add_argument(
+        "--reads-first", type=int, default=0, metavar="MINUTES", help="the IAM answers reads so long before writes move"
+    )
     planning.add_argument("--unguarded", action="store_true", help="whatever health, lag, findings and backups say")
     planning.add_argument("--preview", action="store_true", help="say whom it would take, and plan nothing")
     for name in (*_VERBS, "status"):
@@ -115,7 +123,7 @@ def _plan(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     made = waves.plan(
         options["name"], rule, by=by, reason=options["reason"], at_once=options["at_once"],
         starts_at=console.moment(options["at"] or ""),
-        window=window, guarded=not options["unguarded"],
+        window=window, reads_minutes=options["reads_first"], guarded=not options["unguarded"],
     )  # fmt: skip
     _say(out, options, _told(made), [_line(_told(made))])
 
@@ -177,6 +185,18 @@ def _move(out: OutputWrapper, by: str, options: dict[str, Any], home: TenantHome
         raise Refusal(
             f"{len(left)} of {len(made)} tenants have not moved.", subject=home.label, todo="The reasons stand above."
         )
+
+
+def first(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    count = reads_first.reads_first(_tenants(options), by=by, reason=options["reason"])
+    steps = ["manage.py portal cut_over TENANT … --wait", "manage.py portal reads_back TENANT … --reason …"]
+    _say(out, options, {"reading": count, "next_steps": steps}, [f"Tenants whose reads the IAM answers: {count:,}."])
+
+
+def back(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+    count = reads_first.reads_back(_tenants(options), by=by, reason=options["reason"])
+    steps = ["manage.py portal status"]
+    _say(out, options, {"back": count, "next_steps": steps}, [f"Tenants whose reads legacy answers again: {count:,}."])
 
 
 def _dry_run(out: OutputWrapper, options: dict[str, Any], chosen: list[TenantHome], home: TenantHome.Home) -> None:
@@ -246,4 +266,4 @@ def _say(out: OutputWrapper, options: dict[str, Any], content: dict[str, Any], l
     out.write(json.dumps(content, indent=2) if options["json"] else "\n".join(lines))
 
 
-VERBS = {"wave": wave, "cut_over": cut_over, "reverse": reverse}
+VERBS = {"wave": wave, "cut_over": cut_over, "reverse": reverse, "reads_first": first, "reads_back": back}
