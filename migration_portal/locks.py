@@ -29,6 +29,8 @@ class Lock(IntEnum):
     """(FOLLOW, 1 forward or 2 reverse), portal: be the loop of this direction."""
     MOVES = 0x516B_0001
     """Portal: move tenants, or make the guards agree with their homes."""
+    WAVES = 0x5167_0010
+    """Portal: choose the tenants of a wave."""
     LEDGER = 0x5167_0001
     """IAM: install or upgrade the ledger."""
     CAPTURE = 0x5167_0009
@@ -47,6 +49,12 @@ class Lock(IntEnum):
     """Portal: send the health report of the day."""
     SCHEMA = 0x5167_0003
     """IAM: apply or roll back a schema script."""
+
+
+def one_after_the_other(connection: Any, lock: Lock) -> None:
+    """Wait for the lock; this transaction has it until its end. `connection` is Django's."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(lock)])
 
 
 @contextmanager

@@ -40,5 +40,5 @@ def test_versions_agree_on_the_numbers() -> None:
         "RUN": 0x5167, "GUARD": 0x5168, "APPLY": 0x5169, "FOLLOW": 0x516A, "MOVES": 0x516B0001, "LEDGER": 0x51670001,
         "AUDIT": 0x51670002, "SCHEMA": 0x51670003, "ANCHORS": 0x51670004,
         "BACKUPS": 0x51670005, "CHECKPOINT": 0x51670006, "ROLL_BACK": 0x51670007, "HEALTH_REPORT": 0x51670008,
-        "CAPTURE": 0x51670009,
+        "CAPTURE": 0x51670009, "WAVES": 0x51670010,
     }  # fmt: skip

@@ -23,7 +23,7 @@ from django.utils import timezone
 from migration_portal.audit.chain import Verdict
 from migration_portal.audit.chain import verify as verify_chain
 from migration_portal.audit.models import Event
-from migration_portal.locks import Lock
+from migration_portal.locks import Lock, one_after_the_other
 from migration_portal.refusal import Refusal
 from migration_portal.signing import Signer, Untrue
 
@@ -48,9 +48,9 @@ class Anchor:
 def write() -> int:
     """Anchor the events that no anchor has yet. Returns how many. Raises Refusal when the store does not answer."""
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            # One at a time: two that follow the same anchor would belie each other for ever.
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.ANCHORS)])
+        with transaction.atomic():
+            # Two that follow the same anchor would belie each other for ever.
+            one_after_the_other(connection, Lock.ANCHORS)
             return sum(_write_one() for _ in iter(_waiting, 0))
     except _AWAY as error:
         raise Refusal(

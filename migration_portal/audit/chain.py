@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from migration_portal.audit.models import Event
-from migration_portal.locks import Lock
+from migration_portal.locks import Lock, one_after_the_other
 
 GENESIS = "0" * 64
 _ALLOWED = frozenset({
@@ -93,9 +93,7 @@ def recorded_last() -> Iterator[None]:
 
 def _append(event: Event) -> None:
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            # One writer at a time: the lock is held to commit, so that the chain has no forks.
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.AUDIT)])
+        one_after_the_other(connection, Lock.AUDIT)  # held to the commit: the chain has no forks
         event.at = timezone.now()
         event.previous = Event.objects.order_by("-id").values_list("digest", flat=True).first() or GENESIS
         event.digest = digest(event)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from migration_portal.audit import chain
 from migration_portal.backups import store
 from migration_portal.backups.models import Backup, Restoration, Side
-from migration_portal.locks import Lock
+from migration_portal.locks import Lock, one_after_the_other
 
 
 def prune() -> int:
@@ -37,9 +37,9 @@ def superfluous(side: str) -> list[Backup]:
 
 
 def _remove(backup: Backup) -> int:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic():
         # Looked at again under the lock: two that prune at once must not each spare what the other removes.
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.BACKUPS)])
+        one_after_the_other(connection, Lock.BACKUPS)
         if backup.pk not in {other.pk for other in superfluous(backup.side)}:
             return 0
         Backup.objects.filter(pk=backup.pk).update(removed_at=timezone.now())

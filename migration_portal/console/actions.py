@@ -18,6 +18,8 @@ from migration_portal.console.confirming import ShowAgain, ask_again, require_sh
 from migration_portal.engine.errors import describe
 from migration_portal.refusal import Refusal
 
+_YEARS = range(2000, 2200)
+
 
 def need(request: HttpRequest, permission: str) -> None:
     """Raises PermissionDenied without it."""
@@ -75,7 +77,7 @@ def moment(text: str) -> datetime | None:
         found = parse_datetime(text.strip())
     except ValueError:
         found = None
-    if found is None:
+    if found is None or found.year not in _YEARS:  # beyond them other zones have no such time
         raise Refusal("That is no time.", subject=text[:30], todo="Write it as 2026-12-01T02:00.")
     return found if timezone.is_aware(found) else timezone.make_aware(found)
 

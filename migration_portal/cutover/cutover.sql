@@ -19,5 +19,14 @@ WHERE tenant_id::text = %(tenant)s AND (id::text = %(who)s OR email = %(who)s OR
 
 -- name: sizes
 -- What waves choose tenants by.
-SELECT t.id::text, t.created_at, count(u.id) AS users, max(coalesce(u.last_login_at, u.last_login)) AS last_activity
-FROM tenants AS t LEFT JOIN users AS u ON u.tenant_id = t.id GROUP BY t.id
+SELECT t.id::text, t.created_at, count(u.id) AS users, max(coalesce(u.last_login_at, u.last_login)) AS last_activity, s.plans
+FROM tenants AS t
+LEFT JOIN users AS u ON u.tenant_id = t.id
+LEFT JOIN (SELECT tenant_id, array_agg(DISTINCT lower(plan_id)) FILTER (WHERE plan_id IS NOT NULL) AS plans
+           FROM subscriptions WHERE status = 'active' GROUP BY tenant_id) AS s ON s.tenant_id = t.id
+GROUP BY t.id, s.plans
+
+-- name: plans
+-- The plans of active subscriptions, with how many tenants have each.
+SELECT lower(plan_id) AS plan, count(DISTINCT tenant_id) AS tenants FROM subscriptions
+WHERE status = 'active' AND plan_id IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 50

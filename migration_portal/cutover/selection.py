@@ -19,7 +19,12 @@ from migration_portal.engine.queries import named
 from migration_portal.refusal import Refusal
 
 _QUERIES = named(Path(__file__).parent / "cutover.sql")
-KINDS = ("named", "new", "share", "rule")
+NO_PLAN = "none"
+_WORDS = {
+    "named": {"tenants"}, "new": {"days"}, "share": {"percent"},
+    "rule": {"users_from", "users_to", "idle_days", "ids_from", "ids_to", "plans"},
+}  # fmt: skip
+"""The kinds of a rule, and what each may say."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,18 @@ class Selected:
 def select(rule: Mapping[str, Any]) -> Selected:
     """The tenants of a rule, as things are now. Raises Refusal, DatabaseUnreachable.
 
-    `{"kind": "named", "tenants": [ids]}`, `{"kind": "new", "days": 7}` (tenants made in the last days),
-    `{"kind": "share", "percent": 25}` (as many as bring all moved and planned ones to the share), or `{"kind": "rule"}` with any of
-    `users_from`, `users_to`, `idle_days` (nobody signed in for so long), `ids_from`, `ids_to`, `most` (no more than so many).
+    `{"kind": "named", "tenants": [ids]}`; `{"kind": "new", "days": 7}`: tenants made in the last days;
+    `{"kind": "share", "percent": 25}`: as many as bring all moved and planned ones to the share; or `{"kind": "rule"}` with any of
+    `users_from`, `users_to`, `idle_days` (nobody signed in for so long), `ids_from`, `ids_to`, and `plans` (it has an active
+    subscription to one of these; "none": to none). All of them: `most`, no more tenants than so many.
     """
-    kind = rule.get("kind")
-    if kind not in KINDS:
-        raise Refusal(f"A wave is chosen by one of: {', '.join(KINDS)}.", subject="wave")
+    kind = str(rule.get("kind"))
+    if kind not in _WORDS:
+        raise Refusal(f"A wave is chosen by one of: {', '.join(_WORDS)}.", subject="wave")
+    if unknown := sorted(rule.keys() - _WORDS[kind] - {"kind", "most"}):
+        known = ", ".join(sorted(_WORDS[kind] | {"most"}))
+        raise Refusal(f"A rule has no “{unknown[0][:40]}”.", subject="wave", todo=f"It may have: {known}.")
+    most = _number(rule, "most", 1, 10**9, 10**9)
     with databases.iam("waves") as iam:
         about = {row["id"]: row for row in rows(iam, _QUERIES["sizes"])}
     elsewhere = _elsewhere()
@@ -51,13 +61,18 @@ def select(rule: Mapping[str, Any]) -> Selected:
     chosen.sort(key=lambda tenant: (_users(about, tenant), tenant.pk))
     if kind == "share":
         chosen = chosen[: max(_wanted(rule) - len(placed), 0)]
-    if most := rule.get("most"):
-        chosen = chosen[: int(most)]
+    chosen = chosen[:most]
     return Selected(
         chosen,
         sum(_users(about, tenant) for tenant in chosen),
         {why: len(ids) for why, ids in elsewhere.items() if ids},
     )
+
+
+def plans() -> list[tuple[str, int]]:
+    """Plans that tenants have active subscriptions to, with how many. Raises DatabaseUnreachable, psycopg.Error."""
+    with databases.iam("waves") as iam:
+        return [(row["plan"], row["tenants"]) for row in rows(iam, _QUERIES["plans"])]
 
 
 def _elsewhere() -> dict[str, set[str]]:
@@ -75,7 +90,7 @@ def _wanted(rule: Mapping[str, Any]) -> int:
 
 
 def _by_name(rule: Mapping[str, Any], free: list[TenantHome], about: Mapping[str, Any]) -> list[TenantHome]:
-    asked = {str(id).strip().lower() for id in rule.get("tenants", ())}
+    asked = _texts(rule, "tenants")
     there = {tenant.pk.lower(): tenant for tenant in free}
     if missing := sorted(asked - there.keys()):
         known = TenantHome.objects.filter(pk__in=missing).first()
@@ -101,6 +116,7 @@ def _fitting(rule: Mapping[str, Any], free: list[TenantHome], about: Mapping[str
     least, most = _number(rule, "users_from", 0, 10**9, 0), _number(rule, "users_to", 0, 10**9, 10**9)
     idle = _number(rule, "idle_days", 0, 36500, 0)
     first, last = str(rule.get("ids_from") or "").lower(), str(rule.get("ids_to") or "~").lower()
+    plans = _texts(rule, "plans")
     quiet_since = timezone.now() - timedelta(days=idle)
 
     def fits(tenant: TenantHome) -> bool:
@@ -108,10 +124,19 @@ def _fitting(rule: Mapping[str, Any], free: list[TenantHome], about: Mapping[str
         return (
             least <= _users(about, tenant) <= most
             and (not idle or seen is None or seen < quiet_since)
+            and (not plans or not plans.isdisjoint(about[tenant.pk]["plans"] or [NO_PLAN]))
             and first <= tenant.pk.lower() <= last
         )
 
     return [tenant for tenant in free if fits(tenant)]
+
+
+def _texts(rule: Mapping[str, Any], name: str) -> set[str]:
+    """In lower case. Raises Refusal."""
+    found = rule.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise Refusal(f"{name} is a list of ids.", subject="wave", todo="Correct it, then preview again.")
+    return {each.strip().lower() for each in found}
 
 
 _CHOOSE = {"named": _by_name, "new": _new, "share": _any, "rule": _fitting}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -11,12 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.dateparse import parse_time
+from django.utils import timezone
 
 from flags.models import TenantHome
 from migration_portal import console
-from migration_portal.cutover import dry_run, selection, waves
+from migration_portal.cutover import dry_run, progress, selection, waves
 from migration_portal.cutover.models import Cutover, Wave
+from migration_portal.cutover.windows import window
 from migration_portal.engine.errors import describe
 from migration_portal.refusal import Refusal
 
@@ -44,8 +46,10 @@ def board_live(request: HttpRequest) -> TemplateResponse:
 
 
 def _now() -> dict[str, Any]:
+    shown = list(Wave.objects.all()[:_SHOWN])
+    found = progress.of_each(shown)
     return {
-        "rows": [(wave, waves.progress(wave)) for wave in Wave.objects.all()[:_SHOWN]],
+        "rows": [(wave, found[wave.pk]) for wave in shown],
         "all": TenantHome.objects.count(), "in_iam": TenantHome.objects.filter(home=TenantHome.Home.IAM).count(),
         "under_way": Cutover.objects.under_way().count(),
     }  # fmt: skip
@@ -61,20 +65,25 @@ def plan(request: HttpRequest) -> HttpResponse:
         try:
             rule = _rule(request)
             if "plan" in request.POST:
-                made = waves.plan(
-                    request.POST.get("name", ""), rule, by=console.by(request), reason=console.reason(request),
-                    at_once=_number(request, "at_once", 1, 64), starts_at=console.moment(request.POST.get("starts_at", "")),
-                    window=_window(request), reads_minutes=_number(request, "reads_minutes", 0, waves.LONGEST_READS),
-                    guarded=request.POST.get("guarded") == "yes",
-                )  # fmt: skip
-                messages.success(request, f"Planned: {made.tenants.count():,} tenants. It begins when you start it.")
+                made = waves.plan(request.POST.get("name", ""), rule, by=console.by(request), **_options(request))
+                messages.success(request, f"Planned: {made.tenants.count():,} tenants. It begins {_when(made)}.")
                 return redirect("wave", made.pk)
             context["preview"] = selection.select(rule)
         except Refusal as refusal:
             messages.error(request, str(refusal))
         except psycopg.Error as error:
             messages.error(request, str(describe(error)))
+    with suppress(Refusal, psycopg.Error):  # a hint, and no more
+        context["plans"] = selection.plans()
     return console.page(request, "portal/waves/plan.html", "Plan a wave", **context)
+
+
+def _when(planned: Wave) -> str:
+    return (
+        f"by itself, {timezone.localtime(planned.starts_at):%Y-%m-%d %H:%M %Z}"
+        if planned.starts_at
+        else "when you start it"
+    )
 
 
 def wave(request: HttpRequest, pk: int) -> HttpResponse:
@@ -100,9 +109,9 @@ def wave_live(request: HttpRequest, pk: int) -> TemplateResponse:
 
 
 def _of(chosen: Wave) -> dict[str, Any]:
-    stuck = waves.blocked(chosen)
+    stuck = progress.blocked(chosen)
     return {
-        "wave": chosen, "progress": waves.progress(chosen), "stuck": stuck[:_SHOWN], "reasons": waves.reasons(stuck),
+        "wave": chosen, "progress": progress.of(chosen), "stuck": stuck[:_SHOWN], "reasons": progress.reasons(stuck),
         "moves": Cutover.objects.filter(wave=chosen.name).select_related("tenant")[:8],
     }  # fmt: skip
 
@@ -135,30 +144,31 @@ def _rule(request: HttpRequest) -> dict[str, Any]:
     for name in {"share": ["percent"], "new": ["days"]}.get(kind, ["users_from", "users_to", "idle_days", "most"]):
         if request.POST.get(name, "").strip():
             rule[name] = _number(request, name, 0, 10**9)
+    if kind == "rule" and (plans := request.POST.get("plans", "").split()):
+        rule["plans"] = plans
     for name in ("ids_from", "ids_to"):
         if kind == "rule" and (text := request.POST.get(name, "").strip()):
             rule[name] = text
     return rule
 
 
-def _number(request: HttpRequest, name: str, least: int, most: int) -> int:
-    found = console.whole(request.POST.get(name, ""), least, most)
+def _options(request: HttpRequest) -> dict[str, Any]:
+    """What the form says besides its rule. Raises Refusal."""
+    return {
+        "reason": console.reason(request),
+        "at_once": _number(request, "at_once", 1, 64),
+        "starts_at": console.moment(request.POST.get("starts_at", "")),
+        "window": window(request.POST.get("opens", ""), request.POST.get("closes", "")),
+        "reads_minutes": _number(request, "reads_minutes", 0, waves.LONGEST_READS, default="0"),
+        "guarded": request.POST.get("guarded") == "yes",
+    }
+
+
+def _number(request: HttpRequest, name: str, least: int, most: int, default: str = "") -> int:
+    found = console.whole(request.POST.get(name, "") or default, least, most)
     if found is None:
         words = name.replace("_", " ")
         raise Refusal(
             f"“{words}” is a whole number from {least:,} to {most:,}.", subject="wave", todo="Nothing was planned."
         )
     return found
-
-
-def _window(request: HttpRequest) -> Any:
-    texts = [request.POST.get(name, "").strip() for name in ("opens", "closes")]
-    if not any(texts):
-        return None
-    try:
-        opens, closes = (parse_time(text) for text in texts)
-    except ValueError:
-        opens = closes = None
-    if opens is None or closes is None:
-        raise Refusal("A maintenance window has two times of a day.", subject="wave", todo="Write both, or neither.")
-    return opens, closes

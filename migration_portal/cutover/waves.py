@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from flags.models import TenantHome
 from migration_portal import messages
 from migration_portal.audit import chain
-from migration_portal.cutover import reads_first, requests, selection
+from migration_portal.cutover import progress, reads_first, requests, selection
 from migration_portal.cutover.guarding import not_well
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
+from migration_portal.cutover.windows import within
+from migration_portal.locks import Lock, one_after_the_other
 from migration_portal.refusal import Refusal, require_reason
 
 State = Wave.State
-_RECENT = 20
 LONGEST_READS = 60 * 24 * 30
+_JUST_NOW = timedelta(minutes=2)
+"""A time so near is meant: forms know minutes only."""
 
 
 def plan(
@@ -39,16 +41,21 @@ def plan(
     name = name.strip()
     if not name or len(name) > 100:
         raise Refusal("A wave has a name of at most 100 characters.", subject="wave")
-    if Wave.objects.filter(name=name).exists() or Cutover.objects.filter(wave=name).exists():
-        raise Refusal("There is a wave of that name already.", subject=name, todo="Choose another name.")
     if not 1 <= at_once <= 64:
         raise Refusal("From 1 to 64 tenants move at once.", subject=name)
     if not 0 <= reads_minutes <= LONGEST_READS:
         raise Refusal(f"Reads come first for at most {LONGEST_READS:,} minutes.", subject=name)
-    chosen = selection.select(rule).tenants
-    if not chosen:
-        raise Refusal("No tenant fits.", subject=name, todo="Change the rule, and preview it.")
+    if starts_at is not None and starts_at < timezone.now() - _JUST_NOW:
+        raise Refusal(
+            f"{starts_at:%Y-%m-%d %H:%M} has passed.", subject=name, todo="Leave the time out, and start it yourself."
+        )
     with chain.recorded_last():
+        one_after_the_other(connection, Lock.WAVES)  # two who plan at once choose no tenant twice
+        if Wave.objects.filter(name=name).exists() or Cutover.objects.filter(wave=name).exists():
+            raise Refusal("There is a wave of that name already.", subject=name, todo="Choose another name.")
+        chosen = selection.select(rule).tenants
+        if not chosen:
+            raise Refusal("No tenant fits.", subject=name, todo="Change the rule, and preview it.")
         wave = Wave.objects.create(
             name=name, rule=dict(rule), at_once=at_once, starts_at=starts_at, guarded=guarded, reason=reason, planned_by=by,
             opens=window[0] if window else None, closes=window[1] if window else None, reads_minutes=reads_minutes,
@@ -59,16 +66,15 @@ def plan(
 
 
 def start(wave: Wave, *, by: str, reason: str = "") -> None:
-    """Begin: the guard and the window may make it wait. Raises Refusal."""
+    """Begin: the guard and the window may make it wait. A tenant that is being moved already is left out. Raises Refusal."""
     with chain.recorded_last():
         wave = _locked(wave, State.PLANNED)
-        tenants = list(wave.tenants.filter(home=TenantHome.Home.LEGACY))
         wave.started_at = timezone.now()
         _to(wave, State.RUNNING, by=by, reason=reason, started_at=wave.started_at, waits_for=_why_wait(wave))
+        ready = left(wave)
         if wave.reads_minutes:
-            reads_first.begin(tenants, by=by, reason=reason or wave.reason)
-        if tenants:
-            requests.cut_over(tenants, by=by, reason=reason or wave.reason, wave=wave.name)
+            reads_first.begin(ready, by=by, reason=reason or wave.reason)
+        _request(wave, ready, by=by, reason=reason)
 
 
 def pause(wave: Wave, *, by: str, reason: str = "") -> None:
@@ -78,10 +84,11 @@ def pause(wave: Wave, *, by: str, reason: str = "") -> None:
 
 
 def resume(wave: Wave, *, by: str, reason: str = "") -> None:
-    """Raises Refusal."""
+    """Go on, also with tenants whose moves were stopped while it paused. Raises Refusal."""
     with chain.recorded_last():
         wave = _locked(wave, State.PAUSED)
         _to(wave, State.RUNNING, by=by, reason=reason, waits_for=_why_wait(wave))
+        _request(wave, left(wave, stopped=True), by=by, reason=reason)
     transaction.on_commit(lambda: messages.send("cutover.work", queue="follow"))
 
 
@@ -125,15 +132,27 @@ def retry(wave: Wave, *, by: str, reason: str = "") -> int:
     """Ask once more for its tenants that were blocked or stopped. Returns how many. Raises Refusal."""
     with chain.recorded_last():
         wave = _locked(wave, State.RUNNING, State.PAUSED, State.DONE, State.STOPPED)
-        left = list(wave.tenants.filter(home=TenantHome.Home.LEGACY))
-        moving = set(Cutover.objects.under_way().filter(tenant__in=left).values_list("tenant_id", flat=True))
-        again = [tenant for tenant in left if tenant.pk not in moving]
+        again = left(wave)
         if not again:
             raise Refusal("None of its tenants waits for another attempt.", subject=wave.name)
         if wave.state != State.RUNNING:
             _to(wave, State.RUNNING, by=by, reason=reason, ended_at=None, waits_for=_why_wait(wave))
-        requests.cut_over(again, by=by, reason=reason or wave.reason, wave=wave.name)
+        _request(wave, again, by=by, reason=reason)
     return len(again)
+
+
+def left(wave: Wave, *, stopped: bool = False) -> list[TenantHome]:
+    """Its tenants that live in legacy, that nobody is moving, and that nobody moved back; or only those whose move was stopped."""
+    moving = set(Cutover.objects.under_way().values_list("tenant_id", flat=True))
+    latest = {tenant: move.state for tenant, move in progress.latest(wave).items()}
+    wanted = [Cutover.State.STOPPED] if stopped else [Cutover.State.STOPPED, Cutover.State.BLOCKED, None]
+    homes = wave.tenants.filter(home=TenantHome.Home.LEGACY)
+    return [tenant for tenant in homes if tenant.pk not in moving and latest.get(tenant.pk) in wanted]
+
+
+def _request(wave: Wave, tenants: Sequence[TenantHome], *, by: str, reason: str) -> None:
+    if tenants:
+        requests.request(tenants, TenantHome.Home.IAM, by=by, reason=reason or wave.reason, wave=wave.name)
 
 
 def stop_all(*, by: str, reason: str) -> int:
@@ -159,7 +178,10 @@ def stop_moves(moves: Any, *, by: str, reason: str) -> int:
 def tick() -> None:
     """Start what is due, let wait or go on what the guard and the windows say, and end what has no move left."""
     for wave in Wave.objects.filter(state=State.PLANNED, starts_at__lte=timezone.now()):
-        start(wave, by=wave.planned_by, reason="Its time has come.")
+        try:
+            start(wave, by=wave.planned_by, reason="Its time has come.")
+        except Refusal as refusal:  # one that cannot begin keeps no other from it, nor any move
+            Wave.objects.filter(pk=wave.pk).update(waits_for=str(refusal))
     for wave in Wave.objects.filter(state=State.RUNNING):
         _look_after(wave)
 
@@ -194,11 +216,6 @@ def _why_wait(wave: Wave) -> str:
     return not_well() if wave.guarded else ""
 
 
-def within(now: time, opens: time, closes: time) -> bool:
-    """Whether the time of day is in the window, which may pass midnight."""
-    return opens <= now < closes if opens <= closes else now >= opens or now < closes
-
-
 def _locked(wave: Wave, *states: str) -> Wave:
     """The wave as it is now, held until the transaction ends. Raises Refusal if it is in none of these states."""
     held = Wave.objects.select_for_update().get(pk=wave.pk)
@@ -212,64 +229,3 @@ def _to(wave: Wave, state: str, *, by: str, reason: str = "", **values: Any) -> 
         f"wave_{state}", of=wave, by=by, reason=reason, data={"wave": wave.name, "from": wave.state, "to": state}
     )
     Wave.objects.filter(pk=wave.pk).update(state=state, **values)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Of a wave: tenants moved, on their way, blocked and stopped, of all; seconds left at the pace of its last moves, if any."""
-
-    all: int
-    moved: int
-    under_way: int
-    blocked: int
-    stopped: int
-    seconds_left: int | None
-
-    @property
-    def fraction(self) -> float:
-        return (self.all - self.under_way) / self.all if self.all else 0.0
-
-
-def progress(wave: Wave) -> Progress:
-    """How far it is: each tenant by its latest move of the wave."""
-    latest: dict[str, str] = {}
-    for tenant, state in Cutover.objects.filter(wave=wave.name).order_by("id").values_list("tenant_id", "state"):
-        latest[tenant] = state
-    counts = dict.fromkeys(Cutover.State.values, 0)
-    for state in latest.values():
-        counts[state] += 1
-    on_their_way = sum(counts[state] for state in UNDER_WAY)
-    return Progress(
-        wave.tenants.count(),
-        counts["done"],
-        on_their_way,
-        counts["blocked"],
-        counts["stopped"],
-        _seconds_left(wave, on_their_way),
-    )
-
-
-def _seconds_left(wave: Wave, moves: int) -> int | None:
-    """Nothing where nobody can tell: before its first moves have ended, and while it waits."""
-    ended = Cutover.objects.filter(wave=wave.name, finished_at__isnull=False).order_by("-finished_at")
-    times = [each.finished_at for each in ended[: _RECENT + 1] if each.finished_at]
-    if not moves or not wave.runs or len(times) < 3:
-        return None
-    pace = (times[0] - times[-1]) / (len(times) - 1)
-    return round(max(pace, timedelta(milliseconds=1)).total_seconds() * moves)
-
-
-def blocked(wave: Wave, most: int = 100) -> list[Cutover]:
-    """The moves of the wave that were blocked last and not made since, with why."""
-    moved = Cutover.objects.filter(wave=wave.name, state=Cutover.State.DONE).values("tenant_id")
-    found = Cutover.objects.filter(wave=wave.name, state=Cutover.State.BLOCKED).exclude(tenant_id__in=moved)
-    return list(found.select_related("tenant")[:most])
-
-
-def reasons(moves: Sequence[Cutover]) -> list[tuple[str, int]]:
-    """Why, with how many, most first; what differs between tenants only by their names is one reason."""
-    counts: dict[str, int] = {}
-    for move in moves:
-        why = move.error.partition(f"{move.tenant}: ")[2] or move.error
-        counts[why] = counts.get(why, 0) + 1
-    return sorted(counts.items(), key=lambda pair: -pair[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -71,19 +72,18 @@ class _Moves:
         if room <= 0:
             return
         limits = {wave.name: wave.at_once if wave.runs else 0 for wave in Wave.objects.open()}
-        going = [cutover.wave for cutover in self.going.values()]
+        going = Counter(cutover.wave for cutover in self.going.values())
         busy = [cutover.pk for cutover in self.going.values()]
-        paused = [name for name, limit in limits.items() if limit == 0]
-        waiting = Cutover.objects.under_way().exclude(pk__in=busy).exclude(wave__in=paused).select_related("tenant")
-        for cutover in waiting.order_by("id")[: room * 8]:
-            limit = limits.get(cutover.wave)
-            if limit is not None and going.count(cutover.wave) >= limit:
-                continue
-            going.append(cutover.wave)
-            yield cutover
-            room -= 1
-            if not room:
+        while room:
+            full = [name for name, limit in limits.items() if going[name] >= limit]
+            waiting = Cutover.objects.under_way().exclude(pk__in=busy).exclude(wave__in=full).select_related("tenant")
+            cutover = waiting.order_by("id").first()
+            if cutover is None:
                 return
+            going[cutover.wave] += 1
+            busy.append(cutover.pk)
+            room -= 1
+            yield cutover
 
     def _others(self, this: Cutover) -> bool:
         return self.most > 1 and Cutover.objects.under_way().exclude(pk=this.pk).exists()

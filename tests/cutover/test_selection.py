@@ -35,6 +35,25 @@ def test_rules_choose_by_size_activity_and_id(many: list[str], world: World) -> 
     assert names(selection.select({"kind": "new", "days": 7})) == ["Tenant 3"]
 
 
+def test_a_rule_chooses_by_the_plan_of_an_active_subscription(many: list[str], world: World) -> None:
+    for tenant, plan, status in (
+        (many[0], "GOLD", "active"),
+        (many[1], "gold", "canceled"),
+        (many[2], "free", "active"),
+    ):
+        iam(
+            world,
+            "INSERT INTO subscriptions (id, tenant_id, plan_id, status) VALUES (gen_random_uuid(), %s, %s, %s)",
+            tenant, plan, status,
+        )  # fmt: skip
+    assert names(selection.select({"kind": "rule", "plans": ["Gold"]})) == ["Tenant 0"]
+    assert names(selection.select({"kind": "rule", "plans": ["gold", "free"]})) == ["Tenant 2", "Tenant 0"]
+    assert len(selection.select({"kind": "rule", "plans": ["none"]}).tenants) == TENANTS - 2
+    assert selection.plans() == [("free", 1), ("gold", 1)]
+    with pytest.raises(Refusal, match="list of ids"):
+        selection.select({"kind": "rule", "plans": "gold"})
+
+
 def test_a_named_tenant_that_cannot_be_in_it_is_named(many: list[str]) -> None:
     planned({"kind": "named", "tenants": [many[0]]}, "first")
     with pytest.raises(Refusal, match="Tenant 0 cannot be in it"):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from flags.models import TenantHome
 from migration_portal.audit import chain
 from migration_portal.audit.models import Event
-from migration_portal.cutover import movers, requests, waves
+from migration_portal.cutover import movers, progress, requests, waves, windows
 from migration_portal.cutover.models import Cutover, Wave
 from migration_portal.cutover.move import _Move
 from migration_portal.cutover.work import work
@@ -77,10 +77,10 @@ def test_a_blocked_tenant_keeps_no_other_from_moving(many: list[str], world: Wor
     work()
     waves.tick()
     wave.refresh_from_db()
-    found = waves.progress(wave)
+    found = progress.of(wave)
     assert (found.all, found.moved, found.blocked, wave.state) == (TENANTS, TENANTS - 1, 1, "done")
-    assert [str(move.tenant) for move in waves.blocked(wave)] == ["Tenant 2"]
-    assert "differ between the two systems" in waves.reasons(waves.blocked(wave))[0][0]
+    assert [str(move.tenant) for move in progress.blocked(wave)] == ["Tenant 2"]
+    assert "differ between the two systems" in progress.reasons(progress.blocked(wave))[0][0]
 
 
 # Stopping
@@ -235,18 +235,18 @@ def test_a_wave_waits_for_its_maintenance_window(many: list[str]) -> None:
 @given(st.times(), st.times(), st.times())
 def test_a_window_and_the_rest_of_the_day_are_a_day(now: clock, opens: clock, closes: clock) -> None:
     if opens != closes:
-        assert waves.within(now, opens, closes) != waves.within(now, closes, opens)
+        assert windows.within(now, opens, closes) != windows.within(now, closes, opens)
 
 
 def test_the_time_left_is_told_when_it_can_be(many: list[str]) -> None:
     wave = planned()
     waves.start(wave, by="otto")
-    assert waves.progress(wave).seconds_left is None
+    assert progress.of(wave).seconds_left is None
     now = timezone.now()
     for n, move in enumerate(Cutover.objects.order_by("id")[:4]):
         Cutover.objects.filter(pk=move.pk).update(state="done", finished_at=now + timedelta(seconds=2 * n))
     wave.refresh_from_db()
-    assert waves.progress(wave).seconds_left == 2 * (TENANTS - 4)
+    assert progress.of(wave).seconds_left == 2 * (TENANTS - 4)
 
 
 def test_a_stop_and_a_flip_do_not_wait_for_each_other(home: str) -> None:

@@ -9,7 +9,7 @@ import time
 from django.utils import timezone
 
 from flags.models import TenantHome
-from migration_portal.cutover import waves
+from migration_portal.cutover import progress, waves
 from migration_portal.cutover.models import Cutover, Wave
 from migration_portal.cutover.tenants import sync_tenants
 from tests import builders
@@ -29,15 +29,15 @@ def test_nothing_is_half_moved_by_kills_and_a_stop(world: World) -> None:
     follower = world.follower()
     wave = waves.plan("all", {"kind": "share", "percent": 100}, by="otto")
     waves.start(wave, by="otto")
-    eventually(lambda: waves.progress(wave).moved > 0)
+    eventually(lambda: progress.of(wave).moved > 0)
     for _ in range(KILLS):
         time.sleep(luck.uniform(0.2, 0.8))
         os.killpg(follower.pid, 9)
         follower.wait()
         follower = world.follower()
-        before = waves.progress(wave).moved
-        eventually(lambda before=before: waves.progress(wave).moved > before or not waves.progress(wave).under_way)
-        if waves.progress(wave).moved > TENANTS * 2 // 3:
+        before = progress.of(wave).moved
+        eventually(lambda before=before: progress.of(wave).moved > before or not progress.of(wave).under_way)
+        if progress.of(wave).moved > TENANTS * 2 // 3:
             break
     wave.refresh_from_db()
     if wave.state == "running":
@@ -53,7 +53,7 @@ def test_nothing_is_half_moved_by_kills_and_a_stop(world: World) -> None:
 def all_moved(wave: Wave) -> bool:
     """As an operator does: tries again while tenants were blocked, as by a loop that had just been killed."""
     wave.refresh_from_db()
-    found = waves.progress(wave)
+    found = progress.of(wave)
     if not found.under_way and found.moved < found.all:
         waves.retry(wave, by="otto")
     return found.moved == found.all

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from migration_portal.cutover.adopt import adopt
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
+from migration_portal.management.terminal import Terminal
 from migration_portal.management.verbs import (
     backups,
     capabilities,
@@ -39,7 +39,7 @@ from migration_portal.management.verbs import (
 from migration_portal.refusal import Refusal
 from migration_portal.runs import drift, start, uncapture
 from migration_portal.runs.models import Run
-from migration_portal.runs.report import report
+from migration_portal.runs.report import Report, report
 from migration_portal.runs.states import State
 from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
@@ -89,26 +89,31 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         by = f"terminal:{getpass.getuser()}"
+        terminal = Terminal(self.stdout, as_json=bool(options.get("json")))
         with _logs_in_a_file(settings.COMMAND_LOG):
-            self._carry_out(verb, by, options)
+            try:
+                self._carry_out(verb, terminal, by, options)
+            except Refusal as refusal:
+                terminal.refuse(refusal)
+                raise CommandError(str(refusal)) from None
 
-    def _carry_out(self, verb: str, by: str, options: dict[str, Any]) -> None:
+    def _carry_out(self, verb: str, terminal: Terminal, by: str, options: dict[str, Any]) -> None:
+        """Raises Refusal: also for a database that does not answer."""
         try:
             if verb in VERBS:
                 VERBS[verb].do(_run(options["run"]), by=by, reason=options["reason"])
                 self.stdout.write(f"{verb}: requested.")
             elif do := _VERBS.get(verb):
-                do(self.stdout, by, options)
+                do(terminal, by, options)
             else:
                 getattr(self, verb)(by, options)
-        except Refusal as refusal:
-            raise CommandError(str(refusal)) from None
         except psycopg.Error as error:
-            raise CommandError(str(describe(error))) from None
+            raise describe(error) from None
         except DatabaseError as error:
             cause = error.__cause__
-            known = describe(cause, subject="the portal's own database") if isinstance(cause, psycopg.Error) else error
-            raise CommandError(str(known)) from None
+            if not isinstance(cause, psycopg.Error):
+                raise CommandError(str(error)) from None
+            raise describe(cause, subject="the portal's own database") from None
 
     def preflight(self, by: str, options: dict[str, Any]) -> None:
         content = take_now("preflight", by=by).content
@@ -138,7 +143,7 @@ class Command(BaseCommand):
             run.refresh_from_db()
         if options["wait"]:
             result = report(run)
-            self.stdout.write(json.dumps(result.as_dict(), indent=2))
+            self._print(run, result)
             if not result.passed:
                 raise Refusal(f"It is {run.state}; not everything is accounted for.", subject=str(run))
 
@@ -181,7 +186,11 @@ class Command(BaseCommand):
         self.stdout.write(f"{run} records no changes any more.")
 
     def report(self, by: str, options: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(report(_run(options["run"])).as_dict(), indent=2))
+        run = _run(options["run"])
+        self._print(run, report(run))
+
+    def _print(self, run: Run, result: Report) -> None:
+        Terminal(self.stdout, as_json=True).answer(result.as_dict(), (), next_steps=list(status.after(run)))
 
     def anchor_audit(self, by: str, options: dict[str, Any]) -> None:
         self.stdout.write(f"Anchored {anchors.write():,} events.")

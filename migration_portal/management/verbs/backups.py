@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-
-from django.core.management.base import OutputWrapper
 
 from migration_portal.backups import adopt, back_up, check, reconcile, restore, swap
 from migration_portal.backups.models import Backup, Restoration, Side, Written
 from migration_portal.backups.work import Work
+from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 
 
@@ -41,56 +39,64 @@ def arguments(verbs: Any) -> None:
         parser.add_argument("--json", action="store_true")
 
 
-def backup(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def backup(out: Terminal, by: str, options: dict[str, Any]) -> None:
     if options["adopt"]:
         found = adopt.adopt_backups(by=by)
-        _tell(out, options, f"Recorded: {len(found)}.", [_about(one) for one in found])
+        about = {"recorded": [_about(one) for one in found]}
+        out.answer(about, [f"Recorded: {len(found)}."], next_steps=["manage.py portal verify_backup BACKUP"])
         return
     if options["list"]:
         there = [_about(one) for one in Backup.objects.filter(side=options["side"])]
-        text = "\n".join(f"{one['id']:>6}  {one['state']:<9} level {one['level']}  {one['taken_at']}" for one in there)
-        _tell(out, options, text or "None.", there)
+        lines = [f"{one['id']:>6}  {one['state']:<9} level {one['level']}  {one['taken_at']}" for one in there]
+        step = "manage.py portal verify_backup BACKUP" if there else f"manage.py portal backup {options['side']}"
+        out.answer({"backups": there}, lines or ["None."], next_steps=[step])
         return
     made = back_up.request(options["side"], by=by, reason=options["reason"])
     back_up.perform(made)
     _well(made)
-    text = f"{made}: {made.bytes:,} bytes in {made.seconds} s. It is validated by: manage.py portal verify_backup {made.pk}"
-    _tell(out, options, text, _about(made))
+    step = f"manage.py portal verify_backup {made.pk}"
+    text = f"{made}: {made.bytes:,} bytes in {made.seconds} s. It is validated by: {step}"
+    out.answer(_about(made), [text], next_steps=[step])
 
 
-def verify_backup(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def verify_backup(out: Terminal, by: str, options: dict[str, Any]) -> None:
     found = check.request(_backup(options["backup"]), options["level"], by=by)
     check.perform(found)
     _well(found)
     about = {"backup": found.backup.pk, "level": found.level, "reached": found.reached, "finding": found.finding}
-    _tell(out, options, f"{found.backup}: level {found.reached} holds.", about)
+    step = f"manage.py portal {'backup ' + found.backup.side if found.finding else f'restore {found.backup.pk} --into NAME'}"
+    out.answer(about, [f"{found.backup}: level {found.reached} holds."], next_steps=[step])
     if found.finding:
         raise Refusal(f"{found.finding}.", subject=str(found.backup), todo="Do not rely on it: back up again.")
 
 
-def restored(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def restored(out: Terminal, by: str, options: dict[str, Any]) -> None:
     made = restore.request(_backup(options["backup"]), into=options["into"], by=by, reason=options["reason"])
     restore.perform(made)
     _well(made)
     about = {"restoration": made.pk, "into": made.into, "finding": made.finding}
-    text = f"{made} is in {made.into}. It takes its side's place by: manage.py portal swap {made.pk}"
-    _tell(out, options, f"It is in {made.into}, and differs." if made.finding else text, about)
+    step = f"manage.py portal swap {made.pk}"
+    if made.finding:
+        out.answer(about, [f"It is in {made.into}, and differs."], next_steps=["Restore another backup."])
+    else:
+        out.answer(about, [f"{made} is in {made.into}. It takes its side's place by: {step}"], next_steps=[step])
     if made.finding:
         raise Refusal(
             f"{made.finding}.", subject=str(made), todo="It is not put in a side's place. Restore another backup."
         )
 
 
-def swapped(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def swapped(out: Terminal, by: str, options: dict[str, Any]) -> None:
     kept = swap.swap(_restoration(options["restoration"]), by=by, reason=options["reason"])
-    _tell(out, options, f"In place; the database before it is called {kept}.", {"kept_as": kept})
+    step = f"manage.py portal reconcile {options['restoration']}"
+    out.answer({"kept_as": kept}, [f"In place; the database before it is called {kept}."], next_steps=[step])
 
 
-def reconciled(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def reconciled(out: Terminal, by: str, options: dict[str, Any]) -> None:
     made, reason = _restoration(options["restoration"]), options["reason"]
     if options["leave"]:
         left = reconcile.leave(made, _tenants(made, options["leave"]), by=by, reason=reason)
-        _tell(out, options, f"Left: {left} tables.", {"left": left})
+        out.answer({"left": left}, [f"Left: {left} tables."], next_steps=["manage.py portal status"])
         return
     if options["take"]:
         tenants = _tenants(made, options["take"])
@@ -102,21 +108,23 @@ def reconciled(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     rows = list(
         Written.objects.filter(restoration=made).values("tenant", "table", "added", "changed", "removed", "decision")
     )
-    text = "\n".join(
+    lines = [
         f"{row['tenant'] or '-':<38} {row['table']:<30} +{row['added']} ~{row['changed']} -{row['removed']}  {row['decision']}"
         for row in rows
+    ]
+    done = [f"Brought back: {asked.rows:,} rows."] if options["take"] else []
+    undecided = any(not row["decision"] for row in rows)
+    step = f"manage.py portal reconcile {made.pk} --take|--leave all" if undecided else "manage.py portal status"
+    out.answer(
+        {"rows": asked.rows, "written": rows},
+        done + (lines or ["Nothing was written since the backup."]),
+        next_steps=[step],
     )
-    done = f"Brought back: {asked.rows:,} rows.\n" if options["take"] else ""
-    _tell(out, options, done + (text or "Nothing was written since the backup."), {"rows": asked.rows, "written": rows})
 
 
 VERBS = {
     "backup": backup, "verify_backup": verify_backup, "restore": restored, "swap": swapped, "reconcile": reconciled,
 }  # fmt: skip
-
-
-def _tell(out: OutputWrapper, options: dict[str, Any], text: str, body: Any) -> None:
-    out.write(json.dumps(body, indent=2, default=str) if options["json"] else text)
 
 
 def _well(work: Work) -> None:

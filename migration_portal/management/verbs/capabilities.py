@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from django.core.management.base import OutputWrapper
-
 from migration_portal.capabilities import derive as deriving
+from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 
 _NEXT = ["manage.py portal verify RUN", "Capabilities in the console shows each value with why."]
@@ -24,7 +22,7 @@ def arguments(verbs: Any) -> None:
     deriving_.add_argument("--json", action="store_true")
 
 
-def capabilities(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def capabilities(out: Terminal, by: str, options: dict[str, Any]) -> None:
     if options["dry_run"]:
         would = deriving.would()
         found = {each.table: {"counts": dict(each.counts), "sample": each.sample} for each in would}
@@ -32,11 +30,11 @@ def capabilities(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
             f"{each.table}: {', '.join(f'{count:,} {what}' for what, count in sorted(each.counts.items())) or 'nothing'}"
             for each in would
         ]
-        _tell(out, options, {"would": found, "next_steps": ["manage.py portal capabilities"]}, told)
+        out.answer({"would": found}, told, next_steps=["manage.py portal capabilities"])
     elif options["undo"]:
         left = deriving.undo(by=by, reason=options["reason"])
         told = [f"{table}: {count:,} rows edited since stay" for table, count in left.items()]
-        _tell(out, options, {"left": left, "next_steps": ["manage.py portal capabilities"]}, told)
+        out.answer({"left": left}, told, next_steps=["manage.py portal capabilities"])
         if any(left.values()):
             raise Refusal("Rows that somebody edited were left.", todo="The run's report lists them by table and key.")
     else:
@@ -45,11 +43,7 @@ def capabilities(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
             for each in deriving.derive(by=by, reason=options["reason"])
         }
         told = [f"{table}: {each['written']:,} written, {each['removed']:,} removed" for table, each in done.items()]
-        _tell(out, options, {"derived": done, "next_steps": _NEXT}, told)
-
-
-def _tell(out: OutputWrapper, options: dict[str, Any], content: dict[str, Any], lines: list[str]) -> None:
-    out.write(json.dumps(content, indent=2) if options["json"] else "\n".join(lines))
+        out.answer({"derived": done}, told, next_steps=_NEXT)
 
 
 VERBS = {"capabilities": capabilities}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.core.management.base import OutputWrapper
-
 from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
+from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 from migration_portal.runs import retry
 from migration_portal.runs.models import QuarantinedRow
@@ -37,7 +35,7 @@ def arguments(verbs: Any) -> None:
         parser.add_argument("--json", action="store_true")
 
 
-def strays(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def strays(out: Terminal, by: str, options: dict[str, Any]) -> None:
     chosen = Stray.objects.filter(state=Stray.State.OPEN).order_by("id")
     for name, column in (("table", "table_name"), ("tenant", "tenant")):
         if options[name]:
@@ -47,26 +45,26 @@ def strays(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
             {"table": s.table_name, "key": s.key, "tenant": s.tenant, "what": s.what, "side": s.direction}
             for s in chosen[:_SHOWN]
         ]
-        _list(out, options, rows, chosen.count(), "manage.py portal strays --accept|--restore --reason …")
+        _list(out, rows, chosen.count(), "manage.py portal strays --accept|--restore --reason …")
         return
     verb = resolve.accept if options["accept"] else resolve.restore
-    _each(out, options, chosen, lambda stray: verb(stray, by=by, reason=options["reason"]))
+    _each(out, chosen, lambda stray: verb(stray, by=by, reason=options["reason"]))
 
 
-def quarantine(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def quarantine(out: Terminal, by: str, options: dict[str, Any]) -> None:
     chosen = QuarantinedRow.objects.filter(state="open").order_by("id")
     for name, column in (("table", "table_name"), ("tenant", "tenant"), ("why", "reason")):
         if options[name]:
             chosen = chosen.filter(**{column: options[name]})
     if options["retry"]:
-        _each(out, options, chosen, lambda row: _retried(row, by))
+        _each(out, chosen, lambda row: _retried(row, by))
     elif options["discard"]:
-        _each(out, options, chosen, lambda row: retry.discard_rows([row], by=by, reason=options["reason"]))
+        _each(out, chosen, lambda row: retry.discard_rows([row], by=by, reason=options["reason"]))
     else:
         rows = [
             {"table": r.table_name, "key": r.source_key, "tenant": r.tenant, "why": r.reason} for r in chosen[:_SHOWN]
         ]
-        _list(out, options, rows, chosen.count(), "manage.py portal quarantine --retry|--discard --reason …")
+        _list(out, rows, chosen.count(), "manage.py portal quarantine --retry|--discard --reason …")
 
 
 def _retried(row: QuarantinedRow, by: str) -> None:
@@ -77,7 +75,7 @@ def _retried(row: QuarantinedRow, by: str) -> None:
         raise Refusal(f"It is still not right: {row.reason}.", subject=str(row), todo="Fix it in legacy, then retry.")
 
 
-def _each(out: OutputWrapper, options: dict[str, Any], chosen: Iterable[Any], do: Callable[[Any], Any]) -> None:
+def _each(out: Terminal, chosen: Iterable[Any], do: Callable[[Any], Any]) -> None:
     """Each by itself: one that is refused keeps no other from being decided. Raises Refusal when any was."""
     done, refused = 0, Counter[str]()
     for row in list(chosen):
@@ -86,19 +84,18 @@ def _each(out: OutputWrapper, options: dict[str, Any], chosen: Iterable[Any], do
             done += 1
         except Refusal as refusal:
             refused[str(refusal)] += 1
-    told = {"decided": done, "refused": dict(refused), "next_steps": ["manage.py portal status"]}
-    out.write(json.dumps(told, indent=2) if options["json"] else "\n".join([f"Decided: {done:,}.", *refused]))
+    told = {"decided": done, "refused": dict(refused)}
+    out.answer(told, [f"Decided: {done:,}.", *refused], next_steps=["manage.py portal status"])
     if refused:
         raise Refusal(f"{refused.total():,} were refused.", todo="The reasons stand above.")
 
 
-def _list(out: OutputWrapper, options: dict[str, Any], rows: list[dict[str, Any]], count: int, step: str) -> None:
-    if options["json"]:
-        out.write(json.dumps({"count": count, "rows": rows, "next_steps": [step] if count else []}, indent=2))
-        return
-    for row in rows:
-        out.write("  ".join(", ".join(value) if isinstance(value, list) else str(value) for value in row.values()))
-    out.write(f"{count:,} undecided{f'; the first {_SHOWN} are shown' if count > _SHOWN else ''}.")
+def _list(out: Terminal, rows: list[dict[str, Any]], count: int, step: str) -> None:
+    lines = [
+        "  ".join(", ".join(each) if isinstance(each, list) else str(each) for each in row.values()) for row in rows
+    ]
+    lines.append(f"{count:,} undecided{f'; the first {_SHOWN} are shown' if count > _SHOWN else ''}.")
+    out.answer({"count": count, "rows": rows}, lines, next_steps=[step] if count else [])
 
 
 VERBS = {"strays": strays, "quarantine": quarantine}

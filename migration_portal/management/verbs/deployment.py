@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-
-from django.core.management.base import OutputWrapper
 
 from migration_portal import console
 from migration_portal.deployment import work
 from migration_portal.deployment.models import Plan, Task
+from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 
 
@@ -23,10 +21,10 @@ def arguments(verbs: Any) -> None:
     planning.add_argument("--json", action="store_true")
 
 
-def plan(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def plan(out: Terminal, by: str, options: dict[str, Any]) -> None:
     if options["what"] == "make":
         made = work.make(options["name"], options["template"], by=by, starts_at=console.moment(options["starts"]))
-        _tell(out, made, options)
+        _tell(out, made)
         return
     found = Plan.objects.filter(name=options["name"]) if options["name"] else Plan.objects.all()
     chosen = found.first()
@@ -41,20 +39,20 @@ def plan(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         if phase is None:
             raise Refusal("Every phase has passed.", subject=chosen.name)
         work.pass_gate(phase, by=by, override=options["override"])
-    _tell(out, chosen, options)
+    _tell(out, chosen)
 
 
-def _tell(out: OutputWrapper, chosen: Plan, options: dict[str, Any]) -> None:
-    told = work.as_dict(chosen)
-    if options["json"]:
-        out.write(json.dumps(told, indent=2))
-        return
+def _tell(out: Terminal, chosen: Plan) -> None:
+    told, lines = work.as_dict(chosen), []
     for phase in told["phases"]:
         mark = "overridden" if phase["override"] else "passed" if phase["passed_at"] else "open"
-        out.write(f"{mark:<11} {phase['name']}")
+        lines.append(f"{mark:<11} {phase['name']}")
         for task in phase["tasks"]:
             said = task["evidence"]["what"] if task["evidence"] else task["note"]
-            out.write(f"  {'x' if task['done_at'] else ' '} {task['name']}{': ' + said if said else ''}")
+            lines.append(f"  {'x' if task['done_at'] else ' '} {task['name']}{': ' + said if said else ''}")
+    left = any(not phase["passed_at"] for phase in told["phases"])
+    steps = [f"manage.py portal plan check {chosen.name!r}", f"manage.py portal plan pass {chosen.name!r}"]
+    out.answer(told, lines, next_steps=steps if left else [])
 
 
 VERBS = {"plan": plan}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
-from django.core.management.base import OutputWrapper
-
 from migration_portal import console
+from migration_portal.management.terminal import Terminal
 from migration_portal.notices import audience, plan
 from migration_portal.notices.models import Notice
 from migration_portal.refusal import Refusal
 
 _POLL_SECONDS = 1.0
+_PLAN = ["manage.py portal notify NAME --template …"]
 _OPEN = (Notice.State.PLANNED, Notice.State.SENDING)
 
 
@@ -35,18 +34,15 @@ def arguments(verbs: Any) -> None:
     telling.add_argument("--json", action="store_true")
 
 
-def notify(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def notify(out: Terminal, by: str, options: dict[str, Any]) -> None:
     template = options["template"]
     if template and options["test"]:
         plan.send_test(template, options["test"])
-        out.write(f"Sent to {options['test']}.")
+        out.answer({"sent_to": options["test"]}, [f"Sent to {options['test']}."], next_steps=_PLAN)
         return
     if options["count"]:
-        out.write(
-            json.dumps({"people": audience.size(_audience(options))})
-            if options["json"]
-            else f"{audience.size(_audience(options)):,} people."
-        )
+        people = audience.size(_audience(options))
+        out.answer({"people": people}, [f"{people:,} people."], next_steps=_PLAN)
         return
     if template:
         notice = plan.plan(
@@ -61,7 +57,7 @@ def notify(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     _follow(out, notice, options)
 
 
-def _follow(out: OutputWrapper, notice: Notice, options: dict[str, Any]) -> None:
+def _follow(out: Terminal, notice: Notice, options: dict[str, Any]) -> None:
     try:
         while options["wait"] and notice.state in _OPEN:
             time.sleep(_POLL_SECONDS)
@@ -72,12 +68,8 @@ def _follow(out: OutputWrapper, notice: Notice, options: dict[str, Any]) -> None
         ) from None
     counts = plan.counts(notice)
     steps = [f"manage.py portal notify {notice.name!r} --wait"] if notice.state in _OPEN else []
-    told = {"notice": notice.name, "state": notice.state, "recipients": counts, "next_steps": steps}
-    out.write(
-        json.dumps(told, indent=2)
-        if options["json"]
-        else f"{notice}: {notice.state}, {counts['sent']:,} of {counts['all']:,} sent."
-    )
+    told = {"notice": notice.name, "state": notice.state, "recipients": counts}
+    out.answer(told, [f"{notice}: {notice.state}, {counts['sent']:,} of {counts['all']:,} sent."], next_steps=steps)
     if wrong := counts["bounced"] + counts["failed"]:
         raise Refusal(f"{wrong:,} were not delivered.", subject=str(notice), todo="The notice's page lists them.")
 

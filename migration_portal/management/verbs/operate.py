@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import OutputWrapper
-
 from migration_portal.checkpoints.take import take
+from migration_portal.management.terminal import Terminal
 from migration_portal.monitoring import watch
 from migration_portal.monitoring.alerts import Condition
 from migration_portal.monitoring.models import Alert
@@ -32,7 +30,7 @@ def arguments(verbs: Any) -> None:
     rehearsing_it.add_argument("--json", action="store_true")
 
 
-def rehearse(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def rehearse(out: Terminal, by: str, options: dict[str, Any]) -> None:
     made = rehearsing.request(by=by, reason=options["reason"], tenants=options["tenants"])
     rehearsing.perform(made)
     made.refresh_from_db()
@@ -50,7 +48,9 @@ def rehearse(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         f"A run takes {found.seconds:.0f} s. Catch-up applies {found.entries_per_second:,} entries a second; the busiest minute"
         f" wrote {found.writes_per_second:g}. The IAM needs {found.disk / 1e6:,.0f} MB."
     )
-    out.write(json.dumps(body, indent=2) if options["json"] else "\n".join(lines))
+    well = made.measured["passed"] and not found.moves_blocked and not found.requests_failed
+    steps = ["manage.py portal start --capture --wait"] if well else ["Look at Rehearsal in the console."]
+    out.answer(body, lines, next_steps=steps)
     if not made.measured["passed"] or found.moves_blocked or found.requests_failed:
         raise Refusal(
             "Not everything went well on the stage.",
@@ -59,7 +59,7 @@ def rehearse(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         )
 
 
-def health(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def health(out: Terminal, by: str, options: dict[str, Any]) -> None:
     found, troubles = parts(), list(watch.conditions())
     known = {each.key for each in troubles}
     troubles += [
@@ -75,19 +75,20 @@ def health(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     lines = [f"{part.state:<10} {part.name}" for part in found] + [
         f"{each.severity:<10} {each.what} {each.todo}" for each in troubles
     ]
-    out.write(json.dumps(body, indent=2, default=str) if options["json"] else "\n".join(lines))
+    out.answer(body, lines, next_steps=[each.todo for each in troubles if each.todo])
     if troubles:
         raise Refusal(f"Not well: {len(troubles)}.", subject="health", todo="See above, or Health in the console.")
 
 
-def checkpoint(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def checkpoint(out: Terminal, by: str, options: dict[str, Any]) -> None:
     made = take(by=by)
     words = {True: "ok", False: "FAILED", None: "not yet"}
     lines = [
         f"{words[result['passed']]:<8} {result['group']}: {result['name']}. {result['what']}" for result in made.results
     ]
     body = {"checkpoint": made.pk, "passed": made.passed, "results": made.results}
-    out.write(json.dumps(body, indent=2) if options["json"] else "\n".join(lines))
+    steps = ["Look at Checkpoints in the console for what failed."] if not made.passed else ["manage.py portal status"]
+    out.answer(body, lines, next_steps=steps)
     if not made.passed:
         raise Refusal(
             f"Failed: {len(made.failed)}.", subject=str(made), todo="See above, or Checkpoints in the console."

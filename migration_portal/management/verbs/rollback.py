@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
-from django.core.management.base import OutputWrapper
-
 from flags import maintenance
 from migration_portal.backups.models import Backup
+from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import doors, execute
 from migration_portal.rollback.log import as_text, log_of
@@ -17,6 +15,7 @@ from migration_portal.rollback.models import RollBack, Step
 from migration_portal.rollback.plans import Kind
 
 _POLL_SECONDS = 0.5
+_AFTER = ["manage.py portal status", "manage.py portal doors open"]
 _TODO = "Follow or decide: manage.py portal go_on [--agree|--retry|--skip …|--stop …], or Roll-back in the console."
 
 
@@ -45,7 +44,7 @@ def arguments(verbs: Any) -> None:
     closing.add_argument("--minutes", type=int, help="for how long, so that clients know")
 
 
-def roll_back(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def roll_back(out: Terminal, by: str, options: dict[str, Any]) -> None:
     made = execute.start(
         Kind(options["kind"]), by=by, reason=options["reason"], wave=options["wave"], features=options["feature"],
         backup=Backup.objects.filter(pk=options["backup"]).first() if options["backup"] else None,
@@ -54,14 +53,18 @@ def roll_back(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     _follow(out, made, by, options)
 
 
-def go_on(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def go_on(out: Terminal, by: str, options: dict[str, Any]) -> None:
     made = RollBack.objects.under_way().first()
     if made is None:
         raise Refusal("No roll-back is under way.", todo="Start one: manage.py portal roll_back KIND --reason …")
     step = made.step
     if options["stop"]:
         execute.stop(made, by=by, reason=options["stop"])
-        out.write(f"{made} is stopped. What was done stays done.")
+        out.answer(
+            {"roll_back": made.pk, "state": "stopped"},
+            [f"{made} is stopped. What was done stays done."],
+            next_steps=_AFTER,
+        )
         return
     if step is not None and options["retry"]:
         execute.retry(step, by=by)
@@ -70,13 +73,13 @@ def go_on(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
     _follow(out, made, by, options)
 
 
-def _follow(out: OutputWrapper, made: RollBack, by: str, options: dict[str, Any]) -> None:
+def _follow(out: Terminal, made: RollBack, by: str, options: dict[str, Any]) -> None:
     """Until it ends. Raises Refusal where it needs a person; Ctrl-C ends the following alone."""
     told: set[int] = set()
     try:
         while made.ended_at is None:
             execute.go_on()
-            _tell(out, made, told, options)
+            _tell(out, made, told)
             step = made.step
             if step is not None and step.state == Step.State.ASKS and options["agree"]:
                 execute.approve(step, by=by)
@@ -88,26 +91,21 @@ def _follow(out: OutputWrapper, made: RollBack, by: str, options: dict[str, Any]
             made.refresh_from_db()
     except KeyboardInterrupt:
         raise Refusal("It goes on without you.", subject=str(made), todo=_TODO) from None
-    _tell(out, made, told, options)
-    if options["json"]:
-        steps = list(made.steps.values("phase", "action", "state", "detail"))  # type: ignore[attr-defined]
-        out.write(
-            json.dumps({"roll_back": made.pk, "state": made.state, "log": log_of(made), "steps": steps}, indent=2)
-        )
-    else:
-        out.write(f"\n{as_text(made)}")
+    _tell(out, made, told)
+    steps = list(made.steps.values("phase", "action", "state", "detail"))  # type: ignore[attr-defined]
+    about = {"roll_back": made.pk, "state": made.state, "log": log_of(made), "steps": steps}
+    out.answer(about, [f"\n{as_text(made)}"], next_steps=_AFTER)
     if made.outcome != RollBack.Outcome.DONE:
         raise Refusal(f"It is {made.state}.", subject=str(made))
 
 
-def _tell(out: OutputWrapper, made: RollBack, told: set[int], options: dict[str, Any]) -> None:
+def _tell(out: Terminal, made: RollBack, told: set[int]) -> None:
     for step in made.steps.filter(state__in=Step.ENDED).exclude(pk__in=told):  # type: ignore[attr-defined]
         told.add(step.pk)
-        if not options["json"]:
-            out.write(f"{step.state:<11} {step}: {step.detail}")
+        out.write(f"{step.state:<11} {step}: {step.detail}")
 
 
-def close_or_open(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def close_or_open(out: Terminal, by: str, options: dict[str, Any]) -> None:
     if options["doors"] == "open":
         doors.open_doors(by=by, reason=options["reason"])
     else:

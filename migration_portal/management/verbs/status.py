@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
-
-from django.core.management.base import OutputWrapper
 
 from flags import maintenance
 from flags.models import TenantHome
@@ -14,6 +11,7 @@ from migration_portal.backups.models import Backup
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Cutover, Stray, Wave
+from migration_portal.management.terminal import Terminal
 from migration_portal.monitoring.models import Alert
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.states import State
@@ -25,7 +23,7 @@ def arguments(verbs: Any) -> None:
     )
 
 
-def status(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def status(out: Terminal, by: str, options: dict[str, Any]) -> None:
     """Raises DatabaseError where a database does not answer."""
     run = captured_run() or Run.objects.filter(dry_run=False).first()
     told: dict[str, Any] = {
@@ -43,8 +41,18 @@ def status(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         "doors": "closed" if maintenance.current() else "open",
         "backup": Backup.objects.missing(),
     }  # fmt: skip
-    told["next_steps"] = list(_next(told, run))
-    out.write(json.dumps(told, indent=2) if options["json"] else "\n".join(_lines(told)))
+    steps = list(_next(told, run))
+    out.answer(told, [*_lines(told), *(f"Next: {step}" for step in steps)], next_steps=steps)
+
+
+def after(run: Run) -> Iterator[str]:
+    """What follows for a run."""
+    if run.state == State.FAILED:
+        yield f"manage.py portal retry {run.pk}"
+    elif run.state == State.PAUSED:
+        yield f"manage.py portal resume {run.pk}"
+    elif run.state == State.COMPLETED and run.dry_run:
+        yield "manage.py portal start --capture --wait"
 
 
 def _next(told: dict[str, Any], run: Run | None) -> Iterator[str]:
@@ -52,10 +60,7 @@ def _next(told: dict[str, Any], run: Run | None) -> Iterator[str]:
         yield "manage.py portal preflight"
         yield "manage.py portal start --dry-run --wait"
         return
-    if run.state == State.FAILED:
-        yield f"manage.py portal retry {run.pk}"
-    elif run.state == State.PAUSED:
-        yield f"manage.py portal resume {run.pk}"
+    yield from after(run)
     if told["doors"] == "closed":
         yield "manage.py portal doors open"
     if told["differing"]:
@@ -91,8 +96,6 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
         yield f"Alert: {alert}"
     if told["backup"]:
         yield str(told["backup"])
-    for step in told["next_steps"]:
-        yield f"Next: {step}"
 
 
 VERBS = {"status": status}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import OutputWrapper
-
+from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 from migration_portal.support.find import find
 from migration_portal.support.person import end_sessions, looked_at, person
 from migration_portal.support.told import as_dict
+
+_AGAIN = "manage.py portal person ID"
 
 
 def arguments(verbs: Any) -> None:
@@ -21,7 +22,7 @@ def arguments(verbs: Any) -> None:
     asking.add_argument("--json", action="store_true")
 
 
-def about(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def about(out: Terminal, by: str, options: dict[str, Any]) -> None:
     found = find(options["identifier"])
     if not found:
         raise Refusal(
@@ -29,38 +30,35 @@ def about(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         )
     exact = [each for each in found if options["identifier"].lower() in (each.id.lower(), each.email.lower())]
     if len(found) > 1 and len(exact) != 1:
-        if options["json"]:
-            out.write(
-                json.dumps(
-                    {"found": [each.__dict__ for each in found], "next_steps": ["manage.py portal person ID"]}, indent=2
-                )
-            )
-        else:
-            for each in found:
-                out.write(f"{each.id}  {each.name}  {each.email}  {each.tenant}  {each.side}")
+        lines = [f"{each.id}  {each.name}  {each.email}  {each.tenant}  {each.side}" for each in found]
+        out.answer({"found": [each.__dict__ for each in found]}, lines, next_steps=["manage.py portal person ID"])
         raise Refusal(f"{len(found)} people fit.", subject=options["identifier"], todo="Ask for one of them by id.")
     made = person((exact or found)[0].id)
     looked_at(made.id, by=by)
     if options["end_sessions"]:
         if made.user is None:
             raise Refusal("They are not in the IAM.", subject=made.id, todo="End their sessions in the legacy system.")
-        out.write(f"Signed out everywhere; sessions ended: {end_sessions(made.user, by=by, reason=options['reason'])}.")
+        ended = end_sessions(made.user, by=by, reason=options["reason"])
+        out.answer({"ended": ended}, [f"Signed out everywhere; sessions ended: {ended}."], next_steps=[_AGAIN])
         return
     told = as_dict(made)
-    if options["json"]:
-        out.write(json.dumps(told, indent=2, default=str))
-        return
-    out.write(
-        f"{told['name'] or told['id']}  {told['email'] or ''}\nLives in {told['lives_in']}; tenant {told['tenant'] or 'unknown'}."
-    )
+    steps = [f"manage.py portal person {made.id} --end-sessions --reason …"] if told["sessions"] else []
+    if any(row["state"] == "open" for row in told["quarantine"]):
+        steps.append("manage.py portal quarantine --retry|--discard")
+    out.answer(told, _lines(told), next_steps=steps)
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    yield f"{told['name'] or told['id']}  {told['email'] or ''}"
+    yield f"Lives in {told['lives_in']}; tenant {told['tenant'] or 'unknown'}."
     for each in told["fields"]:
         mark = " " if each["same"] else "≠"
-        out.write(f"{mark} {each['name']:<24} {each['legacy']!s:<40.40} {each['iam']!s:<40.40}")
-    out.write(f"Sessions: {len(told['sessions'])}; roles: {', '.join(told['roles']) or 'none'}.")
+        yield f"{mark} {each['name']:<24} {each['legacy']!s:<40.40} {each['iam']!s:<40.40}"
+    yield f"Sessions: {len(told['sessions'])}; roles: {', '.join(told['roles']) or 'none'}."
     for row in told["quarantine"]:
-        out.write(f"Quarantined in {row['table']}: {row['why']} ({row['state']}).")
+        yield f"Quarantined in {row['table']}: {row['why']} ({row['state']})."
     for line in told["trouble"]:
-        out.write(f"Not read: {line}")
+        yield f"Not read: {line}"
 
 
 VERBS = {"person": about}

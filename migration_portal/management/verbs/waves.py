@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import OutputWrapper
-from django.utils.dateparse import parse_time
-
 from flags.models import TenantHome
 from migration_portal import console
-from migration_portal.cutover import dry_run, reads_first, requests, selection, waves
+from migration_portal.cutover import dry_run, progress, reads_first, requests, selection, waves
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
+from migration_portal.cutover.windows import window
+from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 
 _POLL_SECONDS = 0.5
@@ -54,7 +54,7 @@ def arguments(verbs: Any) -> None:
     how.add_argument("--percent", type=int, help="until this share of all tenants is in the IAM or planned")
     how.add_argument("--new", type=int, metavar="DAYS", help="tenants made in the last days")
     how.add_argument("--tenants", nargs="+", metavar="ID")
-    how.add_argument("--rule", help='JSON, as {"users_to": 50, "idle_days": 30}')
+    how.add_argument("--rule", help='JSON, as {"users_to": 50, "idle_days": 30, "plans": ["none"]}')
     planning.add_argument("--at", metavar="TIME", help="begin by itself then, as 2026-12-01T02:00+00:00")
     planning.add_argument(
         "--window", nargs=2, metavar=("FROM", "TO"), help="begin moves only between these times of a day"
@@ -75,14 +75,14 @@ def arguments(verbs: Any) -> None:
         parser.add_argument("--reason", default="")
 
 
-def wave(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def wave(out: Terminal, by: str, options: dict[str, Any]) -> None:
     what, name = options["what"], options.get("name")
     if what == "plan":
         _plan(out, by, options)
         return
     if what == "status" and not name:
         found = [_told(each) for each in Wave.objects.all()]
-        _say(out, options, {"waves": found, "next_steps": ["manage.py portal wave plan NAME …"]}, map(_line, found))
+        out.answer({"waves": found}, map(_line, found), next_steps=["manage.py portal wave plan NAME …"])
         return
     chosen = Wave.objects.filter(name=name).first()
     if chosen is None:
@@ -93,39 +93,34 @@ def wave(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
         _wait(lambda: Wave.objects.open().filter(pk=chosen.pk).exclude(state=Wave.State.PAUSED).exists())
     chosen.refresh_from_db()
     told = _told(chosen)
-    _say(out, options, told, [_line(told), *(f"  {count}× {why}" for why, count in told["blocked_because"].items())])
+    steps = _next(chosen)
+    lines = [_line(told), *(f"  {count}× {why}" for why, count in told["blocked_because"].items())]
+    out.answer(told, lines, next_steps=steps)
     if options.get("wait") and told["moved"] < told["tenants"]:
-        raise Refusal(
-            f"{told['moved']} of {told['tenants']} tenants have moved.", subject=chosen.name, todo=told["next_steps"][0]
-        )
+        raise Refusal(f"{told['moved']} of {told['tenants']} tenants have moved.", subject=chosen.name, todo=steps[0])
 
 
-def _plan(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def _plan(out: Terminal, by: str, options: dict[str, Any]) -> None:
     rule = _rule(options)
     if options["preview"]:
         chosen = selection.select(rule)
         found = {
             "tenants": [{"tenant": each.pk, "name": each.name} for each in chosen.tenants], "users": chosen.users,
-            "left_out": chosen.left_out, "next_steps": ["The same without --preview"],
+            "left_out": chosen.left_out,
         }  # fmt: skip
         left = ", ".join(f"{count} {why}" for why, count in chosen.left_out.items()) or "none"
-        _say(out, options, found, [
-            *(f"{each.pk}  {each.name}" for each in chosen.tenants),
-            f"{len(chosen.tenants):,} tenants with {chosen.users:,} users; left out: {left}.",
-        ])  # fmt: skip
+        lines = [f"{each.pk}  {each.name}" for each in chosen.tenants]
+        lines.append(f"{len(chosen.tenants):,} tenants with {chosen.users:,} users; left out: {left}.")
+        out.answer(found, lines, next_steps=["The same without --preview"])
         return
-    window = None
-    if options["window"]:
-        opens, closes = (parse_time(text) for text in options["window"])
-        if opens is None or closes is None:
-            raise Refusal("A window is two times of a day, as 22:00 04:00.", subject=options["name"])
-        window = (opens, closes)
     made = waves.plan(
         options["name"], rule, by=by, reason=options["reason"], at_once=options["at_once"],
         starts_at=console.moment(options["at"] or ""),
-        window=window, reads_minutes=options["reads_first"], guarded=not options["unguarded"],
+        window=window(*(options["window"] or ("", ""))), reads_minutes=options["reads_first"],
+        guarded=not options["unguarded"],
     )  # fmt: skip
-    _say(out, options, _told(made), [_line(_told(made))])
+    told = _told(made)
+    out.answer(told, [_line(told)], next_steps=_next(made))
 
 
 def _rule(options: dict[str, Any]) -> dict[str, Any]:
@@ -141,18 +136,18 @@ def _rule(options: dict[str, Any]) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise Refusal("A rule is a JSON object.", subject=options["name"], todo='Write {"users_to": 50}, say.')
-    return {"kind": "rule"} | found
+    return found | {"kind": "rule"}
 
 
-def cut_over(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def cut_over(out: Terminal, by: str, options: dict[str, Any]) -> None:
     _move(out, by, options, TenantHome.Home.IAM)
 
 
-def reverse(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def reverse(out: Terminal, by: str, options: dict[str, Any]) -> None:
     _move(out, by, options, TenantHome.Home.LEGACY)
 
 
-def _move(out: OutputWrapper, by: str, options: dict[str, Any], home: TenantHome.Home) -> None:
+def _move(out: Terminal, by: str, options: dict[str, Any], home: TenantHome.Home) -> None:
     chosen = _tenants(options)
     if options["dry_run"]:
         _dry_run(out, options, chosen, home)
@@ -178,28 +173,31 @@ def _move(out: OutputWrapper, by: str, options: dict[str, Any], home: TenantHome
         "manage.py portal cut_over … --wait" if home == TenantHome.Home.IAM else "manage.py portal reverse … --wait"
     )
     steps = ["manage.py portal status"] if options["wait"] and not left else [follow, "manage.py portal status"]
-    _say(out, options, {"moves": made, "next_steps": steps}, [
-        f"{move['state']:<10} {move['name'] or move['tenant']}{': ' + str(move['why']) if move['why'] else ''}" for move in made
-    ] if options["wait"] else [f"Moves requested: {len(made)}; the board shows how far they are."])  # fmt: skip
+    lines = [
+        f"{move['state']:<10} {move['name'] or move['tenant']}{': ' + str(move['why']) if move['why'] else ''}"
+        for move in made
+    ]
+    requested = [f"Moves requested: {len(made)}; the board shows how far they are."]
+    out.answer({"moves": made}, lines if options["wait"] else requested, next_steps=steps)
     if options["wait"] and left:
         raise Refusal(
             f"{len(left)} of {len(made)} tenants have not moved.", subject=home.label, todo="The reasons stand above."
         )
 
 
-def first(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def first(out: Terminal, by: str, options: dict[str, Any]) -> None:
     count = reads_first.reads_first(_tenants(options), by=by, reason=options["reason"])
     steps = ["manage.py portal cut_over TENANT … --wait", "manage.py portal reads_back TENANT … --reason …"]
-    _say(out, options, {"reading": count, "next_steps": steps}, [f"Tenants whose reads the IAM answers: {count:,}."])
+    out.answer({"reading": count}, [f"Tenants whose reads the IAM answers: {count:,}."], next_steps=steps)
 
 
-def back(out: OutputWrapper, by: str, options: dict[str, Any]) -> None:
+def back(out: Terminal, by: str, options: dict[str, Any]) -> None:
     count = reads_first.reads_back(_tenants(options), by=by, reason=options["reason"])
     steps = ["manage.py portal status"]
-    _say(out, options, {"back": count, "next_steps": steps}, [f"Tenants whose reads legacy answers again: {count:,}."])
+    out.answer({"back": count}, [f"Tenants whose reads legacy answers again: {count:,}."], next_steps=steps)
 
 
-def _dry_run(out: OutputWrapper, options: dict[str, Any], chosen: list[TenantHome], home: TenantHome.Home) -> None:
+def _dry_run(out: Terminal, options: dict[str, Any], chosen: list[TenantHome], home: TenantHome.Home) -> None:
     found = list(dry_run.dry_run(chosen, home))
     lines = []
     for each in found:
@@ -209,12 +207,7 @@ def _dry_run(out: OutputWrapper, options: dict[str, Any], chosen: list[TenantHom
         lines += [f"         {count} rows of {table} differ" for table, count in each.differing.items()]
     if found and found[0].hold_ms:
         lines.append(f"Expected hold: about {found[0].hold_ms[0]} ms, at most {found[0].hold_ms[1]} ms lately.")
-    _say(
-        out,
-        options,
-        {"dry_run": [each.as_dict() for each in found], "next_steps": ["The same without --dry-run"]},
-        lines,
-    )
+    out.answer({"dry_run": [each.as_dict() for each in found]}, lines, next_steps=["The same without --dry-run"])
     if stuck := [each for each in found if not each.goes]:
         raise Refusal(f"{len(stuck)} of {len(found)} tenants could not be moved now.", subject=home.label)
 
@@ -233,13 +226,19 @@ def _tenants(options: dict[str, Any]) -> list[TenantHome]:
 
 
 def _told(chosen: Wave) -> dict[str, Any]:
-    found = waves.progress(chosen)
+    found = progress.of(chosen)
     return {
         "wave": chosen.name, "state": chosen.state, "waits_for": chosen.waits_for, "tenants": found.all, "moved": found.moved,
         "under_way": found.under_way, "blocked": found.blocked, "stopped": found.stopped, "seconds_left": found.seconds_left,
-        "blocked_because": dict(waves.reasons(waves.blocked(chosen))),
-        "next_steps": [step.replace("NAME", chosen.name, 1) for step in _NEXT[chosen.state]],
+        "blocked_because": dict(progress.reasons(progress.blocked(chosen))),
     }  # fmt: skip
+
+
+def _next(chosen: Wave) -> list[str]:
+    steps = [step.replace("NAME", shlex.quote(chosen.name), 1) for step in _NEXT[chosen.state]]
+    if chosen.state == Wave.State.DONE and not waves.left(chosen):
+        return steps[1:]  # nothing waits for another attempt
+    return steps
 
 
 def _line(told: dict[str, Any]) -> str:
@@ -260,10 +259,6 @@ def _wait(goes_on: Any) -> None:
         raise Refusal(
             "It continues without you.", subject="waiting", todo="manage.py portal wave status, or the board."
         ) from None
-
-
-def _say(out: OutputWrapper, options: dict[str, Any], content: dict[str, Any], lines: Any) -> None:
-    out.write(json.dumps(content, indent=2) if options["json"] else "\n".join(lines))
 
 
 VERBS = {"wave": wave, "cut_over": cut_over, "reverse": reverse, "reads_first": first, "reads_back": back}
