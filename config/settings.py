@@ -54,8 +54,12 @@ _OWNER_URL = env("DATABASE_OWNER_URL", default="") or (
     "" if env("DATABASE_URL", default="") else embedded.database_url("portal")
 )
 DATABASE_OWNER = _django_database(_OWNER_URL) if _OWNER_URL else None
-# A user that row-level security hides is an error, not a wrong password.
-DATABASES["iam"]["OPTIONS"]["options"] = "-c row_security=off"
+# What a role or a database sets otherwise breaks what Django reads; and a user that row-level security hides is an error, not a
+# wrong password.
+DATABASES["iam"]["OPTIONS"]["options"] = (
+    "-c row_security=off -c DateStyle=ISO -c IntervalStyle=postgres -c search_path=public"
+    " -c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off"
+)
 DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]
 FORMAT_MODULE_PATH = ["config.formats"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

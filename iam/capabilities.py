@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,6 +28,7 @@ _LIFETIMES = {
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHORTEST = timedelta(minutes=1)
+_MODEL_LIFE = timedelta(minutes=15)
 _GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 
 
@@ -50,11 +51,11 @@ class Capabilities(dict[str, Capability]):
         return key not in self or self[key].on
 
     def listed(self, key: str, default: tuple[str, ...]) -> frozenset[str]:
-        """The value of a capability that is a list; nothing where it is off."""
+        """The value of a capability that is a list: what both the system's and the tenant's own allow; nothing where it is off."""
         if not self.on(key):
             return frozenset()
-        found = self[key].value.get("value") if key in self else None
-        return frozenset(map(str, found)) if isinstance(found, list) else frozenset(default)
+        system = _list(self[key].default if key in self else {}, default)
+        return system & _list(self[key].own or {}, system) if key in self else system
 
     @property
     def grants(self) -> frozenset[str]:
@@ -73,9 +74,11 @@ class Capabilities(dict[str, Capability]):
 
     @property
     def pkce(self) -> bool:
-        """Whether every client must use PKCE; a public one always must."""
+        """Whether every client must use PKCE, where the system or the tenant says so; a public one always must."""
         found = self.get("pkce_mandatory")
-        return found is None or (found.on and found.value.get("value") is not False)
+        if found is None or not found.on:
+            return found is None
+        return found.default.get("value") is not False or (found.own or {}).get("value") not in (None, False)
 
     @property
     def codes(self) -> bool:
@@ -87,7 +90,9 @@ class Capabilities(dict[str, Capability]):
         limit = self.get("max_token_ttl")
         if limit is None or not limit.on:
             return None
-        system = _duration(limit.default.get("value")) if kind == "access" else None
+        system = None
+        if kind == "access" and "value" in limit.default:
+            system = _duration(limit.default["value"]) or _MODEL_LIFE  # what is no duration is not no limit
         limits = [each for each in (system, self.own_longest(kind)) if each]
         return min(limits) if limits else None
 
@@ -124,6 +129,60 @@ _EFFECTIVE = (
 def _json(text: str | None) -> Any:
     """Django leaves jsonb as it was sent."""
     return None if text is None else json.loads(text)
+
+
+def _list(value: Mapping[str, Any], otherwise: Iterable[str]) -> frozenset[str]:
+    """What is said, and is no list, allows nothing."""
+    if "value" not in value:
+        return frozenset(otherwise)
+    found = value["value"]
+    return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+
+
+def fault(key: str, value: Mapping[str, Any]) -> str:
+    """What is wrong with a value for this capability, as a sentence; empty when nothing is."""
+    check = _SHAPES.get(key)
+    if check is None:
+        return "" if not value else "It has no value: it is on or off."
+    return check(value)
+
+
+def _lifetime_fault(value: Mapping[str, Any]) -> str:
+    for name, found in value.items():
+        if name == "value":
+            if _duration(found) is None:
+                return "A lifetime is a number and s, m, h or d, as 15m."
+        elif name == "remember_me_enabled":
+            if not isinstance(found, bool):
+                return f"{name} is true or false."
+        elif name not in _NUMBERS:
+            return (
+                f"A lifetime has no “{name[:40]}”; it has: value, remember_me_enabled, {', '.join(sorted(_NUMBERS))}."
+            )
+        elif isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= 10**6:
+            return f"{name} is a number from 1 to 1,000,000."
+    return ""
+
+
+def _list_fault(value: Mapping[str, Any], known: Iterable[str] = ()) -> str:
+    found = value.get("value")
+    if set(value) != {"value"} or not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        return 'It is a list of words: {"value": ["…"]}.'
+    unknown = sorted(set(found) - set(known)) if known else []
+    return f"Nobody knows “{unknown[0][:40]}”; there are: {', '.join(known)}." if unknown else ""
+
+
+def _switch_fault(value: Mapping[str, Any]) -> str:
+    return "" if list(value) == ["value"] and isinstance(value["value"], bool) else 'It is {"value": true} or false.'
+
+
+_NUMBERS = {name for name, _ in _LIFETIMES.values()} | {
+    "remember_me_refresh_token_ttl_days", "remember_me_access_token_ttl_minutes",
+}  # fmt: skip
+_SHAPES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "max_token_ttl": _lifetime_fault, "allowed_grant_types": lambda value: _list_fault(value, _GRANTS),
+    "allowed_scope_namespaces": _list_fault, "pkce_mandatory": _switch_fault,
+}  # fmt: skip
 
 
 def _capability(key: str, offered: bool, default: Any, enabled: bool | None, value: Any) -> Capability:

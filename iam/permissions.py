@@ -21,13 +21,13 @@ def subject(user: User) -> Subject:
 
 def roles(user: User) -> list[str]:
     """Names of the roles that have not expired, in order."""
-    return sorted(_current(user).values_list("name", flat=True))
+    return sorted(roles_of(user).values_list("name", flat=True))
 
 
 def allowed(user: User) -> frozenset[str]:
     """Codes of permissions, `resource:action`."""
     if is_on("rbac_enabled", subject(user)):
-        return frozenset(Permission.objects.filter(role__in=_current(user)).values_list("code", flat=True))
+        return frozenset(Permission.objects.filter(role__in=roles_of(user)).values_list("code", flat=True))
     return frozenset(Permission.objects.values_list("code", flat=True)) if user.is_superuser else _OWN
 
 
@@ -41,7 +41,7 @@ def reach(user: User) -> frozenset[str]:
     return powers(user) - _OWN
 
 
-def _current(user: User) -> QuerySet[Role]:
+def roles_of(user: User) -> QuerySet[Role]:
     """Who was never given a role, as in a legacy system that knew none, has the default one."""
     if not UserRole.objects.filter(user=user).exists():
         return Role.default(Role.ADMIN if user.is_superuser else Role.USER)

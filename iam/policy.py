@@ -17,6 +17,7 @@ from iam import capabilities, totp
 from iam.models import Tenant, TenantSettings, User
 
 _MOST_CHARACTERS = 1024
+_LONGEST_DAYS = 365 * 100
 _CLASSES = {
     "require_uppercase": ("an upper-case letter", str.isupper), "require_lowercase": ("a lower-case letter", str.islower),
     "require_numbers": ("a digit", str.isdigit), "require_special_chars": ("a special character", lambda c: not c.isalnum()),
@@ -84,7 +85,7 @@ class Policy:
     def expiry(self) -> datetime | None:
         """When a password that is set now must be changed."""
         days = self.settings.password_expiry_days
-        return timezone.now() + timedelta(days=days) if days else None
+        return timezone.now() + timedelta(days=min(days, _LONGEST_DAYS)) if days else None
 
 
 def basic() -> Policy:

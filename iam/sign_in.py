@@ -38,6 +38,10 @@ class CodeNeeded(Refused):
     """The user has enrolled for one-time codes, or the tenant wants them from everybody and this door takes none."""
 
 
+class CodesOff(CodeNeeded):
+    """The tenant wants codes, and nobody can enrol for them."""
+
+
 class PasswordDue(Refused):
     """The password has expired, or was given for one use only: a new one must come with it."""
 
@@ -76,10 +80,12 @@ def sign_in(
     who knows the password: before their policy is asked, or anything written.
     """
     users = candidates(asked.name, asked.tenant)
-    shown = {user.pk: _taken_apart(asked, user) if strict and not codes else asked for user in users}
-    fitting = [user for user in users if user.has_password(shown[user.pk].password)]
+    appended = strict and not codes and not asked.code and _APPENDED.fullmatch(asked.password)
+    shown = {user.pk: _read(asked, user) if appended else _plainly(asked, user) for user in users}
+    fitting = [user for user in users if shown[user.pk] is not None]
     if not users:
-        passwords.verify_as_legacy(asked.password, None)
+        for _ in range(2 if appended else 1):
+            passwords.verify_as_legacy(asked.password, None)
     # Two tenants, one name, one password: guessing would sign somebody into the wrong tenant.
     user = fitting[0] if len(fitting) == 1 else None
     if user is None or not _may_try(user, asked.ip):
@@ -87,13 +93,13 @@ def sign_in(
             passwords.as_if_wrong(asked.password, right.hashed_password)
         return _failed(users, asked)
     admit(user)
-    asked = shown[user.pk]
+    asked = shown[user.pk] or asked
     amr: tuple[str, ...] = ("pwd",)
     rules = policy.of(user.tenant_id)
     wanted, enrolled = not codes and strict and rules.wants_codes, rules.asks_code(user)
     if wanted or (codes and enrolled):
         if not (enrolled and asked.code):
-            raise CodeNeeded
+            raise CodeNeeded if rules.capabilities.codes else CodesOff
         if not totp.verify(user, asked.code):
             return _failed([user], asked)
         amr = ("pwd", "otp")
@@ -107,13 +113,20 @@ def sign_in(
     return SignedIn(user, amr)
 
 
-def _taken_apart(asked: Asked, user: User) -> Asked:
-    """Where a code is due, and the door has no place for one: the password's last six digits are it."""
-    if asked.code or not totp.enrolled(user) or not _APPENDED.fullmatch(asked.password):
-        return asked
-    if not policy.of(user.tenant_id).wants_codes:
-        return asked
-    return replace(asked, password=asked.password[:-6], code=asked.password[-6:])
+def _plainly(asked: Asked, user: User) -> Asked | None:
+    """As it was asked, where the password is the user's."""
+    return asked if user.has_password(asked.password) else None
+
+
+def _read(asked: Asked, user: User) -> Asked | None:
+    """Where the door has no place for a code: the last six digits are one if one is due, or the password's own end.
+
+    Both are tried of everybody, so that no time tells who has enrolled.
+    """
+    apart = replace(asked, password=asked.password[:-6], code=asked.password[-6:])
+    with_code, whole = _plainly(apart, user), _plainly(asked, user)
+    due = totp.enrolled(user) and policy.of(user.tenant_id).wants_codes
+    return (with_code if due else None) or whole
 
 
 def candidates(name: str, tenant: str) -> list[User]:

@@ -54,16 +54,18 @@ def verify(user: User, code: str) -> bool:
     return bool(_ask("set", f"totp:{user.pk}:{code}", 1, nx=True, ex=timedelta(seconds=30 * (2 * _STEPS + 1))))
 
 
-def waiting(user: User) -> str:
-    """The secret that waits for a code, base32; a new one where none does. Raises Unreadable."""
-    stored = _ask("get", _waits(user))
-    return _opened(stored.decode()) if stored else enrol(user)
+def waiting(user: User, session: str) -> str:
+    """The secret that waits for a code in this session, base32; a new one where none does. Raises Unreadable."""
+    stored = _ask("get", _waits(user, session))
+    return _opened(stored.decode()) if stored else enrol(user, session)
 
 
-def enrol(user: User) -> str:
-    """A new secret, base32, which counts once a code of it is `confirmed` within ten minutes. Raises Unreadable."""
+def enrol(user: User, session: str) -> str:
+    """A new secret, base32, which counts once a code of it is `confirmed` in the same session within ten minutes: nobody confirms
+    what somebody else, who knows the password, has begun. Raises Unreadable.
+    """
     secret = pyotp.random_base32()
-    _ask("set", _waits(user), sealed(secret, _key(), os.urandom(_NONCE)), ex=_ENROL)
+    _ask("set", _waits(user, session), sealed(secret, _key(), os.urandom(_NONCE)), ex=_ENROL)
     return secret
 
 
@@ -74,9 +76,9 @@ def address(user: User, secret: str) -> str:
     )
 
 
-def confirmed(user: User, code: str) -> bool:
+def confirmed(user: User, session: str, code: str) -> bool:
     """Whether the code is one of the secret that waits; then the user is enrolled. Raises Unreadable."""
-    stored = _ask("get", _waits(user))
+    stored = _ask("get", _waits(user, session))
     if stored is None:
         return False
     user.mfa_secret_encrypted = stored.decode()
@@ -85,7 +87,7 @@ def confirmed(user: User, code: str) -> bool:
     user.mfa_enabled = True
     user.save(update_fields=["mfa_enabled", "mfa_secret_encrypted"])
     capabilities.note_enrolment(user)
-    _ask("delete", _waits(user))
+    _ask("delete", _waits(user, session))
     return True
 
 
@@ -101,9 +103,9 @@ def sealed(secret: str, key: bytes, nonce: bytes) -> str:
     return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, secret.encode(), None)).decode()
 
 
-def _waits(user: User) -> str:
+def _waits(user: User, session: str) -> str:
     """Where a secret is that no code of has been shown yet."""
-    return f"totp:enrol:{user.pk}"
+    return f"totp:enrol:{user.pk}:{session}"
 
 
 def _secret(user: User) -> str:

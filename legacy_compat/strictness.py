@@ -10,7 +10,7 @@ from django.conf import settings
 from iam import policy
 from iam.bearers import Bearer
 from iam.models import User
-from iam.sign_in import CodeNeeded, PasswordDue, Refused, TenantOff
+from iam.sign_in import CodeNeeded, CodesOff, PasswordDue, Refused, TenantOff
 from legacy_compat.contracts.shapes import Answer
 
 
@@ -27,7 +27,7 @@ def rules_of(user: User) -> policy.Policy:
 def refusal(kind: type[Refused]) -> Answer:
     """In the profile's shape. The legacy system never asked: these are words of ours."""
     detail = _REFUSALS[kind]
-    if kind is CodeNeeded:
+    if kind is CodeNeeded:  # and codes can be enrolled for
         detail = (
             f"{detail}: enrol at {settings.ISSUER}/oauth/second-factor, then add the code to the end of the password"
         )
@@ -37,6 +37,7 @@ def refusal(kind: type[Refused]) -> Answer:
 _REFUSALS: dict[type[Refused], str] = {
     TenantOff: "The tenant is inactive",
     CodeNeeded: "The tenant requires multi-factor authentication",
+    CodesOff: "The tenant requires multi-factor authentication, which is switched off: ask its administrators",
     PasswordDue: "The password must be changed",
 }
 
@@ -49,7 +50,7 @@ def objection(bearer: Bearer) -> type[Refused] | None:
     if not user.tenant_is_active:
         return TenantOff
     if user.tenant_wants_codes and not bearer.strong:
-        return CodeNeeded
+        return CodeNeeded if policy.of(user.tenant_id).capabilities.codes else CodesOff
     return PasswordDue if policy.password_due(user) else None
 
 

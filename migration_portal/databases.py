@@ -182,8 +182,15 @@ def both(purpose: str) -> Iterator[tuple[Connection[Any], Connection[Any]]]:
 
 def words(error: DatabaseError | psycopg.Error | Refusal) -> str:
     """What a screen says of a question that was not answered, whether Django or we had asked it."""
-    cause = error.__cause__ if isinstance(error, DatabaseError) else error
-    return str(describe(cause) if isinstance(cause, psycopg.Error) else error)
+    cause, subject = error, ""
+    if isinstance(error, DatabaseError) and isinstance(error.__cause__, psycopg.Error):
+        failed = [each.alias for each in connections.all(initialized_only=True) if each.errors_occurred]
+        cause, subject = error.__cause__, _OURS[failed[0]] if len(failed) == 1 else ""
+    return str(describe(cause, subject=subject) if isinstance(cause, psycopg.Error) else cause)
+
+
+_OURS = {"default": "the portal's own database", "iam": "the IAM's database"}
+"""What Django calls them."""
 
 
 def without_password(url: str) -> str:

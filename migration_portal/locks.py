@@ -31,6 +31,8 @@ class Lock(IntEnum):
     """Portal: move tenants, or make the guards agree with their homes."""
     WAVES = 0x5167_0010
     """Portal: choose the tenants of a wave."""
+    NOTICES = 0x5167_0011
+    """Portal: plan a notice."""
     LEDGER = 0x5167_0001
     """IAM: install or upgrade the ledger."""
     CAPTURE = 0x5167_0009

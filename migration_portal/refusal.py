@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+_JUST_NOW = timedelta(minutes=2)
+"""A time so near is meant: forms know minutes only."""
+
 
 class Refusal(Exception):
     """Something was asked that cannot be done now; nothing has changed.
@@ -25,3 +30,9 @@ def require_reason(reason: str, *, to: str, subject: str = "") -> None:
     """Raises Refusal when the reason is blank; `to` is what needs one, as in "Undoing"."""
     if not reason.strip():
         raise Refusal(f"{to} needs a reason.", subject=subject, todo="Say why; the audit log keeps it.")
+
+
+def require_ahead(at: datetime | None, *, subject: str) -> None:
+    """Raises Refusal when the time has passed."""
+    if at is not None and at < datetime.now(UTC) - _JUST_NOW:
+        raise Refusal(f"{at:%Y-%m-%d %H:%M %Z} has passed.", subject=subject, todo="Write a time to come, or none.")

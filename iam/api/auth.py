@@ -132,7 +132,11 @@ def refresh(request: HttpRequest, asked: RefreshIn) -> dict[str, Any]:
     try:
         at_home(str(bearers.decode(asked.refresh_token, kind="refresh").get("tenant_id", "")), request)
         _, pair = tokens.refresh(
-            asked.refresh_token, ip=_ip(request), agent=request.headers.get("User-Agent", ""), admit=_may_go_on
+            asked.refresh_token,
+            ip=_ip(request),
+            agent=request.headers.get("User-Agent", ""),
+            admit=_may_go_on,
+            capped=True,
         )
     except bearers.BadToken:
         raise Problem(401, "bad-refresh-token", "The refresh token is not good any more: sign in again.") from None
@@ -222,14 +226,14 @@ class CodeIn(Schema):
 @second_factor.post("", response={200: Enrolment, ERRORS: ProblemOut})
 def enrol(request: HttpRequest, asked: EnrolIn) -> dict[str, Any]:
     """Begin to enrol for one-time codes. Nothing changes until a code of the new secret is confirmed."""
-    user = _own_session(request).user
-    if not policy.of(user.tenant_id).capabilities.codes:
-        raise Problem(403, "switched-off", "One-time codes are switched off for your organization.")
+    bearer = _own_session(request)
+    user = bearer.user
+    _codes_on(user)
     if totp.enrolled(user):
         raise Problem(409, "enrolled", "You have enrolled already: an administrator can take that back.")
     _not_too_often(request)
     _show_password(user, asked.current_password)
-    secret = totp.enrol(user)
+    secret = totp.enrol(user, bearer.claims["sid"])
     return {"secret": secret, "address": totp.address(user, secret)}
 
 
@@ -238,11 +242,16 @@ def confirm(request: HttpRequest, asked: CodeIn) -> dict[str, Any]:
     """Confirm the new secret with a code of it. The tokens in the answer are good for everything."""
     bearer = _own_session(request)
     _not_too_often(request)
-    if not policy.of(bearer.user.tenant_id).capabilities.codes:
-        raise Problem(403, "switched-off", "One-time codes are switched off for your organization.")
-    if totp.enrolled(bearer.user) or not totp.confirmed(bearer.user, asked.code):
+    _codes_on(bearer.user)
+    if totp.enrolled(bearer.user) or not totp.confirmed(bearer.user, bearer.claims["sid"], asked.code):
         raise Problem(400, "wrong-code", "This is no code of the secret that waits: it waits for ten minutes.")
     return _tokens(tokens.strengthen(bearer, "otp"))
+
+
+def _codes_on(user: User) -> None:
+    """Raises Problem."""
+    if not policy.of(user.tenant_id).capabilities.codes:
+        raise Problem(403, "switched-off", "One-time codes are switched off for your organization.")
 
 
 def _own_session(request: HttpRequest) -> bearers.Bearer:

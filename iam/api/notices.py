@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from string import Template
 from typing import Any
 
 from django.db.models import Q
@@ -17,6 +18,7 @@ from iam.api.access import Token, caller
 from iam.api.auth import ERRORS
 from iam.api.problems import ProblemOut
 from iam.models import InAppNotice, NoticeRead, User, in_language
+from iam.permissions import roles_of
 
 _MOST = 50
 router = Router(tags=["notices"], auth=Token())
@@ -46,8 +48,8 @@ def current(request: HttpRequest) -> dict[str, Any]:
     read = set(NoticeRead.objects.filter(user=user).values_list("notice_id", flat=True))
     items = [
         {
-            "id": each.pk, "kind": each.kind, "subject": in_language(each.subject, user.preferred_language),
-            "body": in_language(each.body, user.preferred_language), "starts_at": each.starts_at, "ends_at": each.ends_at,
+            "id": each.pk, "kind": each.kind, "subject": _filled(each.subject, each.words, user),
+            "body": _filled(each.body, each.words, user), "starts_at": each.starts_at, "ends_at": each.ends_at,
             "read": each.pk in read,
         }
         for each in _for(user)[:_MOST]
@@ -67,8 +69,14 @@ def mark_read(request: HttpRequest, notice_id: uuid.UUID) -> Status:
     return Status(204, None)
 
 
+def _filled(texts: dict[str, str], words: dict[str, str], user: User) -> str:
+    own = {"name": user.full_name or user.username or "", "tenant": user.tenant.name or ""}
+    return Template(in_language(texts, user.preferred_language)).safe_substitute(words | own)
+
+
 def _for(user: User) -> Any:
     now = timezone.now()
     theirs = Q(tenants=None) | Q(tenants__contains=[user.tenant_id])
+    theirs &= Q(role=None) | Q(role__in=roles_of(user).values("name"))
     lasting = Q(ends_at=None) | Q(ends_at__gt=now)
     return InAppNotice.objects.filter(theirs, lasting, starts_at__lte=now).order_by("-starts_at", "pk")

@@ -35,6 +35,7 @@ class TenantCapability(IamModel):
     capability_key = models.CharField(max_length=100)
     enabled = models.BooleanField(default=False)
     value = models.JSONField(null=True)
+    decided_by = models.TextField(null=True)
     configured_at = models.DateTimeField(null=True, default=timezone.now)
 
     class Meta(IamModel.Meta):

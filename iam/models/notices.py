@@ -13,13 +13,16 @@ from iam.models.organization import User
 
 
 class InAppNotice(IamModel):
-    """`subject` and `body` by language; `tenants` None is everybody."""
+    """`subject` and `body` by language, with $name and $tenant for the reader's and $word for what `words` says; for users of these
+    `tenants`, or all, who have this `role`, or any."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     kind = models.CharField(max_length=20)
     subject = models.JSONField()
     body = models.JSONField()
     tenants = ArrayField(models.UUIDField(), null=True)
+    role = models.TextField(null=True)
+    words = models.JSONField(default=dict)
     starts_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -48,7 +51,7 @@ class NoticeRead(IamModel):
 
 def in_language(texts: dict[str, str], wanted: str | None) -> str:
     """In the language, or its base (de of de-AT), or English, or whatever there is."""
-    wanted = (wanted or "en").lower()
+    wanted = (wanted or "en").lower().replace("_", "-")
     for language in (wanted, wanted.partition("-")[0], "en"):
         if language in texts:
             return texts[language]

@@ -54,12 +54,12 @@ def _ask(request: HttpRequest, session: Session) -> HttpResponse:
     if request.method == "POST":
         if throttles.too_often(str(request.META.get("REMOTE_ADDR", ""))):
             return page(request, "second_factor", context | {"error": "Too many tries; wait a minute."}, 429)
-        check = totp.verify if context["enrolled"] else totp.confirmed
-        if check(user, request.POST.get("code", "")):
+        code = request.POST.get("code", "")
+        if totp.verify(user, code) if context["enrolled"] else totp.confirmed(user, session.session_id, code):
             session.strengthen("otp")
             return HttpResponseRedirect(after(request))
         context["error"], status = "This code is wrong, or was used already.", 400
     if not context["enrolled"]:
-        secret = totp.waiting(user)
+        secret = totp.waiting(user, session.session_id)
         context |= {"secret": secret, "picture": segno.make(totp.address(user, secret)).svg_inline(scale=5, border=2)}
     return page(request, "second_factor", context, status)

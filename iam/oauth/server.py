@@ -155,9 +155,10 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         AuthorizationCode.objects.filter(pk=authorization_code.pk).update(used_at=timezone.now())
 
     def authenticate_user(self, authorization_code: AuthorizationCode) -> User | None:
-        return _allowed(
-            authorization_code.user, authorization_code.client, authorization_code.get_amr(), self.GRANT_TYPE
-        )
+        user = authorization_code.user
+        if not authorization_code.code_challenge and capabilities.of(user.tenant_id).pkce:
+            return None  # of a client without a tenant, which does not say so
+        return _allowed(user, authorization_code.client, authorization_code.get_amr(), self.GRANT_TYPE)
 
 
 class Challenge(CodeChallenge):  # type: ignore[misc]
@@ -230,6 +231,8 @@ class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc]
         client = self.request.client
         if not switched_on(Subject(tenant=str(client.tenant_id or ""))):
             raise InvalidRequestError("OAuth is not switched on for this client's tenant yet.")
+        if client.tenant_id and not policy.of(client.tenant_id).active:
+            raise InvalidRequestError("This client's tenant is inactive.")
         wanted = self.request.payload.scope
         if wanted and client.get_allowed_scope(wanted) != " ".join(wanted.split()):
             raise InvalidScopeError()

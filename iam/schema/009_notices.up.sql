@@ -1,4 +1,5 @@
--- What users are told inside the applications. Texts by language; `tenants` NULL is everybody.
+-- What users are told inside the applications. Texts by language, with $name and $tenant for the reader's and $word for what `words`
+-- says; `tenants` NULL is everybody's, `role` NULL is any.
 -- promises: table notices
 -- promises: table notice_reads
 
@@ -8,6 +9,8 @@ CREATE TABLE notices (
     subject jsonb NOT NULL,
     body jsonb NOT NULL,
     tenants uuid[],
+    role text,
+    words jsonb NOT NULL DEFAULT '{}',
     starts_at timestamptz NOT NULL DEFAULT now(),
     ends_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Literal
 
 from migration_portal.audit import chain
-from migration_portal.catchup.flows import captured_run
 from migration_portal.engine import capabilities
 from migration_portal.engine.capabilities import Would
 from migration_portal.engine.catchup import batches
@@ -30,7 +31,7 @@ class Derived:
 
 def latest() -> Run:
     """The run whose rows are derived from. Raises Refusal when there is none."""
-    run = captured_run() or Run.objects.filter(dry_run=False, state=State.COMPLETED).first()
+    run = Run.objects.in_force()
     if run is None or run.state != State.COMPLETED:
         raise Refusal(
             "No run has completed: there is nothing to derive from.", subject="capabilities", todo="Start a run first."
@@ -58,19 +59,36 @@ def derive(*, by: str, reason: str = "") -> list[Derived]:
     return done
 
 
+def follow(tenants: Sequence[str] | None = None) -> None:
+    """After an edit, of these tenants or of all: what hangs on it, and a run derived. Raises DatabaseUnreachable, psycopg.Error."""
+    try:
+        run = latest()
+    except Refusal:
+        return  # nothing was derived
+    owners = SQL("true") if tenants is None else SQL("t.id = ANY({}::uuid[])").format(Literal(list(tenants)))
+    with open_transfer(run, "capabilities") as transfer, transfer.target.transaction():
+        batches.only_writer(transfer.target)
+        for table in capabilities.prepared(transfer):
+            if table.source == "users" and tenants is not None:
+                continue  # who is enrolled hangs on the system's offer alone
+            capabilities.grant(transfer, table, owners, transfer.in_iam)
+
+
 def undo(*, by: str, reason: str) -> dict[str, int]:
-    """Take back what runs derived, and nobody has edited since: data only, tenants and users stay. Returns rows left, by table.
+    """Take back what runs derived, the latest first, and nobody has edited since: data only, tenants and users stay. Returns rows
+    left, by table.
 
     Raises Refusal, also without a reason; DatabaseUnreachable.
     """
     require_reason(reason, to="Taking capabilities back", subject="capabilities")
-    run, left = latest(), {}
+    run, left = latest(), Counter[str]()
     if run.capture:
         todo = "Uncapture the run, or undo it."
         raise Refusal("Catch-up keeps deriving them from legacy.", subject=str(run), todo=todo)
-    with open_transfer(run, "capabilities") as transfer, transaction.atomic():
-        with transfer.target.transaction():
-            for table in reversed(capabilities.prepared(transfer)):
-                left[table.target] = undoing.whole(transfer, table)
-        chain.record("undo_capabilities", of=run, run=run.pk, by=by, reason=reason, data={"counts": left})
-    return left
+    with transaction.atomic():
+        for each in Run.objects.filter(dry_run=False, state=State.COMPLETED).order_by("-id"):
+            with open_transfer(each, "capabilities") as transfer, transfer.target.transaction():
+                for table in reversed(capabilities.prepared(transfer)):
+                    left[table.target] += undoing.whole(transfer, table)
+        chain.record("undo_capabilities", of=run, run=run.pk, by=by, reason=reason, data={"counts": dict(left)})
+    return dict(left)

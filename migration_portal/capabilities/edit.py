@@ -14,15 +14,20 @@ from django.utils import timezone
 from flags import homes
 from flags.models import TenantHome
 from iam import totp
+from iam.capabilities import fault
 from iam.models import SystemCapability, Tenant, TenantCapability, User
 from migration_portal.audit import chain
+from migration_portal.capabilities import derive
 from migration_portal.refusal import Refusal, require_reason
 
 _SET = (
-    "INSERT INTO tenant_capabilities AS t (tenant_id, capability_key, enabled, value, configured_at)"
-    " SELECT unnest(%s::uuid[]), %s, %s, %s::jsonb, now() ON CONFLICT (tenant_id, capability_key)"
-    " DO UPDATE SET enabled = excluded.enabled, value = excluded.value, configured_at = now()"
+    "INSERT INTO tenant_capabilities AS t (tenant_id, capability_key, enabled, value, configured_at, decided_by)"
+    " SELECT unnest(%(tenants)s::uuid[]), %(key)s, %(enabled)s, %(value)s::jsonb, now(), %(by)s"
+    " ON CONFLICT (tenant_id, capability_key) DO UPDATE SET enabled = excluded.enabled,"
+    " value = CASE WHEN %(keep)s THEN t.value ELSE excluded.value END, configured_at = now(), decided_by = excluded.decided_by"
 )
+_NAMED = 200
+"""So many tenants each have an event of their own; of more, the event names the first."""
 
 
 def edit_system(key: str, *, enabled: bool, value: str, by: str, reason: str) -> None:
@@ -39,30 +44,47 @@ def edit_system(key: str, *, enabled: bool, value: str, by: str, reason: str) ->
         )  # fmt: skip
         found.enabled, found.default_value, found.updated_at = enabled, parsed, timezone.now()
         found.save(update_fields=["enabled", "default_value", "updated_at"])
+    derive.follow()
 
 
-def edit_tenants(tenants: Sequence[str], key: str, *, enabled: bool, value: str, by: str, reason: str) -> int:
-    """What these tenants (ids in the IAM) may use, and their own value; an empty one is the system's. Returns how many.
-
-    Raises Refusal.
+def edit_tenants(tenants: Sequence[str], key: str, *, enabled: bool, value: str | None, by: str, reason: str) -> int:
+    """What these tenants (ids in the IAM) may use, and their own value; an empty one is the system's, None what they have.
+    Returns how many. Raises Refusal.
     """
     require_reason(reason, to="Changing a capability", subject=key)
     if not SystemCapability.objects.filter(pk=key).exists():
         raise Refusal("The IAM knows no such capability.", subject=key, todo="Apply the IAM schema.")
-    parsed = _parsed(key, value)
+    parsed = _parsed(key, value or "") or None
     chosen = [str(tenant.pk) for tenant in known(tenants)]
     if not chosen:
         raise Refusal("None of these tenants is in the IAM.", subject=key, todo="Select tenants that were copied.")
-    with transaction.atomic(), transaction.atomic(using="iam"):
-        one = chosen[0] if len(chosen) == 1 else ""
-        before = TenantCapability.objects.filter(tenant_id=one, capability_key=key).first() if one else None
-        data: dict[str, Any] = {"key": [key], "state": _state(enabled, parsed), "count": len(chosen)}
-        if before is not None:
-            data["from"] = _state(before.enabled, before.value)
-        chain.record("change_tenant_capability", object_type="tenants", object_id=one, by=by, reason=reason, data=data)
+    with chain.recorded_last(), transaction.atomic(using="iam"):
+        state = _state(enabled, parsed) if value is not None else "on" if enabled else "off"
+        about: dict[str, Any] = {"key": [key], "state": state}
+        if len(chosen) > _NAMED:
+            chain.record(
+                "change_tenant_capability", object_type="tenants", by=by, reason=reason,
+                data=about | {"count": len(chosen), "key": [key, *chosen[:_NAMED]]},
+            )  # fmt: skip
+        else:
+            before = _before(chosen, key)
+            for tenant in chosen:
+                chain.record(
+                    "change_tenant_capability", object_type="tenants", object_id=tenant, by=by, reason=reason,
+                    data=about | ({"from": before[tenant]} if tenant in before else {}),
+                )  # fmt: skip
         with connections["iam"].cursor() as cursor:
-            cursor.execute(_SET, [chosen, key, enabled, json.dumps(parsed) if parsed is not None else None])
+            cursor.execute(_SET, {
+                "tenants": chosen, "key": key, "enabled": enabled, "by": by, "keep": value is None,
+                "value": json.dumps(parsed) if parsed is not None else None,
+            })  # fmt: skip
+    derive.follow(chosen)
     return len(chosen)
+
+
+def _before(tenants: Sequence[str], key: str) -> dict[str, str]:
+    rows = TenantCapability.objects.filter(tenant_id__in=tenants, capability_key=key)
+    return {str(row.tenant_id): _state(row.enabled, row.value) for row in rows}
 
 
 def end_enrolment(user: User, *, by: str, reason: str) -> None:
@@ -93,6 +115,8 @@ def _parsed(key: str, text: str) -> dict[str, Any] | None:
         raise Refusal("This is no JSON.", subject=key, todo='Write an object, such as {"value": "15m"}.') from None
     if not isinstance(found, dict) or "\\u0000" in json.dumps(found):
         raise Refusal("A value is a JSON object.", subject=key, todo='Write it as {"value": …}.')
+    if found and (wrong := fault(key, found)):
+        raise Refusal(wrong, subject=key, todo="Nothing has changed.")
     return found
 
 

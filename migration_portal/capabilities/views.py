@@ -109,6 +109,8 @@ def _filtered(request: HttpRequest, key: str) -> QuerySet[Tenant]:
         found = found.filter(Exists(own.filter(value__isnull=False)))
     elif state == "none":
         found = found.filter(~Exists(own))
+    elif state:
+        return found.none()
     return found
 
 
@@ -121,7 +123,8 @@ def edit_tenants(request: HttpRequest, key: str) -> HttpResponse:
         else:
             tenants = request.POST.getlist("tenant")
         count = edit.edit_tenants(
-            tenants, key, enabled=request.POST.get("enabled") == "yes", value=request.POST.get("value", ""),
+            tenants, key, enabled=request.POST.get("enabled") == "yes",
+            value=None if request.POST.get("keep") == "yes" else request.POST.get("value", ""),
             by=console.by(request), reason=console.reason(request),
         )  # fmt: skip
         return f"Changed for {count:,} tenant{'' if count == 1 else 's'}; in force with the next call to the IAM."

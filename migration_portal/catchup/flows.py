@@ -15,14 +15,12 @@ from migration_portal.plan import directions
 from migration_portal.runs import ownership
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
-from migration_portal.runs.states import State
-
-_OVER = (State.CANCELLED, State.UNDOING, State.UNDONE)
+from migration_portal.runs.states import OVER
 
 
 def captured_run() -> Run | None:
     """The latest run that records changes, or None."""
-    return Run.objects.filter(capture=True).exclude(state__in=_OVER).first()
+    return Run.objects.filter(capture=True).exclude(state__in=OVER).first()
 
 
 @contextmanager

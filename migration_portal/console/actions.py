@@ -9,13 +9,14 @@ from typing import Any
 import psycopg
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from migration_portal import databases
 from migration_portal.console.confirming import ShowAgain, ask_again, require_shown
-from migration_portal.engine.errors import describe
 from migration_portal.refusal import Refusal
 
 _YEARS = range(2000, 2200)
@@ -41,8 +42,8 @@ def act(request: HttpRequest, permission: str, do: Callable[[], Any], *, back: s
         return ask_again(request, back=back)
     except Refusal as refusal:
         messages.error(request, str(refusal))
-    except psycopg.Error as error:
-        messages.error(request, str(describe(error)))
+    except (DatabaseError, psycopg.Error) as error:
+        messages.error(request, databases.words(error))
     else:
         messages.success(request, answer if isinstance(answer, str) else done)
     return redirect(back)

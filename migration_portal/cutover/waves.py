@@ -17,12 +17,10 @@ from migration_portal.cutover.guarding import not_well
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
 from migration_portal.cutover.windows import within
 from migration_portal.locks import Lock, one_after_the_other
-from migration_portal.refusal import Refusal, require_reason
+from migration_portal.refusal import Refusal, require_ahead, require_reason
 
 State = Wave.State
 LONGEST_READS = 60 * 24 * 30
-_JUST_NOW = timedelta(minutes=2)
-"""A time so near is meant: forms know minutes only."""
 
 
 def plan(
@@ -45,10 +43,7 @@ def plan(
         raise Refusal("From 1 to 64 tenants move at once.", subject=name)
     if not 0 <= reads_minutes <= LONGEST_READS:
         raise Refusal(f"Reads come first for at most {LONGEST_READS:,} minutes.", subject=name)
-    if starts_at is not None and starts_at < timezone.now() - _JUST_NOW:
-        raise Refusal(
-            f"{starts_at:%Y-%m-%d %H:%M} has passed.", subject=name, todo="Leave the time out, and start it yourself."
-        )
+    require_ahead(starts_at, subject=name)
     with chain.recorded_last():
         one_after_the_other(connection, Lock.WAVES)  # two who plan at once choose no tenant twice
         if Wave.objects.filter(name=name).exists() or Cutover.objects.filter(wave=name).exists():

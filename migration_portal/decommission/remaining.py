@@ -23,7 +23,7 @@ from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.engine import capture
 from migration_portal.engine.ledger import rows
 from migration_portal.refusal import Refusal
-from migration_portal.runs.models import QuarantinedRow
+from migration_portal.runs.models import QuarantinedRow, Run
 
 _WEEK = timedelta(days=7)
 """How long a refresh token of the legacy system lives: who has not called it for so long holds none."""
@@ -120,7 +120,7 @@ def _clients() -> Iterator[Remaining]:
 
 
 def _undecided() -> Iterator[Remaining]:
-    run = captured_run()
+    run = Run.objects.in_force()
     kept = QuarantinedRow.objects.filter(run=run.key, state="open") if run else QuarantinedRow.objects.none()
     reasons = kept.values("table_name", "reason").annotate(n=Count("pk")).order_by("-n")
     yield Remaining(

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.db import DatabaseError
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
+from psycopg.sql import SQL, Identifier
 
 from flags.models import TenantHome
 from legacy_compat.standing import standings
 from migration_portal import databases
 from migration_portal.backups.models import Backup, Side
 from migration_portal.checkpoints.models import Checkpoint
+from migration_portal.cutover import progress
 from migration_portal.cutover.models import Wave
 from migration_portal.decommission.remaining import remaining
 from migration_portal.deployment.models import Contact
 from migration_portal.inventory.models import Inventory, Preflight
-from migration_portal.monitoring.models import Alert, Heartbeat
+from migration_portal.monitoring.models import Alert
+from migration_portal.monitoring.parts import parts
 from migration_portal.monitoring.windows import window
-from migration_portal.notices.models import Notice
+from migration_portal.notices.models import Notice, Recipient
 from migration_portal.refusal import Refusal
 from migration_portal.rehearsal.models import Rehearsal
 from migration_portal.rollback.models import RollBack
 from migration_portal.runs.models import QuarantinedRow, Run
-from migration_portal.runs.report import report
+from migration_portal.runs.report import Report, report
 from migration_portal.schema import scripts
 from migration_portal.schema.apply import DIRECTORY
 
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
+_LATELY = timedelta(days=90)
 _LEAST = 100
 """Calls without which a share or a percentile says little."""
-_ALIVE = timedelta(minutes=2)
 ROLES = ("database administrator", "DevOps lead", "backend lead", "on-call engineer")
 
 
@@ -61,10 +65,6 @@ def look(name: str) -> Result:
         return check()
     except (DatabaseError, Refusal, psycopg.Error) as error:
         return Result(None, databases.words(error), reverse("health"))
-
-
-def _run() -> Run | None:
-    return Run.objects.filter(dry_run=False).first()
 
 
 def _of_run(run: Run) -> str:
@@ -103,18 +103,27 @@ def _backup() -> Result:
 
 
 def _rehearsal() -> Result:
-    last = Rehearsal.objects.filter(finished_at__isnull=False, error="").first()
+    last = Rehearsal.objects.filter(finished_at__isnull=False).first()
     if last is None:
         return Result(False, "The migration has not been rehearsed.", reverse("rehearsals"))
-    passed = bool(last.measured.get("passed"))
-    return Result(passed, f"{last} {'passed' if passed else 'did not pass'}.", reverse("rehearsal", args=[last.pk]))
+    link, passed = reverse("rehearsal", args=[last.pk]), not last.error and bool(last.measured.get("passed"))
+    return _lately(last.finished_at, Result(passed, f"{last} {'passed' if passed else 'did not pass'}.", link))
 
 
 def _roll_back_rehearsed() -> Result:
-    last = RollBack.objects.filter(rehearsal=True, outcome=RollBack.Outcome.DONE).first()
+    last = RollBack.objects.filter(rehearsal=True, ended_at__isnull=False).first()
     if last is None:
         return Result(False, "No roll-back has been rehearsed.", reverse("rollback"))
-    return Result(True, f"{last}, {last.ended_at:%Y-%m-%d}.", reverse("roll_back", args=[last.pk]))
+    what = f"{last}, {last.ended_at:%Y-%m-%d}: {last.state}."
+    link = reverse("roll_back", args=[last.pk])
+    return _lately(last.ended_at, Result(last.outcome == RollBack.Outcome.DONE, what, link))
+
+
+def _lately(at: datetime | None, result: Result) -> Result:
+    """What was so long ago proves nothing."""
+    if result.passed and (at is None or at < timezone.now() - _LATELY):
+        return Result(False, f"{result.what} That was more than {_LATELY.days} days ago.", result.link)
+    return result
 
 
 def _alerts() -> Result:
@@ -137,10 +146,14 @@ def _on_duty() -> Result:
 
 
 def _data_complete() -> Result:
-    run = _run()
+    run = Run.objects.in_force()
     if run is None:
         return Result(False, "No run has copied the data.", reverse("admin:runs_run_changelist"))
+    if not run.finished_at or run.finished_at < timezone.now() - _DAY:
+        return Result(None, f"{run} was not verified within a day: verify it again.", _of_run(run))
     found = report(run)
+    if gone := _empty(run, found):
+        return Result(False, f"Empty in the IAM, although {run} filled it: {', '.join(gone)}.", _of_run(run))
     rows = sum(table.source for table in found.tables.values())
     wrong = [check["name"] for check in found.checks if check["severity"] == "error"]
     differ = sum(table.mismatched for table in found.tables.values())
@@ -148,8 +161,19 @@ def _data_complete() -> Result:
     return Result(found.passed, what, _of_run(run))
 
 
+def _empty(run: Run, found: Report) -> list[str]:
+    """Tables in which nothing is left of what was copied."""
+    filled = [name for name, table in found.tables.items() if table.copied]
+    with databases.iam("deployment") as iam:
+        there = {
+            name: iam.execute(SQL("SELECT EXISTS (SELECT FROM {})").format(Identifier(run.schema, name))).fetchone()
+            for name in filled
+        }
+    return [name for name, row in there.items() if row is None or not row[0]]
+
+
 def _capabilities() -> Result:
-    run = _run()
+    run = Run.objects.in_force()
     if run is None:
         return Result(False, "No run has derived capabilities.", reverse("capabilities"))
     names = ("capability_", "feature_mfa", "user_mfa", "user_totp")
@@ -161,7 +185,7 @@ def _capabilities() -> Result:
 
 
 def _queries() -> Result:
-    run = _run()
+    run = Run.objects.in_force()
     found = next((check for check in report(run).checks if check["name"] == "performance"), None) if run else None
     if run is None or found is None:
         return Result(None, "No verification has timed them.", reverse("admin:runs_run_changelist"))
@@ -169,22 +193,20 @@ def _queries() -> Result:
 
 
 def _quarantine() -> Result:
-    run = _run()
-    count = QuarantinedRow.objects.filter(run=run.key, state="open").count() if run else 0
+    run = Run.objects.in_force()
+    if run is None:
+        return Result(None, "No run has copied anything.", reverse("admin:runs_quarantinedrow_changelist"))
+    count = QuarantinedRow.objects.filter(run=run.key, state="open").count()
     return Result(
         count == 0, f"Undecided rows in quarantine: {count:,}.", reverse("admin:runs_quarantinedrow_changelist")
     )
 
 
 def _services() -> Result:
-    quiet = [beat.name for beat in Heartbeat.objects.filter(at__lt=timezone.now() - _ALIVE)]
-    if not Heartbeat.objects.exists():
-        return Result(False, "No part of the portal has been seen at work.", reverse("health"))
-    return Result(
-        not quiet,
-        f"Not seen lately: {', '.join(quiet)}." if quiet else "Every part was seen lately.",
-        reverse("health"),
-    )
+    found = parts()
+    wrong = [f"{part.name}: {part.trouble}" for part in found if part.trouble]
+    wrong += [f"{part.name} has not begun." for part in found if part.seen is None and part.needed]
+    return Result(not wrong, " ".join(wrong) or f"All {len(found)} parts are at work.", reverse("health"))
 
 
 def _sign_in() -> Result:
@@ -249,17 +271,23 @@ def _share(percent: int) -> Callable[[], Result]:
 
 
 def _first_wave() -> Result:
-    wave = Wave.objects.filter(state=Wave.State.DONE).order_by("id").first()
-    if wave is None:
-        return Result(False, "No wave has been cut over.", reverse("waves"))
-    return Result(True, f"Wave {wave} is done.", reverse("wave", args=[wave.pk]))
+    ended = list(Wave.objects.filter(state=Wave.State.DONE).order_by("id"))
+    moved = {wave: found.moved for wave in ended for found in [progress.of(wave)] if found.moved}
+    if not moved:
+        return Result(False, "No wave has brought a tenant into the IAM that lives there.", reverse("waves"))
+    wave = next(iter(moved))
+    return Result(
+        True, f"Wave {wave} is done: {moved[wave]:,} of its tenants live in the IAM.", reverse("wave", args=[wave.pk])
+    )
 
 
 def _announced() -> Result:
-    sent = Notice.objects.filter(state=Notice.State.SENT).exclude(planned_by="system").first()
-    if sent is None:
-        return Result(False, "No notice has been sent.", reverse("notices"))
-    return Result(True, f"“{sent}” was sent.", reverse("notice", args=[sent.pk]))
+    sent = Notice.objects.filter(state=Notice.State.SENT).exclude(planned_by="system")
+    reached = sent.filter(Exists(Recipient.objects.filter(notice=OuterRef("pk"), state=Recipient.State.SENT)))
+    last = (reached | sent.filter(in_app__isnull=False)).first()
+    if last is None:
+        return Result(False, "No notice has reached anybody.", reverse("notices"))
+    return _lately(last.ended_at, Result(True, f"“{last}” was sent.", reverse("notice", args=[last.pk])))
 
 
 def _decommissioned() -> Result:

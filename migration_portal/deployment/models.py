@@ -41,7 +41,9 @@ class Phase(models.Model):
     passed_at = models.DateTimeField(null=True, blank=True)
     passed_by = models.CharField(max_length=150, blank=True)
     override = models.TextField(blank=True)
-    """Why an approver let it pass although it was not green; it stays visible."""
+    """Why an approver let it pass although it was not green."""
+    overrides = models.JSONField(default=list)
+    """Each time that was so, with who, when and why: it stays visible when the phase is opened again."""
 
     class Meta:
         ordering = ["order"]

@@ -19,6 +19,7 @@ from migration_portal.refusal import Refusal, require_reason
 _TEMPLATES = Path(__file__).parent / "templates"
 _KEPT = 20
 """Results kept of each task."""
+_OPEN: dict[str, Any] = {"done_at": None, "done_by": "", "signed_at": None, "signed_by": ""}
 
 
 def templates() -> dict[str, str]:
@@ -76,11 +77,15 @@ def prove(tasks: Iterable[Task], *, by: str) -> int:
         result = said[task.check_name]
         results = [result.as_dict() | {"by": by}, *task.results][:_KEPT]
         changes: dict[str, Any] = {"results": results}
+        verb = ""
         if result.passed and task.done_at is None:
-            changes |= {"done_at": timezone.now(), "done_by": by}
-        elif result.passed is False and task.done_at is not None and task.signed_at is None:
-            changes |= {"done_at": None, "done_by": ""}  # what was proven is not so any more
-        Task.objects.filter(pk=task.pk).update(**changes)
+            verb, changes = "task_done", changes | {"done_at": timezone.now(), "done_by": by}
+        elif result.passed is False and task.done_at is not None:
+            verb, changes = "task_reopened", changes | _OPEN  # what was proven, and signed off, is not so any more
+        with transaction.atomic():
+            Task.objects.filter(pk=task.pk).update(**changes)
+            if verb:
+                chain.record(verb, of=task, by=by, reason=result.what[:500])
         proven += bool(result.passed)
     return proven
 
@@ -91,19 +96,25 @@ def done(task: Task, *, by: str, note: str) -> None:
         raise Refusal("Its check proves it.", subject=str(task), todo="Run the checks.")
     require_reason(note, to="Marking it done", subject=str(task))
     with transaction.atomic():
-        Task.objects.filter(pk=task.pk, done_at=None).update(done_at=timezone.now(), done_by=by, note=note)
+        marked = Task.objects.filter(pk=task.pk, done_at=None).update(done_at=timezone.now(), done_by=by, note=note)
+        if not marked:
+            task.refresh_from_db()
+            raise Refusal(f"{task.done_by} has done it: {task.note}", subject=str(task), todo="Your note was not kept.")
         chain.record("task_done", of=task, by=by, reason=note)
 
 
 def sign(task: Task, *, by: str) -> None:
     """Somebody else than who did it says that it is done. Raises Refusal."""
-    if task.done_at is None:
-        raise Refusal("It is not done.", subject=str(task))
-    if task.done_by == by and not task.check_name:
-        raise Refusal("Somebody else signs off what you did.", subject=str(task))
     with transaction.atomic():
-        Task.objects.filter(pk=task.pk).update(signed_at=timezone.now(), signed_by=by)
-        chain.record("sign_task", of=task, by=by)
+        held = Task.objects.select_for_update().get(pk=task.pk)
+        if held.done_at is None:
+            raise Refusal("It is not done.", subject=str(held))
+        if held.signed_at is not None:
+            raise Refusal(f"{held.signed_by} has signed it off.", subject=str(held))
+        if held.done_by == by:
+            raise Refusal("Somebody else signs off what you did.", subject=str(held))
+        Task.objects.filter(pk=held.pk).update(signed_at=timezone.now(), signed_by=by)
+        chain.record("sign_task", of=held, by=by)
 
 
 def assign(task: Task, *, owner: str, due_at: datetime | None, by: str) -> None:
@@ -114,7 +125,8 @@ def assign(task: Task, *, owner: str, due_at: datetime | None, by: str) -> None:
 
 
 def pass_gate(phase: Phase, *, by: str, override: str = "") -> None:
-    """Let the phase pass: all before it have, its tasks are done, and its criteria are measured green now.
+    """Let the phase pass: all before it have, its tasks are done (and signed off where no check proves them), and its criteria
+    are measured green now.
 
     With `override`, an approver's reason, what is not done or not green does not count; it stays visible. Raises Refusal.
     """
@@ -129,10 +141,15 @@ def pass_gate(phase: Phase, *, by: str, override: str = "") -> None:
         results = [{"check": name, **look(name).as_dict()} for name in held.gate]
         missing = [f"{result['check']}: {result['what']}" for result in results if not result["passed"]]
         missing += [f"not done: {task}" for task in held.tasks.filter(done_at=None)]  # type: ignore[attr-defined]
+        unsigned = held.tasks.filter(check_name="", done_at__isnull=False, signed_at=None)  # type: ignore[attr-defined]
+        missing += [f"not signed off by another: {task}" for task in unsigned]
         refused = bool(missing) and not override.strip()
         changes: dict[str, Any] = {"results": results}
         if not refused:
             changes |= {"passed_at": timezone.now(), "passed_by": by, "override": override.strip() if missing else ""}
+            if missing:
+                told = {"by": by, "at": timezone.now().isoformat(), "reason": override.strip(), "missing": missing}
+                changes["overrides"] = [*held.overrides, told]
             chain.record("override_gate" if missing else "pass_gate", of=held, by=by, reason=override.strip())
         Phase.objects.filter(pk=held.pk).update(**changes)
     if refused:
@@ -145,7 +162,9 @@ def reopen(phase: Phase, *, by: str, reason: str) -> None:
     """Take back that a phase, and those after it, have passed. Raises Refusal without a reason."""
     require_reason(reason, to="Reopening", subject=str(phase))
     with transaction.atomic():
-        Phase.objects.filter(plan=phase.plan, order__gte=phase.order).update(passed_at=None, passed_by="", override="")
+        later = Phase.objects.filter(plan=phase.plan, order__gte=phase.order, passed_at__isnull=False)
+        if not later.update(passed_at=None, passed_by="", override=""):
+            raise Refusal("It has not passed.", subject=str(phase))
         chain.record("reopen_phase", of=phase, by=by, reason=reason)
 
 
@@ -180,7 +199,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
             {
                 "name": phase.name, "starts_at": when(phase.starts_at), "ends_at": when(phase.ends_at), "gate": phase.gate,
                 "passed_at": when(phase.passed_at), "passed_by": phase.passed_by, "override": phase.override,
-                "results": phase.results,
+                "overrides": phase.overrides, "results": phase.results,
                 "tasks": [
                     {
                         "name": task.name, "role": task.role, "owner": task.owner, "due_at": when(task.due_at),

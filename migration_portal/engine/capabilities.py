@@ -158,20 +158,27 @@ def _parts(transfer: Transfer, table: Table, wanted: Composable) -> dict[str, Co
         fillable_capability=_fillable(transfer, "c"), **tables,
     )  # fmt: skip
     ours = queries("catchup")["written_by_us"].format(target_name=Literal(table.target))
-    fillable = _fillable(transfer, "t") if table.target == "tenant_capabilities" else SQL("false")
+    switches = table.target == "tenant_capabilities"
+    fillable = _fillable(transfer, "t") if switches else SQL("false")
+    undecided = _undecided("t") if switches else SQL("false")
     return {
         "target": _real(transfer, table.target), "owner": Identifier(table.columns[0].name),
         "owners": _source(transfer, table.source), "wanted": wanted, "expected": expected, "ours": ours,
         "same": compile.same(key, key, "t", "s"), "differs": upserts.differs(transfer, table, "t", "s"),
-        "changeable": SQL("({}) OR ({})").format(ours, fillable), "key": compile.target_key(key, "s"),
+        "changeable": SQL("({}) OR ({})").format(ours, fillable),
+        "still": SQL("({}) OR ({})").format(ours, undecided), "key": compile.target_key(key, "s"),
         "own_key": compile.target_key(key, "t"),
     }  # fmt: skip
 
 
 def _fillable(transfer: Transfer, row: str) -> Composable:
     return queries("capabilities")["fillable"].format(
-        row=compile.raw(row), tenant_settings=_source(transfer, "tenant_settings")
+        row=compile.raw(row), undecided=_undecided(row), tenant_settings=_source(transfer, "tenant_settings")
     )
+
+
+def _undecided(row: str) -> Composable:
+    return queries("capabilities")["undecided"].format(row=compile.raw(row))
 
 
 def _wanted(transfer: Transfer, table: Table, owners: Composable, homes: frozenset[str]) -> Composable:

@@ -28,6 +28,8 @@ class Part:
     name: str
     seen: datetime | None
     trouble: str = ""
+    needed: bool = True
+    """Whether the product is not at work without it, also before it was ever seen."""
 
     @property
     def state(self) -> str:
@@ -69,7 +71,11 @@ def _workers() -> Iterator[Part]:
 
 def _flows() -> Iterator[Part]:
     for flow in FlowStatus.objects.order_by("direction"):
-        yield Part(f"Catch-up {flow}", flow.beat_at, flow.trouble) if flow.begun else Part(f"Catch-up {flow}", None)
+        yield (
+            Part(f"Catch-up {flow}", flow.beat_at, flow.trouble)
+            if flow.begun
+            else Part(f"Catch-up {flow}", None, needed=False)
+        )
 
 
 def _anything_waits() -> bool:

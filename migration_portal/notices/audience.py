@@ -18,8 +18,12 @@ _QUERIES = named(Path(__file__).parent / "notices.sql")
 _AT_ONCE = 5000
 
 
+class Nobody(Refusal):
+    """The audience chooses no tenant."""
+
+
 def tenants_of(audience: Mapping[str, Any]) -> list[str] | None:
-    """The ids of its tenants; None for all. Raises Refusal for what chooses nobody.
+    """The ids of its tenants; None for all. Raises Nobody, and Refusal for what does not say whom it means.
 
     `{"tenants": [ids]}`, `{"wave": name}`, `{"home": "iam"}`, `{}` for all; with any of them `"role": name`.
     """
@@ -30,13 +34,15 @@ def tenants_of(audience: Mapping[str, Any]) -> list[str] | None:
         if missing := sorted(set(chosen) - known):
             raise Refusal("There is no such tenant.", subject=missing[0][:64], todo="Give ids as the board shows them.")
     elif "wave" in audience:
+        if not audience["wave"]:
+            raise Refusal("The wave has a name.", subject="notice", todo="Write which.")
         wave = Wave.objects.filter(name=audience["wave"]).first()
         found = wave.tenants.all() if wave else TenantHome.objects.filter(wave=audience["wave"])
         chosen = list(found.values_list("pk", flat=True))
     elif "home" in audience:
         chosen = list(TenantHome.objects.filter(home=audience["home"]).values_list("pk", flat=True))
     if chosen == []:
-        raise Refusal("Nobody is in this audience.", subject="notice", todo="Choose other tenants.")
+        raise Nobody("Nobody is in this audience.", subject="notice", todo="Choose other tenants.")
     return chosen
 
 

@@ -45,8 +45,13 @@ def bounces(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"detail": "The signature is wrong or too old."}, status=401)
     try:
         body = json.loads(request.body)
-        email, reason = str(body["email"]).replace("\0", ""), str(body.get("reason") or "bounced").replace("\0", "")
+        email, reason = _storable(body["email"]), _storable(body.get("reason") or "bounced")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return JsonResponse({"detail": "The body is no JSON object with an email."}, status=400)
     sent = Recipient.objects.filter(email__iexact=email, state=Recipient.State.SENT)
     return JsonResponse({"bounced": sent.update(state=Recipient.State.BOUNCED, error=reason[:500])})
+
+
+def _storable(sent: object) -> str:
+    """As text that a database takes: no NUL, and no half of a surrogate pair."""
+    return str(sent).replace("\0", "").encode("utf-8", "replace").decode()

@@ -61,6 +61,8 @@ class Notice(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     planned_by = models.CharField(max_length=150)
     reason = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    """Why it is not sent now, or was never."""
 
     class Meta:
         ordering = ["-id"]
@@ -94,7 +96,7 @@ class Recipient(models.Model):
     next_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(null=True, blank=True)
     perhaps_twice = models.BooleanField(default=False)
-    """A worker died while it was being sent: it was sent once more."""
+    """A worker died while it was being sent, or the server's answer was lost: it was sent once more."""
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
 

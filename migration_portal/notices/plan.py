@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.mail import get_connection
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
 from flags.models import TenantHome
 from migration_portal import messages
 from migration_portal.audit import chain
+from migration_portal.locks import Lock, one_after_the_other
 from migration_portal.notices import audience as audiences
 from migration_portal.notices import send, texts
 from migration_portal.notices.models import Completed, Notice, Recipient, Text
-from migration_portal.refusal import Refusal, require_reason
+from migration_portal.refusal import Refusal, require_ahead, require_reason
 
 COMPLETION = "completion"
 """The template of completion notices; without it none are sent."""
@@ -37,12 +37,17 @@ def plan(
         raise Refusal("It is sent by mail, or shown inside the applications, or both.", subject=name)
     texts.of(template)
     audiences.tenants_of(audience)
+    require_ahead(starts_at, subject=name)
     begins = starts_at or timezone.now()
     if until is not None and until <= begins:
         raise Refusal("It would end before it begins.", subject=name)
+    name = name.strip()[:100]
     with transaction.atomic():
+        one_after_the_other(connection, Lock.NOTICES)  # a form that is sent twice tells nobody twice
+        if Notice.objects.filter(name=name).exists():
+            raise Refusal("There is a notice of that name already.", subject=name, todo="Choose another name.")
         made = Notice.objects.create(
-            name=name.strip()[:100], template=template, audience=dict(audience), mail=mail, in_app=uuid.uuid4() if in_app else None,
+            name=name, template=template, audience=dict(audience), mail=mail, in_app=uuid.uuid4() if in_app else None,
             starts_at=begins, until=until, planned_by=by, reason=reason,
         )  # fmt: skip
         chain.record("plan_notice", of=made, by=by, reason=reason, data={"key": [template]})
@@ -56,11 +61,15 @@ def move(notice: Notice, to: str, *, by: str, reason: str = "") -> None:
               State.STOPPED: [State.PLANNED, State.SENDING, State.PAUSED]}[State(to)]  # fmt: skip
     if to == State.STOPPED:
         require_reason(reason, to="Stopping", subject=str(notice))
+        if notice.in_app:
+            before.append(State.SENT)  # it is still shown
     with transaction.atomic():
         ended = {"ended_at": timezone.now()} if to == State.STOPPED else {}
         if not Notice.objects.filter(pk=notice.pk, state__in=before).update(state=to, **ended):
             notice.refresh_from_db()
             raise Refusal(f"It is {notice.state}.", subject=str(notice), todo="Reload the page to see what happened.")
+        if to == State.STOPPED:
+            send.withdraw(notice)
         chain.record(f"notice_{to}", of=notice, by=by, reason=reason)
 
 
@@ -73,10 +82,9 @@ def send_test(template: str, to: str, *, language: str = "en") -> None:
         user=uuid.uuid4(),
         email=to,
         name=texts.SAMPLE["name"],
-        tenant=texts.SAMPLE["tenant"],
         language=language,
     )
-    made = send.message(about, texts.of(template), {})
+    made = send.message(about, texts.of(template), texts.SAMPLE["tenant"])
     made.subject = f"[test] {made.subject}"
     try:
         get_connection().send_messages([made])
@@ -85,12 +93,19 @@ def send_test(template: str, to: str, *, language: str = "en") -> None:
 
 
 def counts(notice: Notice) -> dict[str, int]:
-    """Recipients by state, those that may have got it twice among `perhaps_twice`."""
-    rows = notice.recipients.values_list("state").annotate(n=Count("pk"))  # type: ignore[attr-defined]
-    found = Counter(dict.fromkeys(Recipient.State.values, 0) | dict(rows))
-    found["all"] = sum(found.values())
-    found["perhaps_twice"] = notice.recipients.filter(perhaps_twice=True).count()  # type: ignore[attr-defined]
-    return dict(found)
+    """Recipients by state and in `all`, those that may have got it twice in `perhaps_twice`."""
+    return counts_of_each([notice])[notice.pk]
+
+
+def counts_of_each(notices: Sequence[Notice]) -> dict[int, dict[str, int]]:
+    """The same by the notices' keys, asked once for all of them."""
+    found = {notice.pk: dict.fromkeys([*Recipient.State.values, "all", "perhaps_twice"], 0) for notice in notices}
+    rows = Recipient.objects.filter(notice__in=notices).values_list("notice_id", "state", "perhaps_twice")
+    for notice, state, twice, count in rows.annotate(n=Count("pk")).order_by():
+        found[notice][state] += count
+        found[notice]["all"] += count
+        found[notice]["perhaps_twice"] += count * twice
+    return found
 
 
 def tell_completed() -> int:
@@ -100,18 +115,19 @@ def tell_completed() -> int:
     with transaction.atomic():
         final = TenantHome.objects.select_for_update().filter(final=True)
         known = set(Completed.objects.values_list("tenant", flat=True))
-        fresh = [tenant.pk for tenant in final if tenant.pk not in known]
+        fresh = [tenant for tenant in final if tenant.pk not in known]
         if not fresh:
             return 0
+        more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
         made = plan(
-            f"Completed: {len(fresh)} tenant{'' if len(fresh) == 1 else 's'}", COMPLETION, {"tenants": fresh}, by="system",
-            reason="Finalized.", in_app=True, until=timezone.now() + timedelta(days=30),
+            f"Completed: {str(fresh[0])[:40]} ({fresh[0].pk[:8]}){more}", COMPLETION, {"tenants": [tenant.pk for tenant in fresh]},
+            by="system", reason="Finalized.", in_app=True, until=timezone.now() + timedelta(days=30),
         )  # fmt: skip
-        Completed.objects.bulk_create(Completed(tenant=pk, notice=made) for pk in fresh)
+        Completed.objects.bulk_create(Completed(tenant=tenant.pk, notice=made) for tenant in fresh)
     return len(fresh)
 
 
-def tick(seconds: float = send._TURN_SECONDS) -> int:
+def tick(seconds: float = send.TURN_SECONDS) -> int:
     """What beat asks for: completion notices, and sending what is due."""
     tell_completed()
     return send.work(seconds)

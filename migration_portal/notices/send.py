@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -14,7 +15,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from limits import RateLimitItemPerSecond
 from limits.storage import storage_from_string
@@ -25,6 +26,7 @@ from migration_portal.engine.queries import named
 from migration_portal.notices import audience, texts
 from migration_portal.notices.links import unsubscribe_url
 from migration_portal.notices.models import Kind, Notice, Recipient, Text, Unsubscribed
+from migration_portal.refusal import Refusal
 
 log = structlog.get_logger(__name__)
 _QUERIES = named(Path(__file__).parent / "notices.sql")
@@ -32,16 +34,23 @@ _LEASE_SECONDS = 5.0
 """Covers the moment between the claim and the row's lock."""
 _MOST_ATTEMPTS = 6
 _FIRST_WAIT = timedelta(seconds=30)
-_TURN_SECONDS = 20.0
+TURN_SECONDS = 20.0
 
 
-def work(seconds: float = _TURN_SECONDS) -> int:
+def work(seconds: float = TURN_SECONDS) -> int:
     """Send what is due, for a while. Returns how many were sent. Any number of workers may do so beside each other."""
     until, count = time.monotonic() + seconds, 0
     due = Notice.objects.filter(starts_at__lte=timezone.now(), state__in=[Notice.State.PLANNED, Notice.State.SENDING])
     for notice in due.order_by("id"):
-        if notice.expanded_at is None:
-            expand(notice)
+        try:
+            if notice.expanded_at is None:
+                expand(notice)
+        except audience.Nobody as nobody:
+            _end(notice, Notice.State.STOPPED, error=str(nobody))
+            continue
+        except Refusal as refusal:  # it is tried again: what keeps one from being sent keeps no other
+            Notice.objects.filter(pk=notice.pk).update(error=str(refusal))
+            continue
         if notice.mail:
             count += _send(notice, until)
         conclude(notice)
@@ -62,9 +71,11 @@ def expand(notice: Notice) -> None:
                 [_recipient(notice, row, kind, unwanted) for row in batch], ignore_conflicts=True
             )
     now = timezone.now()
-    Notice.objects.filter(pk=notice.pk).update(expanded_at=now)
+    Notice.objects.filter(pk=notice.pk).update(expanded_at=now, error="")
     Notice.objects.filter(pk=notice.pk, state=Notice.State.PLANNED).update(state=Notice.State.SENDING)
     notice.refresh_from_db()
+    if notice.state == Notice.State.STOPPED:  # while it was being shown
+        withdraw(notice)
 
 
 def _recipient(notice: Notice, row: Mapping[str, Any], kind: str, unwanted: set[str]) -> Recipient:
@@ -77,16 +88,21 @@ def _recipient(notice: Notice, row: Mapping[str, Any], kind: str, unwanted: set[
 
 def _publish(notice: Notice) -> None:
     assert notice.in_app is not None
-    found, values = texts.of(notice.template), general()
-    filled = {text.language: texts.fill([text], text.language, values) for text in found}
+    found = texts.of(notice.template)
     InAppNotice.objects.update_or_create(
         pk=notice.in_app,
         defaults={
-            "kind": found[0].kind, "subject": {language: each.subject for language, each in filled.items()},
-            "body": {language: each.text for language, each in filled.items()}, "starts_at": notice.starts_at,
-            "ends_at": notice.until, "tenants": audience.tenants_of(notice.audience),
+            "kind": found[0].kind, "subject": {text.language: text.subject for text in found},
+            "body": {text.language: text.text for text in found}, "words": general(), "starts_at": notice.starts_at,
+            "ends_at": notice.until, "tenants": audience.tenants_of(notice.audience), "role": notice.audience.get("role") or None,
         },
     )  # fmt: skip
+
+
+def withdraw(notice: Notice) -> None:
+    """Show it inside the applications no longer."""
+    if notice.in_app:
+        InAppNotice.objects.filter(pk=notice.in_app).update(ends_at=timezone.now())
 
 
 def general() -> dict[str, str]:
@@ -95,14 +111,14 @@ def general() -> dict[str, str]:
 
 
 def _send(notice: Notice, until: float) -> int:
-    found, names, count = texts.of(notice.template), _tenant_names(), 0
+    found, count = texts.of(notice.template), 0
     with _mail() as mail:
         while time.monotonic() < until and _wanted(notice):
             _keep_to_the_rate()
             claimed = _claim(notice)
             if claimed is None:
                 break
-            count += _deliver(claimed, mail, found, names)
+            count += _deliver(claimed, mail, found)
     return count
 
 
@@ -118,53 +134,74 @@ def _claim(notice: Notice) -> int | None:
     return row[0] if row else None
 
 
-def _deliver(pk: int, mail: Any, found: list[Text], names: Mapping[str, str]) -> int:
+def _deliver(pk: int, mail: Any, found: list[Text]) -> int:
     """Send one, and mark what came of it. Returns 1 if it was sent."""
     with transaction.atomic():
         to = Recipient.objects.select_for_update().get(pk=pk)
         if to.state != Recipient.State.SENDING:
             return 0
-        try:
-            mail.send_messages([message(to, found, names)])
-        except smtplib.SMTPRecipientsRefused as error:
-            code, said = next(iter(error.recipients.values()))
-            _not_sent(to, f"{code} {_words(said)}"[:500], for_good=500 <= code < 600)
+        if found[0].kind == Kind.ANNOUNCEMENT and Unsubscribed.objects.filter(email=to.email.lower()).exists():
+            Recipient.objects.filter(pk=pk).update(state=Recipient.State.SKIPPED, error="unsubscribed")
+            return 0
+        if why := _sent(mail, to, found):
             mail.close()  # what it was in the middle of
-        except smtplib.SMTPResponseException as error:
-            refused = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
-            _not_sent(to, f"{error.smtp_code} {_words(error.smtp_error)}"[:500], for_good=refused)
-            mail.close()
-        except (smtplib.SMTPException, OSError) as error:
-            _not_sent(to, f"{type(error).__name__}: {error}"[:500], for_good=False)
-            mail.close()
-        except ValueError as error:  # an address that no header can hold
-            _not_sent(to, str(error)[:500], for_good=True)
-        else:
-            Recipient.objects.filter(pk=pk).update(state=Recipient.State.SENT, sent_at=timezone.now(), error="")
-            return 1
-    return 0
+            _not_sent(to, *why)
+            return 0
+        Recipient.objects.filter(pk=pk).update(state=Recipient.State.SENT, sent_at=timezone.now(), error="")
+    return 1
+
+
+def _sent(mail: Any, to: Recipient, found: list[Text]) -> tuple[str, str] | None:
+    """None when the server took it; else why not, and the state that follows from that: SENDING when nobody can tell."""
+    opened = False
+    try:
+        made = message(to, found, _name_of(to.tenant))
+        mail.open()
+        opened = True
+        mail.send_messages([made])
+    except smtplib.SMTPRecipientsRefused as error:
+        code, said = next(iter(error.recipients.values()))
+        return f"{code} {_words(said)}"[:500], Recipient.State.BOUNCED if code >= 500 else Recipient.State.WAITING
+    except smtplib.SMTPResponseException as error:
+        refused = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+        state = Recipient.State.BOUNCED if refused else Recipient.State.WAITING
+        return f"{error.smtp_code} {_words(error.smtp_error)}"[:500], state
+    except (smtplib.SMTPException, OSError) as error:
+        # Once it was open, the message may have arrived and its answer not.
+        return f"{type(error).__name__}: {error}"[:500], Recipient.State.SENDING if opened else Recipient.State.WAITING
+    except DatabaseError:
+        raise
+    except Exception as error:  # whatever a library makes of this address is this recipient's alone
+        return f"No mail can be written to it: {error}"[:500], Recipient.State.BOUNCED
+    return None
 
 
 def _words(said: bytes | str) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said
 
 
-def _not_sent(to: Recipient, why: str, *, for_good: bool) -> None:
-    if for_good:
-        state = Recipient.State.BOUNCED
-    else:
-        state = Recipient.State.FAILED if to.attempts >= _MOST_ATTEMPTS else Recipient.State.WAITING
+def _not_sent(to: Recipient, why: str, state: str) -> None:
+    if state == Recipient.State.SENDING:
+        to.perhaps_twice, again = True, not to.perhaps_twice  # once more, and no oftener
+        state = Recipient.State.WAITING if again else Recipient.State.FAILED
+    elif state == Recipient.State.WAITING and to.attempts >= _MOST_ATTEMPTS:
+        state = Recipient.State.FAILED
     wait = _FIRST_WAIT * 4 ** (to.attempts - 1)
-    Recipient.objects.filter(pk=to.pk).update(state=state, error=why, next_at=timezone.now() + wait)
+    Recipient.objects.filter(pk=to.pk).update(
+        state=state, error=why, next_at=timezone.now() + wait, perhaps_twice=to.perhaps_twice
+    )
     log.info("notice_not_sent", recipient=to.pk, state=state, attempts=to.attempts)
 
 
-def message(to: Recipient, found: list[Text], names: Mapping[str, str]) -> EmailMultiAlternatives:
-    """The mail to one recipient. Its Message-ID is the same each time it is sent, so that servers can tell."""
-    filled = texts.fill(found, to.language, general() | {"name": to.name, "tenant": names.get(to.tenant, to.tenant)})
+def message(to: Recipient, found: list[Text], tenant: str) -> EmailMultiAlternatives:
+    """The mail to one recipient. Its Message-ID is the same each time it is sent, so that servers can tell, and no link's token."""
+    filled = texts.fill(found, to.language, general() | {"name": to.name, "tenant": tenant})
     link = unsubscribe_url(str(to.token))
     optional = found[0].kind == Kind.ANNOUNCEMENT and link
-    headers = {"Message-ID": f"<{to.token}@notices.sigma-transit>", "Auto-Submitted": "auto-generated"}
+    headers = {
+        "Message-ID": f"<{uuid.uuid5(to.token, 'message')}@notices.sigma-transit>",
+        "Auto-Submitted": "auto-generated",
+    }
     if optional:
         headers |= {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     made = EmailMultiAlternatives(
@@ -181,13 +218,16 @@ def conclude(notice: Notice) -> None:
     """It is sent when nobody waits any more."""
     left = notice.recipients.filter(state__in=[Recipient.State.WAITING, Recipient.State.SENDING])  # type: ignore[attr-defined]
     if not left.exists():
-        Notice.objects.filter(pk=notice.pk, state=Notice.State.SENDING).update(
-            state=Notice.State.SENT, ended_at=timezone.now()
-        )
+        _end(notice, Notice.State.SENT)
 
 
-def _tenant_names() -> dict[str, str]:
-    return {str(pk): name or "" for pk, name in Tenant.objects.values_list("pk", "name")}
+def _end(notice: Notice, state: Notice.State, *, error: str = "") -> None:
+    open_ones = Notice.objects.filter(pk=notice.pk, state__in=[Notice.State.PLANNED, Notice.State.SENDING])
+    open_ones.update(state=state, ended_at=timezone.now(), error=error)
+
+
+def _name_of(tenant: str) -> str:
+    return Tenant.objects.filter(pk=tenant).values_list("name", flat=True).first() or tenant
 
 
 @contextmanager

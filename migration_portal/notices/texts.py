@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -26,6 +27,9 @@ SAMPLE = {
 }
 
 
+_NAME = re.compile(r"[a-z0-9_-]+")
+
+
 @dataclass(frozen=True)
 class Filled:
     subject: str
@@ -36,9 +40,10 @@ class Filled:
 def save(template: str, language: str, *, kind: str, subject: str, text: str, html: str, by: str) -> Text:
     """Write a template's text in a language. Raises Refusal for a placeholder that nobody fills in."""
     template, language = template.strip().lower(), language.strip().lower() or "en"
-    if not template or not template.replace("-", "").replace("_", "").isalnum() or len(template) > 60:
+    if not template or not _NAME.fullmatch(template) or len(template) > 60:
         raise Refusal(
-            "A template has a short name of letters, digits and hyphens.", subject=template[:60] or "template"
+            "A template has a short name of the letters a to z, digits and hyphens.",
+            subject=template[:60] or "template",
         )
     if not (language.isascii() and language.replace("-", "").isalpha() and len(language) <= 10):
         raise Refusal("A language is written as en or de-at.", subject=language[:20])
@@ -54,6 +59,7 @@ def save(template: str, language: str, *, kind: str, subject: str, text: str, ht
             defaults={"kind": kind, "subject": subject.strip()[:200], "text": text, "html": html, "changed_by": by,
                       "changed_at": timezone.now()},
         )  # fmt: skip
+        Text.objects.filter(template=template).update(kind=kind)  # in every language alike
         chain.record("change_text", of=made, by=by, data={"key": [template, language]})
     return made
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from email import message_from_bytes
 from email.policy import default as modern
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 
 from migration_portal import console
+from migration_portal.engine.errors import describe
 from migration_portal.notices import audience as audiences
 from migration_portal.notices import plan as planning
 from migration_portal.notices import texts
@@ -25,11 +29,15 @@ _VIEW, _SEND, _WRITE = "notices.view_notice", "notices.send_notice", "notices.ch
 _SHOWN = 50
 _FILES = 20
 _MOST_BYTES = 200_000
+_BETWEEN = re.compile(rb"^-{79}\n(?=[A-Z][A-Za-z-]*: |\Z)", re.MULTILINE)
+"""How Django parts mails in a file: a mail may have such a line, too, but no header after it."""
 
 
 def board(request: HttpRequest) -> HttpResponse:
     console.need(request, _VIEW)
-    rows = [(notice, planning.counts(notice)) for notice in Notice.objects.all()[:_SHOWN]]
+    shown = list(Notice.objects.all()[:_SHOWN])
+    counts = planning.counts_of_each(shown)
+    rows = [(notice, counts[notice.pk]) for notice in shown]
     return console.page(
         request, "portal/notices/board.html", "Notices", rows=rows, texts=Text.objects.all(), may=_may(request),
         unsubscribed=Unsubscribed.objects.count(), files=_writes_files(),
@@ -54,11 +62,13 @@ def plan(request: HttpRequest) -> HttpResponse:
                     in_app=request.POST.get("in_app") == "yes", starts_at=console.moment(request.POST.get("starts_at", "")),
                     until=console.moment(request.POST.get("until", "")),
                 )  # fmt: skip
-                messages.success(request, "Planned.")
+                messages.success(request, f"Planned: it begins {timezone.localtime(made.starts_at):%Y-%m-%d %H:%M %Z}.")
                 return redirect("notice", made.pk)
             context["size"] = audiences.size(audience)
         except Refusal as refusal:
             messages.error(request, str(refusal))
+        except psycopg.Error as error:
+            messages.error(request, str(describe(error)))
     names = sorted(set(Text.objects.values_list("template", flat=True)))
     return console.page(request, "portal/notices/plan.html", "Plan a notice", templates=names, **context)
 
@@ -150,7 +160,8 @@ def files(request: HttpRequest) -> HttpResponse:
             else []
         )
         for path in newest:
-            found += [_read(part) for part in path.read_bytes()[-_MOST_BYTES:].split(b"-" * 79) if b"Subject:" in part]
+            parts = _BETWEEN.split(path.read_bytes()[-_MOST_BYTES:])
+            found += [_read(part) for part in reversed(parts) if b"Subject:" in part]
     return console.page(
         request, "portal/notices/files.html", "Mail that was written", mails=found[:_SHOWN], files=_writes_files()
     )

@@ -13,7 +13,7 @@ from migration_portal.engine.kinds import KINDS, LOADING
 from migration_portal.plan.loader import parse
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
-from migration_portal.runs.states import ACTIVE, State, allowed
+from migration_portal.runs.states import ACTIVE, OVER, State, allowed
 
 
 class IllegalTransition(Refusal):
@@ -24,6 +24,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def active(self) -> RunQuerySet:
         """Runs that keep another of the same plan from starting."""
         return self.filter(state__in=ACTIVE)
+
+    def in_force(self) -> Run | None:
+        """The run whose rows are in the IAM, neither cancelled nor undone: the latest that captures, else the latest real one."""
+        return self.filter(dry_run=False).exclude(state__in=OVER).order_by("-capture", "-id").first()
 
 
 class Portal(models.Model):

@@ -42,6 +42,9 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
 ACTIVE = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.CANCELLING, State.FAILED, State.UNDOING})
 """Only one run of a plan may be in one of these."""
 
+OVER = frozenset({State.CANCELLED, State.UNDOING, State.UNDONE})
+"""Its rows in the IAM count no longer."""
+
 WORKING = frozenset({State.RUNNING, State.UNDOING})
 """Chunks are claimed only in these."""
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+import psycopg
+from django.db import DatabaseError
 from django.db.models import Q
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from iam.models import Session, User
 from migration_portal import databases
-from migration_portal.catchup.flows import captured_run
 from migration_portal.plan import compile
 from migration_portal.plan.model import Plan, Table
+from migration_portal.refusal import Refusal
 from migration_portal.runs.models import Run
 
 MOST = 50
@@ -24,20 +26,22 @@ class Found:
 
     id: str
     name: str
+    user_name: str
     email: str
     tenant: str
     side: str
 
 
-def find(who: str) -> list[Found]:
-    """Exact identifiers first, then parts of names; at most 50. Raises DatabaseError, DatabaseUnreachable."""
-    who = who.strip().replace("\0", "")
-    if not who:
-        return []
-    found = _in_iam(who)
-    known = {each.id.lower() for each in found}
-    found += [each for each in _in_legacy(who) if each.id.lower() not in known]
-    return found[:MOST]
+def find(who: str) -> tuple[list[Found], list[str]]:
+    """Exact identifiers first, then parts of names, at most 50; and what a side that could not be asked says."""
+    who, found, trouble = who.strip().replace("\0", ""), dict[str, Found](), list[str]()
+    for ask in (_in_iam, _in_legacy) if who else ():
+        try:
+            for each in ask(who):
+                found.setdefault(each.id.lower(), each)
+        except (DatabaseError, Refusal, psycopg.Error) as error:
+            trouble.append(databases.words(error))
+    return list(found.values())[:MOST], trouble
 
 
 def _in_iam(who: str) -> list[Found]:
@@ -51,7 +55,10 @@ def _in_iam(who: str) -> list[Found]:
     if len(who) > 2 and len(users) < MOST:
         parts = people.filter(Q(email__icontains=who) | Q(username__icontains=who) | Q(full_name__icontains=who))
         users += list(parts.exclude(pk__in=[user.pk for user in users])[: MOST - len(users)])
-    return [Found(str(u.pk), u.full_name or u.username or "", u.email or "", str(u.tenant), "IAM") for u in users]
+    return [
+        Found(str(u.pk), u.full_name or u.username or "", u.username or "", u.email or "", str(u.tenant), "IAM")
+        for u in users
+    ]
 
 
 def users_of(plan: Plan) -> Table | None:
@@ -60,7 +67,7 @@ def users_of(plan: Plan) -> Table | None:
 
 
 def _in_legacy(who: str) -> list[Found]:
-    run = captured_run() or Run.objects.filter(dry_run=False).first()
+    run = Run.objects.in_force()
     table = users_of(run.plan) if run else None
     if run is None or table is None or len(table.key) != 1:
         return []
@@ -68,7 +75,10 @@ def _in_legacy(who: str) -> list[Found]:
         databases.enter(legacy, run.plan.source_schema)
         with legacy.transaction():
             rows = legacy.execute(_statement(run.plan, table, who)).fetchall()
-    return [Found(str(id), name or "", email or "", tenant or "", "legacy") for id, name, email, tenant in rows]
+    return [
+        Found(str(id), name or "", user or "", email or "", tenant or "", "legacy")
+        for id, name, user, email, tenant in rows
+    ]
 
 
 def _statement(plan: Plan, table: Table, who: str) -> Composed:
@@ -79,7 +89,7 @@ def _statement(plan: Plan, table: Table, who: str) -> Composed:
     key = SQL("{}::text").format(Identifier(table.key[0]))
     tenant = mapped(table.tenant) if table.tenant and not _casts(table) else SQL("NULL::text")
     return SQL(
-        "SELECT {key}, coalesce({full}, {user}), {email}, {tenant} FROM {table}"
+        "SELECT {key}, coalesce({full}, {user}), {user}, {email}, {tenant} FROM {table}"
         " WHERE lower({key}) = lower({who}) OR lower({email}) = lower({who}) OR lower({user}) = lower({who}) LIMIT {most}"
     ).format(
         key=key, full=mapped("full_name"), user=mapped("username"), email=mapped("email"), tenant=tenant,

@@ -11,6 +11,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 
+from flags import homes
 from flags.decide import Subject
 from flags.evaluate import definitions, explain
 from flags.models import TenantHome
@@ -22,10 +23,10 @@ from legacy_compat.models import LegacyRequest
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.audit.models import Event
-from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import tenants
+from migration_portal.notices.models import Recipient
 from migration_portal.plan import compile
 from migration_portal.plan.model import Plan, Table
 from migration_portal.refusal import Refusal, require_reason
@@ -57,6 +58,7 @@ class Person:
     permissions: list[str] = field(default_factory=list)
     capabilities: list[dict[str, Any]] = field(default_factory=list)
     flags: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[Recipient] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
 
@@ -83,6 +85,7 @@ def _from_iam(made: Person) -> None:
         return
     if user is None:
         return
+    made.id = str(user.pk)
     made.sessions = list(Session.objects.filter(user=user).order_by("-last_activity")[:_MOST])
     tokens = AccessToken.objects.filter(user=user, expires_at__gt=timezone.now()).select_related("client")
     made.tokens = list(tokens.order_by("-created_at")[:_MOST])
@@ -111,6 +114,7 @@ def _from_portal(made: Person) -> None:
         for name in sorted(definitions(fresh=True)):
             decision = explain(name, subject)
             made.flags.append({"name": name, "on": decision.on, "because": decision.why})
+        made.notices = list(Recipient.objects.filter(user=user.pk).select_related("notice").order_by("-id")[:_MOST])
     made.calls = list(LegacyRequest.objects.filter(user__in={made.id, made.id.lower()})[:_MOST])
     about = Event.objects.filter(object_id__in={made.id, made.id.lower()})
     if user is not None:
@@ -119,7 +123,7 @@ def _from_portal(made: Person) -> None:
 
 
 def _from_both(made: Person) -> None:
-    made.run = run = captured_run() or Run.objects.filter(dry_run=False).first()
+    made.run = run = Run.objects.in_force()
     table = users_of(run.plan) if run else None
     if run is None or table is None:
         return
@@ -136,6 +140,11 @@ def _from_both(made: Person) -> None:
         run=run.key, source_table__in=_sources(run.plan), source_key__0__in={key, made.id}
     )
     made.quarantine = list(kept[:_MOST])
+    if not made.fields and made.quarantine:  # what could not be mapped is kept as it was, without secrets
+        made.fields = [
+            {"name": name, "legacy": value, "iam": None, "same": False, "mapping": "as quarantined"}
+            for name, value in made.quarantine[0].data.items()
+        ]
     made.strays = list(Stray.objects.filter(run=run.key, key__0__in={key, made.id})[:_MOST])
 
 
@@ -157,25 +166,50 @@ def _legacy_key(made: Person, transfer: Transfer, table: Table) -> str:
     return str(row[0]) if row else made.id
 
 
-def end_sessions(user: User, *, by: str, reason: str) -> int:
-    """Sign the person out everywhere: sessions, and what clients hold for them. Returns how many sessions. Raises Refusal."""
+@dataclass(frozen=True)
+class Ended:
+    """How many sessions of the IAM ended; `here` is whether the tenant lives there."""
+
+    sessions: int
+    here: bool
+
+    @property
+    def words(self) -> str:
+        if self.here:
+            return f"Signed out everywhere; sessions ended: {self.sessions}."
+        return "Signed out at the portal's doors. The tenant lives in legacy: who calls it directly keeps what it has given them."
+
+
+def end_sessions(user: User, *, by: str, reason: str) -> Ended:
+    """Sign the person out everywhere: sessions, and what clients hold for them. Raises Refusal.
+
+    Rows of a tenant that lives in legacy are legacy's: of those nothing is written.
+    """
     require_reason(reason, to="Ending sessions", subject=str(user))
+    here = homes.serving(str(user.tenant_id), write=False) == TenantHome.Home.IAM
+    now, ended = timezone.now(), 0
     with transaction.atomic(), transaction.atomic(using="iam"):
         # The user first, as everybody who ends sessions does: two orders would be a deadlock.
         User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
-        ended = Session.objects.filter(user=user, is_active=True).update(is_active=False)
-        RefreshToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
-        AccessToken.objects.filter(user=user, expires_at__gt=timezone.now()).update(expires_at=timezone.now())
-        User.objects.filter(pk=user.pk).update(refresh_token=None)
+        RefreshToken.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
+        AccessToken.objects.filter(user=user, expires_at__gt=now).update(expires_at=now)
+        if here:
+            ended = Session.objects.filter(user=user, is_active=True).update(is_active=False)
+            User.objects.filter(pk=user.pk).update(refresh_token=None)
         # Tokens that the legacy system issued have no session here.
-        EndedSessions.objects.update_or_create(pk=user.pk, defaults={"ended_at": timezone.now(), "kept": None})
+        EndedSessions.objects.update_or_create(pk=user.pk, defaults={"ended_at": now, "kept": None})
         chain.record(
             "end_sessions", object_type="user", object_id=str(user.pk), by=by, reason=reason,
             data={"count": ended, "tenant": str(user.tenant_id)},
         )  # fmt: skip
-    return int(ended)
+    return Ended(ended, here)
 
 
 def looked_at(id: str, *, by: str) -> None:
     """A person's data was read: that is on the record, too."""
     chain.record("view_person", object_type="user", object_id=id, by=by)
+
+
+def searched(who: str, count: int, *, by: str) -> None:
+    """So are names and addresses in a list."""
+    chain.record("search_people", object_type="user", by=by, reason=who[:200], data={"count": count})

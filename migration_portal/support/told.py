@@ -45,6 +45,9 @@ def as_dict(made: Person) -> dict[str, Any]:
             {"at": c.at.isoformat(), "endpoint": c.endpoint, "home": c.home, "status": c.status} for c in made.calls
         ],
         "events": [{"at": e.at.isoformat(), "verb": e.verb, "by": e.actor, "reason": e.reason} for e in made.events],
+        "notices": [
+            {"notice": n.notice.name, "state": n.state, "at": n.sent_at.isoformat() if n.sent_at else None}
+            for n in made.notices
+        ],
         "trouble": made.trouble,
-        "next_steps": [f"manage.py portal person {made.id} --end-sessions --reason …"] if made.sessions else [],
     }

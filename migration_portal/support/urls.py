@@ -8,6 +8,6 @@ from migration_portal.support import views
 wrap = admin.site.admin_view
 urlpatterns = [
     path("", wrap(views.search), name="support"),
-    path("<str:pk>/", wrap(views.person), name="person"),
     path("<uuid:pk>/end-sessions/", wrap(views.end_sessions), name="person_end_sessions"),
+    path("<path:pk>/", wrap(views.person), name="person"),  # legacy's ids may hold anything
 ]

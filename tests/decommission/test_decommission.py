@@ -105,10 +105,15 @@ def test_days_before_the_first_move_do_not_slow_it() -> None:
 
 def test_who_moves_back_or_nobody_at_all_has_no_end() -> None:
     assert forecast([10, 10, 10]) == (0.0, None) and forecast([10, 12])[1] is None
-    assert forecast([5, 0]) == (5.0, TODAY)
+    assert forecast([5, 0])[1] == TODAY
+
+
+def test_when_all_have_moved_it_is_the_day_of_the_last() -> None:
+    assert forecast([9, 5, 0, 0, 0])[1] == TODAY - timedelta(days=2)
+    assert forecast([0, 0, 0])[1] is None
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=2, max_size=40))
-def test_an_end_is_never_in_the_past(ends: list[int]) -> None:
+def test_an_end_is_never_in_the_past_while_somebody_is_left(ends: list[int]) -> None:
     end = forecast(ends)[1]
-    assert end is None or end >= TODAY
+    assert end is None or end >= TODAY or not ends[-1]

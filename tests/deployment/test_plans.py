@@ -260,7 +260,9 @@ def test_the_terminal_makes_checks_and_passes(world: World) -> None:
         return out.getvalue()
 
     assert json.loads(portal("make", "Autumn", "--template", "capability", "--json"))["next_steps"]
-    assert "No roll-back has been rehearsed" in portal("check", "Autumn")
+    with pytest.raises(CommandError, match="Checks that are not green"):
+        portal("check", "Autumn")
+    assert "No roll-back has been rehearsed" in portal("show", "Autumn")
     with pytest.raises(CommandError, match="rehearsal"):
         portal("pass", "Autumn")
     assert "overridden" in portal("pass", "Autumn", "--override", "practice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,9 @@ ENGLISH = {
 }
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture
 def mail(world: World, settings: Any) -> Iterator[Kept]:
     settings.NOTICES_PER_SECOND = 10_000
@@ -41,7 +45,7 @@ def people(count: int, **values: Any) -> list[User]:
 
 
 def sent(who: dict[str, Any] | None = None, template: str = "moving", **options: Any) -> Notice:
-    made = plan.plan("Moving", template, who or {}, by="otto", **options)
+    made = plan.plan(f"Moving {next(_numbers)}", template, who or {}, by="otto", **options)
     send.work()
     made.refresh_from_db()
     return made

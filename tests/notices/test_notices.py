@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from flags import maintenance
 from flags.models import TenantHome
+from iam.models import InAppNotice
 from migration_portal.audit.models import Event
 from migration_portal.monitoring.alerts import signature
 from migration_portal.notices import audience, plan, send, texts
@@ -244,9 +245,9 @@ def test_the_completion_notice_goes_out_by_itself_once_a_tenant(mail: Kept) -> N
 def test_a_notice_is_shown_in_the_application_and_read(api: Api, mail: Kept) -> None:
     plan.plan("Moving", "moving", {"tenants": [str(api.tenant.pk)]}, by="otto", mail=False, in_app=True)
     plan.plan("Others", "moving", {"tenants": [str(make_tenant().pk)]}, by="otto", mail=False, in_app=True)
-    plan.plan("Over", "moving", {}, by="otto", mail=False, in_app=True, starts_at=timezone.now() - timedelta(days=2),
-              until=timezone.now() - timedelta(days=1))  # fmt: skip
+    plan.plan("Over", "moving", {}, by="otto", mail=False, in_app=True, until=timezone.now() + timedelta(days=1))
     send.work()
+    InAppNotice.objects.filter(ends_at__isnull=False).update(ends_at=timezone.now())
     shown = api.call("GET", "/notices").json()
     assert [item["read"] for item in shown["items"]] == [False] and shown["maintenance"] is None
     place = f"/notices/{shown['items'][0]['id']}/read"

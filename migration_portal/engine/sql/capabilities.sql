@@ -31,9 +31,12 @@ FROM {users} AS t JOIN {system_capabilities} AS c
   ON c.capability_key = 'mfa' OR (c.capability_key = 'totp' AND t.mfa_secret_encrypted IS NOT NULL)
 WHERE t.mfa_enabled AND {wanted}
 
+-- name: undecided
+{row}.configured_by IS NULL AND {row}.decided_by IS NULL AND {row}.value IS NULL
+
 -- name: fillable
 -- What nobody has decided and no run has written: the settings decide it.
-{row}.configured_by IS NULL AND {row}.value IS NULL
+{undecided}
 AND (({row}.capability_key = 'max_token_ttl' AND {row}.enabled)
      OR ({row}.capability_key = 'mfa' AND NOT {row}.enabled
          AND EXISTS (SELECT FROM {tenant_settings} AS r WHERE r.tenant_id = {row}.tenant_id AND r.mfa_required)))
@@ -60,7 +63,8 @@ INSERT INTO {target} ({names}) SELECT {names} FROM ({expected}) AS expected ON C
 DELETE FROM {stage} AS s USING {target} AS t WHERE {same} AND NOT ({differs} AND ({changeable}))
 
 -- name: write
-INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage} ON CONFLICT ({key}) DO {action}
+-- Asked once more of the row as it is now: somebody may have changed it since it was looked at.
+INSERT INTO {target} AS t ({names}) SELECT {names} FROM {stage} ON CONFLICT ({key}) DO {action} AND ({still})
 
 -- name: obsolete
 -- Rows that runs wrote, nobody has changed since, and nothing asks for any more.

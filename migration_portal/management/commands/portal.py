@@ -16,10 +16,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from legacy_compat.standing import standings, unanswered
+from migration_portal import databases
 from migration_portal.audit import anchors, chain
 from migration_portal.cutover import finalize, guard
 from migration_portal.cutover.adopt import adopt
-from migration_portal.engine.errors import describe
 from migration_portal.inventory.requests import take_now
 from migration_portal.inventory.text import as_text
 from migration_portal.management.terminal import Terminal
@@ -107,13 +107,8 @@ class Command(BaseCommand):
                 do(terminal, by, options)
             else:
                 getattr(self, verb)(by, options)
-        except psycopg.Error as error:
-            raise describe(error) from None
-        except DatabaseError as error:
-            cause = error.__cause__
-            if not isinstance(cause, psycopg.Error):
-                raise CommandError(str(error)) from None
-            raise describe(cause, subject="the portal's own database") from None
+        except (DatabaseError, psycopg.Error) as error:
+            raise Refusal(databases.words(error)) from None
 
     def preflight(self, by: str, options: dict[str, Any]) -> None:
         content = take_now("preflight", by=by).content

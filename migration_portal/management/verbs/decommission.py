@@ -27,7 +27,9 @@ def decommission(out: Terminal, by: str, options: dict[str, Any]) -> None:
         f"{'done' if row.done else row.count!s:>8}  {row.what}{'' if row.done else f'. {row.todo}'}" for row in rows
     ]
     lines.append(
-        f"The last tenant has moved on {found.ends}, at {found.a_day:.1f} a day."
+        "Every tenant has moved."
+        if found.all_moved
+        else f"The last tenant will have moved on {found.ends}, at {found.a_day:.1f} a day."
         if found.ends
         else "Nobody can tell when the last tenant will have moved."
     )

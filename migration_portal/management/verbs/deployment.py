@@ -33,13 +33,16 @@ def plan(out: Terminal, by: str, options: dict[str, Any]) -> None:
             "There is no such plan.", subject=options["name"] or "plan", todo="manage.py portal plan make NAME"
         )
     if options["what"] == "check":
-        work.prove(Task.objects.filter(phase__plan=chosen), by=by)
+        tasks = Task.objects.filter(phase__plan=chosen).exclude(check_name="")
+        red = tasks.count() - work.prove(tasks, by=by)
     elif options["what"] == "pass":
         phase = chosen.phases.filter(passed_at=None).first()  # type: ignore[attr-defined]
         if phase is None:
             raise Refusal("Every phase has passed.", subject=chosen.name)
         work.pass_gate(phase, by=by, override=options["override"])
     _tell(out, chosen)
+    if options["what"] == "check" and red:
+        raise Refusal(f"Checks that are not green: {red}.", subject=chosen.name, todo="What each says stands above.")
 
 
 def _tell(out: Terminal, chosen: Plan) -> None:
@@ -50,9 +53,7 @@ def _tell(out: Terminal, chosen: Plan) -> None:
         for task in phase["tasks"]:
             said = task["evidence"]["what"] if task["evidence"] else task["note"]
             lines.append(f"  {'x' if task['done_at'] else ' '} {task['name']}{': ' + said if said else ''}")
-    left = any(not phase["passed_at"] for phase in told["phases"])
-    steps = [f"manage.py portal plan check {chosen.name!r}", f"manage.py portal plan pass {chosen.name!r}"]
-    out.answer(told, lines, next_steps=steps if left else [])
+    out.answer(told, lines, next_steps=told["next_steps"])
 
 
 VERBS = {"plan": plan}

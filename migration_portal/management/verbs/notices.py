@@ -70,6 +70,8 @@ def _follow(out: Terminal, notice: Notice, options: dict[str, Any]) -> None:
     steps = [f"manage.py portal notify {notice.name!r} --wait"] if notice.state in _OPEN else []
     told = {"notice": notice.name, "state": notice.state, "recipients": counts}
     out.answer(told, [f"{notice}: {notice.state}, {counts['sent']:,} of {counts['all']:,} sent."], next_steps=steps)
+    if options["wait"] and notice.state != Notice.State.SENT:
+        raise Refusal(f"It is {notice.state}.", subject=str(notice), todo=notice.error or "Its page shows why.")
     if wrong := counts["bounced"] + counts["failed"]:
         raise Refusal(f"{wrong:,} were not delivered.", subject=str(notice), todo="The notice's page lists them.")
 

@@ -8,7 +8,6 @@ from typing import Any
 from flags import maintenance
 from flags.models import TenantHome
 from migration_portal.backups.models import Backup
-from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Cutover, Stray, Wave
 from migration_portal.management.terminal import Terminal
@@ -25,7 +24,7 @@ def arguments(verbs: Any) -> None:
 
 def status(out: Terminal, by: str, options: dict[str, Any]) -> None:
     """Raises DatabaseError where a database does not answer."""
-    run = captured_run() or Run.objects.filter(dry_run=False).first()
+    run = Run.objects.in_force() or Run.objects.filter(dry_run=False).first()
     told: dict[str, Any] = {
         "run": {"number": run.pk, "state": run.state, "captures": run.capture} if run else None,
         "tenants": TenantHome.objects.count(),
@@ -70,7 +69,7 @@ def _next(told: dict[str, Any], run: Run | None) -> Iterator[str]:
     if told["quarantined"]:
         yield "manage.py portal quarantine"
     if told["backup"]:
-        yield "manage.py portal back_up legacy"
+        yield "manage.py portal backup legacy"
     if run.state == State.COMPLETED and run.capture and told["in_iam"] < told["tenants"]:
         yield "manage.py portal wave plan NAME --percent 25"
     elif told["tenants"] and told["in_iam"] == told["tenants"]:

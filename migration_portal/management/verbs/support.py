@@ -23,23 +23,25 @@ def arguments(verbs: Any) -> None:
 
 
 def about(out: Terminal, by: str, options: dict[str, Any]) -> None:
-    found = find(options["identifier"])
+    asked = options["identifier"].strip()
+    found, trouble = find(asked)
     if not found:
-        raise Refusal(
-            "Nobody of that name on either side.", subject=options["identifier"], todo="Try another identifier."
-        )
-    exact = [each for each in found if options["identifier"].lower() in (each.id.lower(), each.email.lower())]
+        said = f" {' '.join(trouble)}" if trouble else ""
+        raise Refusal(f"Nobody of that name on either side.{said}", subject=asked, todo="Try another identifier.")
+    for line in trouble:
+        out.write(f"Not read: {line}")
+    exact = [one for one in found if asked.lower() in (one.id.lower(), one.email.lower(), one.user_name.lower())]
     if len(found) > 1 and len(exact) != 1:
         lines = [f"{each.id}  {each.name}  {each.email}  {each.tenant}  {each.side}" for each in found]
         out.answer({"found": [each.__dict__ for each in found]}, lines, next_steps=["manage.py portal person ID"])
-        raise Refusal(f"{len(found)} people fit.", subject=options["identifier"], todo="Ask for one of them by id.")
+        raise Refusal(f"{len(found)} people fit.", subject=asked, todo="Ask for one of them by id.")
     made = person((exact or found)[0].id)
     looked_at(made.id, by=by)
     if options["end_sessions"]:
         if made.user is None:
             raise Refusal("They are not in the IAM.", subject=made.id, todo="End their sessions in the legacy system.")
         ended = end_sessions(made.user, by=by, reason=options["reason"])
-        out.answer({"ended": ended}, [f"Signed out everywhere; sessions ended: {ended}."], next_steps=[_AGAIN])
+        out.answer({"ended": ended.sessions, "everywhere": ended.here}, [ended.words], next_steps=[_AGAIN])
         return
     told = as_dict(made)
     steps = [f"manage.py portal person {made.id} --end-sessions --reason …"] if told["sessions"] else []

@@ -1,0 +1,1 @@
+ALTER TABLE tenant_capabilities DROP COLUMN decided_by;
