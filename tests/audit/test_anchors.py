@@ -200,11 +200,21 @@ def test_anchors_of_an_earlier_key_still_count(settings: Any) -> None:
     assert "not written with our key" in anchors.verify().why
 
 
-def test_two_who_anchor_at_once_make_one_chain_of_anchors(place: Path) -> None:
+def test_two_who_anchor_at_once_make_one_chain_of_anchors(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events(6)
+    before = anchors._waiting
+
+    def slowly() -> int:
+        found = before()
+        time.sleep(0.2)  # the others have looked, too
+        return found
+
+    monkeypatch.setattr(anchors, "_waiting", slowly)
+
+    written: list[int] = []
 
     def write() -> None:
-        anchors.write()
+        written.append(anchors.write())
         connection.close()
 
     threads = [threading.Thread(target=write) for _ in range(4)]
@@ -212,6 +222,7 @@ def test_two_who_anchor_at_once_make_one_chain_of_anchors(place: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    assert sorted(written) == [0, 0, 0, 6]
     assert anchors.verify().intact and len(list(place.iterdir())) == 1
 
 
