@@ -8,6 +8,7 @@ from migration_portal.backups.models import Backup
 from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover.blockers import of_catch_up
 from migration_portal.monitoring.alerts import ROLL_BACK
+from migration_portal.monitoring.baseline import worse
 from migration_portal.monitoring.models import Alert
 from migration_portal.runs.states import State
 
@@ -27,6 +28,8 @@ def not_well() -> str:
         return "The doors are closed."
     if reasons := of_catch_up(TenantHome.Home.IAM):
         return reasons[0]
+    if slower := worse():
+        return slower
     if differing := run.differing:
         return f"Verification found {differing:,} rows that differ."
     return Backup.objects.missing() or ""
