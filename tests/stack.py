@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import hypothesis
 import psycopg
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from tests.servers import SERVER, WORKER, create, drop, url_of
 from tests.world import World
@@ -21,6 +22,8 @@ from tests.world import World
 # A machine that is busy makes no property false.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
+# Operators' passwords: hundreds of tests sign one in, and none is about how long that takes. Other processes verify these, too.
+PBKDF2PasswordHasher.iterations = 1000
 
 
 def make_templates(portal: str, iam: str, server: str = SERVER) -> None:
