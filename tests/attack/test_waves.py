@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from flags.models import TenantHome
@@ -20,6 +20,7 @@ from migration_portal import console
 from migration_portal.cutover import progress, requests, selection, waves, work
 from migration_portal.cutover.models import Cutover, Wave
 from migration_portal.refusal import Refusal
+from migration_portal.runs.models import Run
 from tests.cutover.waves import many as many
 from tests.cutover.waves import moved_to_iam, planned
 from tests.world import World
@@ -225,3 +226,18 @@ def test_the_next_steps_can_be_typed(many: list[str], capsys: pytest.CaptureFixt
     planned({"kind": "named", "tenants": many[:1]}, "week 2")
     call_command("portal", "wave", "status", "week 2", "--json")
     assert "manage.py portal wave start 'week 2' --wait" in json.loads(capsys.readouterr().out)["next_steps"]
+
+
+def test_a_wave_waits_while_a_database_is_away_and_nothing_breaks(
+    many: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wave = planned(guarded=True)
+
+    def away(_: Any) -> int:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(Run, "differing", property(away))
+    waves.start(wave, by="otto")
+    waves.tick()
+    wave.refresh_from_db()
+    assert (wave.state, "gone" in wave.waits_for) == ("running", True)
