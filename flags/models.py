@@ -64,11 +64,10 @@ class TenantHome(models.Model):
 
 
 class CaughtUp(models.Model):
-    """One row: what legacy committed until `at`, by this database's clock, is in the IAM, except for tenants that are `behind`."""
+    """One row: what legacy committed until `at`, by this database's clock, is in the IAM, of these `tenants` (ids of the IAM)."""
 
     at = models.DateTimeField()
-    behind = ArrayField(models.CharField(max_length=64), default=list)
-    """Ids in lower case, as either side writes them."""
+    tenants = ArrayField(models.CharField(max_length=64), default=list)
 
     class Meta:
         default_permissions = ()

@@ -9,7 +9,7 @@ from typing import Literal
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import resolve
 from django.utils import timezone
@@ -20,7 +20,7 @@ from flags.models import TenantHome
 from iam import bearers, throttles, totp
 from iam.api.problems import no_such_page
 from iam.sign_in import canonical
-from legacy_compat import headers, measured, passing, paths, proxy, reads, record, serve, shadow, versions
+from legacy_compat import headers, iam_away, measured, passing, paths, proxy, reads, record, serve, shadow, versions
 from legacy_compat.call import LOGINS, SIGN_INS, LegacyCall, parse, read
 from legacy_compat.contracts import documented, observed
 from legacy_compat.contracts.protocol import Contract
@@ -76,9 +76,9 @@ def _asked(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRespo
     except (throttles.Unavailable, totp.Unreadable):
         response = _response(contract().UNAVAILABLE)
     except DatabaseError as error:
-        if getattr(error.__cause__, "sqlstate", "") not in _MOVING:
+        if getattr(error.__cause__, "sqlstate", "") not in _MOVING and not isinstance(error, OperationalError):
             raise
-        log.warning("refused_while_moving", endpoint=serve.name_of(call.path), tenant=call.tenant)
+        log.warning("unavailable", endpoint=serve.name_of(call.path), tenant=call.tenant)
         response = _response(contract().UNAVAILABLE)
     return response, call, home
 
@@ -108,7 +108,7 @@ def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRe
         return headers.served(request, _response(TOO_MANY), None), TenantHome.Home.IAM.value
     if home == TenantHome.Home.LEGACY:
         if read_first := reads.answer(request, call, contract()):
-            return headers.served(request, _response(read_first), count), TenantHome.Home.IAM.value
+            return _read_first(request, call, read_first, count), TenantHome.Home.IAM.value
         return _proxied(request, call), home
     if call.version is versions.NEW:
         return _by_the_new_api(request, call.path), home
@@ -121,6 +121,14 @@ def _answered(request: HttpRequest, call: LegacyCall, home: str) -> tuple[HttpRe
     except serve.PassOn:
         return _passed_on(request, call), TenantHome.Home.LEGACY.value
     return headers.served(request, _response(answer), count), home
+
+
+def _read_first(request: HttpRequest, call: LegacyCall, answer: Answer, count: throttles.Count | None) -> HttpResponse:
+    """What legacy would have counted is counted here."""
+    counted = count or _count(call, TenantHome.Home.IAM.value)
+    if counted is False:
+        return headers.served(request, _response(TOO_MANY), None)
+    return headers.served(request, _response(answer), counted)
 
 
 def _count(call: LegacyCall, home: str) -> throttles.Count | Literal[False] | None:
@@ -155,9 +163,9 @@ def _response(answer: Answer) -> HttpResponse:
 
 
 def _proxied(request: HttpRequest, call: LegacyCall) -> HttpResponseBase:
-    if call.path == "auth/refresh" and bearers.revoked(call.text("refresh_token") or ""):
+    if call.path == "auth/refresh" and iam_away.revoked(call.text("refresh_token") or ""):
         return _response(contract().BAD_REFRESH)
-    if call.token and (passing.unreadable(call) or bearers.revoked(call.token)):
+    if call.token and (passing.unreadable(call) or iam_away.revoked(call.token)):
         return _response(contract().BAD_TOKEN)
     answer = proxy.forward(request, passing.client(call))
     if call.method not in _SAFE:

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("at", models.DateTimeField()),
                 (
-                    "behind",
+                    "tenants",
                     django.contrib.postgres.fields.ArrayField(
                         base_field=models.CharField(max_length=64), default=list, size=None
                     ),

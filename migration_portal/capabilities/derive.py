@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import transaction
+import psycopg
+import structlog
+from django.db import DatabaseError, transaction
 from psycopg.sql import SQL, Literal
 
+from flags.models import TenantHome
 from migration_portal.audit import chain
 from migration_portal.engine import capabilities
 from migration_portal.engine.capabilities import Would
@@ -18,6 +21,8 @@ from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,18 @@ def derive(*, by: str, reason: str = "") -> list[Derived]:
 
 
 def follow(tenants: Sequence[str] | None = None) -> None:
-    """After an edit, of these tenants or of all: what hangs on it, and a run derived. Raises DatabaseUnreachable, psycopg.Error."""
+    """After an edit, of these tenants or of all: what hangs on it, and a run derived. What cannot be now is for “Derive again”."""
     try:
-        run = latest()
-    except Refusal:
-        return  # nothing was derived
+        _follow(tenants)
+    except (Refusal, DatabaseError, psycopg.Error) as error:
+        log.warning("not_derived_again", error=str(error)[:200])
+
+
+def _follow(tenants: Sequence[str] | None) -> None:
+    homes = TenantHome.objects.all() if tenants is None else TenantHome.objects.filter(pk__in=tenants)
+    if TenantHome.objects.exists() and not homes.filter(home=TenantHome.Home.LEGACY).exists():
+        return  # in the IAM, the IAM decides
+    run = latest()
     owners = SQL("true") if tenants is None else SQL("t.id = ANY({}::uuid[])").format(Literal(list(tenants)))
     with open_transfer(run, "capabilities") as transfer, transfer.target.transaction():
         batches.only_writer(transfer.target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from django.db import connection
@@ -18,24 +19,42 @@ from migration_portal.runs.states import State
 EVERY_SECONDS = 0.25
 
 
-def tell(flow: Flow, run: Run) -> None:
-    """Say so, where a tenant's reads depend on it. The clock is asked first: what was committed by then is applied, or waits.
-
-    While it cannot be said of anybody, nothing is: what was said last is soon too old.
+class Teller:
+    """Says so, again and again. A tenant counts once this loop has known for `reads.BEGIN_SECONDS` that it reads first: its row
+    does not say when that was committed, and so when every process knew.
     """
-    if not reads.wanted() or run.state != State.COMPLETED or run.differing:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        at: datetime = cursor.fetchone()[0]
-    waiting = capture_queue.whose(flow.queue)
-    if waiting is None:
-        return
-    reading = {
-        id.lower()
-        for both in TenantHome.objects.filter(reads_since__isnull=False).values_list("tenant", "legacy_tenant")
-        for id in both
-    }
-    undecided = rows(flow.ledger, queries("quarantine")["whose"], {"run": run.key, "tenants": list(reading)})
-    behind = reading & (waiting | {row["tenant"] for row in undecided})
-    reads.caught_up(at, sorted(behind))
+
+    def __init__(self) -> None:
+        self._told = float("-inf")
+        self._seen: dict[tuple[str, datetime], float] = {}
+
+    def tell(self, flow: Flow, run: Run) -> None:
+        """Where a tenant's reads depend on it. What cannot be said of anybody is not said: the last word is soon too old."""
+        now = time.monotonic()
+        if now - self._told < EVERY_SECONDS or not reads.wanted():
+            return
+        self._told = now
+        if not Run.objects.filter(pk=run.pk, state=State.COMPLETED).exists() or run.differing:
+            return
+        # The clock is asked first: what was committed by then is applied, or waits.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            at: datetime = cursor.fetchone()[0]
+        waiting = capture_queue.whose(flow.queue)
+        if waiting is None:
+            return
+        reading = list(TenantHome.objects.filter(reads_since__isnull=False))
+        both = {id.lower() for tenant in reading for id in (tenant.tenant, tenant.legacy_tenant)}
+        about = {"run": run.key, "tenants": list(both)}
+        undecided = {row["tenant"] for row in rows(flow.ledger, queries("quarantine")["whose"], about)}
+        if None in undecided:
+            return  # a row of everybody's, or of nobody knows whom
+        behind = waiting | undecided
+        ready = [tenant.tenant for tenant in self._known_long_enough(reading, now)
+                 if not behind & {tenant.tenant.lower(), tenant.legacy_tenant.lower()}]  # fmt: skip
+        reads.caught_up(at, ready)
+
+    def _known_long_enough(self, reading: list[TenantHome], now: float) -> list[TenantHome]:
+        keys = {(tenant.tenant, tenant.reads_since): tenant for tenant in reading if tenant.reads_since}
+        self._seen = {key: self._seen.get(key, now) for key in keys}
+        return [tenant for key, tenant in keys.items() if now - self._seen[key] >= reads.BEGIN_SECONDS]

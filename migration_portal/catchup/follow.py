@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from migration_portal.catchup import caught_up
+from migration_portal.catchup.caught_up import Teller
 from migration_portal.catchup.flows import FLOWS, captured_run
 from migration_portal.catchup.models import FlowStatus, LagSample
 from migration_portal.engine import capture, capture_queue, guard, recovery
@@ -35,6 +35,8 @@ _BATCH_SECONDS = 0.4
 _PAUSE_SECONDS = 0.1
 _SMALLEST, _LARGEST = 100, 20_000
 _KEPT = timedelta(hours=24)
+_teller = Teller()
+"""Of this process, from turn to turn."""
 
 
 def follow(direction: str, *, seconds: float = _TURN_SECONDS) -> int:
@@ -61,7 +63,7 @@ def follow(direction: str, *, seconds: float = _TURN_SECONDS) -> int:
 
 
 def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
-    total, since, sampled, told = 0, 0, 0.0, 0.0
+    total, since, sampled = 0, 0, 0.0
     with FLOWS[status.direction](run, "catch-up") as flow:
         if not capture.installed(flow.queue):
             FlowStatus.objects.filter(pk=status.pk).update(beat_at=Now(), error="")
@@ -75,9 +77,8 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
             total, since = total + done.entries, since + done.entries
             if done.entries >= status.batch_size // 2:
                 status.batch_size = _tuned(status.batch_size, done.seconds)
-            if flow.direction == "forward" and time.monotonic() - told >= caught_up.EVERY_SECONDS:
-                caught_up.tell(flow, run)
-                told = time.monotonic()
+            if flow.direction == "forward":
+                _teller.tell(flow, run)
             if time.monotonic() - sampled >= 1.0:
                 _sample(status, flow, since, note)
                 since, sampled = 0, time.monotonic()

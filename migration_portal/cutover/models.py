@@ -100,6 +100,7 @@ class Wave(models.Model):
     """The maintenance window of each day, from and to, in the portal's time zone; moves begin only within it."""
     reads_minutes = models.PositiveIntegerField(default=0)
     """For how long the IAM answers its tenants' reads before their writes move."""
+    reads_began_at = models.DateTimeField(null=True, blank=True)
     guarded = models.BooleanField(default=True)
     """Whether it waits while health, lag, findings or backups are not well."""
     reason = models.TextField(blank=True)

@@ -9,6 +9,7 @@ from django.db import transaction
 from flags.models import TenantHome
 from migration_portal import messages
 from migration_portal.audit import chain
+from migration_portal.cutover import reads_first
 from migration_portal.cutover.models import Cutover, Wave
 from migration_portal.monitoring.baseline import take_baseline
 from migration_portal.refusal import Refusal, require_reason
@@ -21,8 +22,13 @@ def cut_over(tenants: Sequence[TenantHome], *, by: str, reason: str = "", wave: 
 
 
 def reverse(tenants: Sequence[TenantHome], *, by: str, reason: str, wave: str = "") -> list[Cutover]:
-    """Ask for these tenants to be moved back, with what they wrote since. Raises Refusal, also without a reason."""
+    """Ask for these tenants to be moved back, with what they wrote since; where only reads are the IAM's, they go back at once.
+    Raises Refusal, also without a reason.
+    """
     require_reason(reason, to="Reversing")
+    back = reads_first.end(tenants, by=by, reason=reason)
+    if back and all(tenant.home == TenantHome.Home.LEGACY for tenant in tenants):
+        return []  # no more than that was the IAM's
     return request(tenants, TenantHome.Home.LEGACY, by=by, reason=reason, wave=wave)
 
 

@@ -64,12 +64,8 @@ def start(wave: Wave, *, by: str, reason: str = "") -> None:
     """Begin: the guard and the window may make it wait. A tenant that is being moved already is left out. Raises Refusal."""
     with chain.recorded_last():
         wave = _locked(wave, State.PLANNED)
-        wave.started_at = timezone.now()
-        _to(wave, State.RUNNING, by=by, reason=reason, started_at=wave.started_at, waits_for=_why_wait(wave))
-        ready = left(wave)
-        if wave.reads_minutes:
-            reads_first.begin(ready, by=by, reason=reason or wave.reason)
-        _request(wave, ready, by=by, reason=reason)
+        _request(wave, left(wave), by=by, reason=reason)
+        _to(wave, State.RUNNING, by=by, reason=reason, started_at=timezone.now(), waits_for=_why_wait(wave))
 
 
 def pause(wave: Wave, *, by: str, reason: str = "") -> None:
@@ -82,8 +78,8 @@ def resume(wave: Wave, *, by: str, reason: str = "") -> None:
     """Go on, also with tenants whose moves were stopped while it paused. Raises Refusal."""
     with chain.recorded_last():
         wave = _locked(wave, State.PAUSED)
-        _to(wave, State.RUNNING, by=by, reason=reason, waits_for=_why_wait(wave))
         _request(wave, left(wave, stopped=True), by=by, reason=reason)
+        _to(wave, State.RUNNING, by=by, reason=reason, waits_for=_why_wait(wave))
     transaction.on_commit(lambda: messages.send("cutover.work", queue="follow"))
 
 
@@ -93,8 +89,7 @@ def stop(wave: Wave, *, by: str, reason: str) -> int:
     with chain.recorded_last():
         wave = _locked(wave, State.RUNNING, State.PAUSED)
         _to(wave, State.STOPPED, by=by, reason=reason, ended_at=timezone.now())
-        if wave.reads_minutes:
-            reads_first.end(wave.tenants.all(), by=by, reason=reason)
+        reads_first.end(wave.tenants.all(), by=by, reason=reason)
         return stop_moves(Cutover.objects.filter(wave=wave.name), by=by, reason=reason)
 
 
@@ -130,9 +125,9 @@ def retry(wave: Wave, *, by: str, reason: str = "") -> int:
         again = left(wave)
         if not again:
             raise Refusal("None of its tenants waits for another attempt.", subject=wave.name)
+        _request(wave, again, by=by, reason=reason)
         if wave.state != State.RUNNING:
             _to(wave, State.RUNNING, by=by, reason=reason, ended_at=None, waits_for=_why_wait(wave))
-        _request(wave, again, by=by, reason=reason)
     return len(again)
 
 
@@ -146,6 +141,11 @@ def left(wave: Wave, *, stopped: bool = False) -> list[TenantHome]:
 
 
 def _request(wave: Wave, tenants: Sequence[TenantHome], *, by: str, reason: str) -> None:
+    """Where reads come first, they begin anew."""
+    if tenants and wave.reads_minutes:
+        reads_first.begin(tenants, by=by, reason=reason or wave.reason)
+        wave.reads_began_at = timezone.now()
+        Wave.objects.filter(pk=wave.pk).update(reads_began_at=wave.reads_began_at)
     if tenants:
         requests.request(tenants, TenantHome.Home.IAM, by=by, reason=reason or wave.reason, wave=wave.name)
 
@@ -156,6 +156,7 @@ def stop_all(*, by: str, reason: str) -> int:
     with chain.recorded_last():
         for wave in Wave.objects.filter(state=State.RUNNING).select_for_update():
             _to(wave, State.PAUSED, by=by, reason=reason)
+            reads_first.end(wave.tenants.all(), by=by, reason=reason)
         return stop_moves(Cutover.objects.all(), by=by, reason=reason)
 
 
@@ -202,10 +203,13 @@ def _look_after(wave: Wave) -> None:
 
 
 def _why_wait(wave: Wave) -> str:
-    if wave.reads_minutes and wave.started_at:
-        until = wave.started_at + timedelta(minutes=wave.reads_minutes)
+    if wave.reads_minutes and wave.reads_began_at:
+        until = wave.reads_began_at + timedelta(minutes=wave.reads_minutes)
         if timezone.now() < until:
             return f"Reads first: the writes of its tenants move from {timezone.localtime(until):%Y-%m-%d %H:%M %Z} on."
+        waiting = Cutover.objects.under_way().filter(wave=wave.name, tenant__home=TenantHome.Home.LEGACY)
+        if back := waiting.filter(tenant__reads_since=None).count():
+            return f"Somebody gave the reads of {back:,} of its tenants back to legacy: promote the wave, or stop it."
     if wave.opens and wave.closes and not within(timezone.localtime().time(), wave.opens, wave.closes):
         return f"Its maintenance window is from {wave.opens:%H:%M} to {wave.closes:%H:%M} ({timezone.get_current_timezone_name()})."
     return not_well() if wave.guarded else ""

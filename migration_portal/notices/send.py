@@ -153,11 +153,18 @@ def _deliver(pk: int, mail: Any, found: list[Text]) -> int:
 
 def _sent(mail: Any, to: Recipient, found: list[Text]) -> tuple[str, str] | None:
     """None when the server took it; else why not, and the state that follows from that: SENDING when nobody can tell."""
-    opened = False
     try:
         made = message(to, found, _name_of(to.tenant))
+        made.message()
+    except DatabaseError:
+        raise
+    except Exception as error:  # whatever a library makes of this address is this recipient's alone
+        return f"No mail can be written to it: {error}"[:500], Recipient.State.BOUNCED
+    try:
         mail.open()
-        opened = True
+    except Exception as error:  # a server that is away, or none: no recipient's fault
+        return f"{type(error).__name__}: {error}"[:500], Recipient.State.WAITING
+    try:
         mail.send_messages([made])
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()))
@@ -167,11 +174,10 @@ def _sent(mail: Any, to: Recipient, found: list[Text]) -> tuple[str, str] | None
         state = Recipient.State.BOUNCED if refused else Recipient.State.WAITING
         return f"{error.smtp_code} {_words(error.smtp_error)}"[:500], state
     except (smtplib.SMTPException, OSError) as error:
-        # Once it was open, the message may have arrived and its answer not.
-        return f"{type(error).__name__}: {error}"[:500], Recipient.State.SENDING if opened else Recipient.State.WAITING
-    except DatabaseError:
-        raise
-    except Exception as error:  # whatever a library makes of this address is this recipient's alone
+        return f"{type(error).__name__}: {error}"[
+            :500
+        ], Recipient.State.SENDING  # it may have arrived, and its answer not
+    except Exception as error:  # of the address again
         return f"No mail can be written to it: {error}"[:500], Recipient.State.BOUNCED
     return None
 

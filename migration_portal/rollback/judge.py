@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from flags.models import TenantHome
@@ -41,8 +41,9 @@ def in_force() -> Matrix:
 
 
 def judge() -> Judgement | None:
-    """The verdict as of now; None while nobody lives in the IAM, for then there is nothing to roll back."""
-    if not TenantHome.objects.filter(home=TenantHome.Home.IAM).exists():
+    """The verdict as of now; None while the IAM answers nobody, for then there is nothing to roll back."""
+    answered = Q(home=TenantHome.Home.IAM) | Q(reads_since__isnull=False)
+    if not TenantHome.objects.filter(answered).exists():
         alerts.tell(execute.conditions(), of=ROLL_BACK)
         alerts.tell([], of=_SILENCE)
         return None

@@ -10,7 +10,7 @@ from django.utils import timezone
 from flags import maintenance
 from flags.models import Flag, Ramp, TenantHome
 from migration_portal.catchup.flows import captured_run
-from migration_portal.cutover import requests
+from migration_portal.cutover import reads_first, requests
 from migration_portal.cutover.models import Cutover
 from migration_portal.features.ramp import stop_ramp
 from migration_portal.features.switch import switch
@@ -88,8 +88,10 @@ def in_scope(made: RollBack) -> list[TenantHome]:
 def reverse_tenants(step: Step) -> str | None:
     """Request the moves and wait for them, and for what was on its way to the IAM. Raises Refusal for what could not be moved."""
     coming = Cutover.objects.under_way().filter(home=TenantHome.Home.IAM)
+    reading = TenantHome.objects.filter(reads_since__isnull=False)
     if step.of.kind == Kind.IMMEDIATE:
-        coming = coming.filter(wave=step.of.wave)
+        coming, reading = coming.filter(wave=step.of.wave), reading.filter(waves__name=step.of.wave)
+    reads_first.end(reading, by=by(step), reason=step.of.reason)
     found = in_scope(step.of)
     movable = [tenant for tenant in found if not tenant.final]
     asked = set() if step.data.get("again") else set(step.data.get("tenants", ()))

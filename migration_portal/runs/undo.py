@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from flags import homes
+from flags import homes, reads
 from migration_portal.audit import chain
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.dispatch import call_workers
@@ -21,6 +21,7 @@ def undo(run: Run, *, by: str, reason: str) -> None:
             f"{moved} tenants are at home in the IAM: undo would remove their rows.", subject=str(run),
             todo="Reverse them first.",
         )  # fmt: skip
+    reads.end()  # of rows that go
     run.move_to(State.UNDOING, undo_attempt=run.undo_attempt + 1, finished_at=None)
     chain.record("undo", of=run, run=run.pk, by=by, reason=reason)
     call_workers(run)

@@ -291,3 +291,12 @@ def test_a_change_in_legacy_is_followed_until_somebody_decides(world: World) -> 
     decided(home, "max_token_ttl", enabled=True, value='{"value": "5m"}')
     builders.migrated(world)
     assert capability(world, home, "max_token_ttl") == (True, {"value": "5m"})
+
+
+def test_an_edit_needs_no_legacy(world: World, settings: Any) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    builders.migrated(world)
+    settings.LEGACY_DATABASE_URL = "postgresql://nobody@127.0.0.1:1/none"
+    decided(home)
+    assert capability(world, home, "mfa") == (False, None)

@@ -237,3 +237,9 @@ def test_a_role_that_no_database_takes_is_refused(console: Client, mail: Kept) -
     people(1)
     answer = console.post("/admin/notices/plan/", {"who": "all", "role": "a\0b"})
     assert answer.status_code == 200
+
+
+def test_a_mail_server_that_cannot_be_is_no_recipients_fault(mail: Kept, settings: Any) -> None:
+    people(1)
+    settings.EMAIL_HOST = "mail..example.org"
+    assert Recipient.objects.get(notice=sent()).state == "waiting"

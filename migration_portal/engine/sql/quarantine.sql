@@ -18,9 +18,9 @@ SET state = %(state)s, decided_at = now(), decided_by = %(by)s
 WHERE id = %(id)s AND state = 'open'
 
 -- name: whose
--- Those of these tenants about whose rows something is undecided: kept back, or written on the wrong side.
+-- Those of these tenants about whose rows something is undecided: kept back, or written on the wrong side. NULL may be anybody's.
 SELECT lower(tenant) AS tenant FROM portal_ledger.quarantine
-WHERE run = %(run)s AND state = 'open' AND lower(tenant) = ANY(%(tenants)s)
+WHERE run = %(run)s AND state = 'open' AND (tenant IS NULL OR lower(tenant) = ANY(%(tenants)s))
 UNION
 SELECT lower(tenant) FROM portal_ledger.strays
-WHERE run = %(run)s AND state = 'open' AND lower(tenant) = ANY(%(tenants)s)
+WHERE run = %(run)s AND state = 'open' AND (tenant IS NULL OR lower(tenant) = ANY(%(tenants)s))
