@@ -111,14 +111,14 @@ def general() -> dict[str, str]:
 
 
 def _send(notice: Notice, until: float) -> int:
-    found, count = texts.of(notice.template), 0
+    found, names, count = texts.of(notice.template), dict[str, str](), 0
     with _mail() as mail:
         while time.monotonic() < until and _wanted(notice):
             _keep_to_the_rate()
             claimed = _claim(notice)
             if claimed is None:
                 break
-            count += _deliver(claimed, mail, found)
+            count += _deliver(claimed, mail, found, names)
     return count
 
 
@@ -134,8 +134,8 @@ def _claim(notice: Notice) -> int | None:
     return row[0] if row else None
 
 
-def _deliver(pk: int, mail: Any, found: list[Text]) -> int:
-    """Send one, and mark what came of it. Returns 1 if it was sent."""
+def _deliver(pk: int, mail: Any, found: list[Text], names: dict[str, str]) -> int:
+    """Send one, and mark what came of it. Returns 1 if it was sent. `names` are those of tenants that were asked for already."""
     with transaction.atomic():
         to = Recipient.objects.select_for_update().get(pk=pk)
         if to.state != Recipient.State.SENDING:
@@ -143,7 +143,9 @@ def _deliver(pk: int, mail: Any, found: list[Text]) -> int:
         if found[0].kind == Kind.ANNOUNCEMENT and Unsubscribed.objects.filter(email=to.email.lower()).exists():
             Recipient.objects.filter(pk=pk).update(state=Recipient.State.SKIPPED, error="unsubscribed")
             return 0
-        if why := _sent(mail, to, found):
+        if to.tenant not in names:
+            names[to.tenant] = _name_of(to.tenant)
+        if why := _sent(mail, to, found, names[to.tenant]):
             mail.close()  # what it was in the middle of
             _not_sent(to, *why)
             return 0
@@ -151,10 +153,10 @@ def _deliver(pk: int, mail: Any, found: list[Text]) -> int:
     return 1
 
 
-def _sent(mail: Any, to: Recipient, found: list[Text]) -> tuple[str, str] | None:
+def _sent(mail: Any, to: Recipient, found: list[Text], tenant: str) -> tuple[str, str] | None:
     """None when the server took it; else why not, and the state that follows from that: SENDING when nobody can tell."""
     try:
-        made = message(to, found, _name_of(to.tenant))
+        made = message(to, found, tenant)
         made.message()
     except DatabaseError:
         raise
