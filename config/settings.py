@@ -37,11 +37,18 @@ IAM_DATABASE_URL = env("IAM_DATABASE_URL", default="") or embedded.database_url(
 REDIS_URL = env("REDIS_URL", default="") or embedded.redis_url()
 
 
+_PINNED = (
+    "-c DateStyle=ISO -c IntervalStyle=postgres -c default_transaction_isolation=read\\ committed"
+    " -c default_transaction_read_only=off"
+)
+"""What a role or a database sets otherwise breaks what Django reads, or relies on."""
+
+
 def _django_database(url: str) -> dict[str, Any]:
     return environ.Env.db_url_config(url) | {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "sigma-transit console", "connect_timeout": 5},
+        "OPTIONS": {"application_name": "sigma-transit console", "connect_timeout": 5, "options": _PINNED},
     }
 
 
@@ -54,12 +61,8 @@ _OWNER_URL = env("DATABASE_OWNER_URL", default="") or (
     "" if env("DATABASE_URL", default="") else embedded.database_url("portal")
 )
 DATABASE_OWNER = _django_database(_OWNER_URL) if _OWNER_URL else None
-# What a role or a database sets otherwise breaks what Django reads; and a user that row-level security hides is an error, not a
-# wrong password.
-DATABASES["iam"]["OPTIONS"]["options"] = (
-    "-c row_security=off -c DateStyle=ISO -c IntervalStyle=postgres -c search_path=public"
-    " -c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off"
-)
+# A user that row-level security hides is an error, not a wrong password.
+DATABASES["iam"]["OPTIONS"]["options"] += " -c row_security=off -c search_path=public"
 DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]
 FORMAT_MODULE_PATH = ["config.formats"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

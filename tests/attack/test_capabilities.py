@@ -282,6 +282,20 @@ def test_what_a_database_sets_breaks_no_sign_in(world: World, api: Api, setting:
     connections.close_all()
 
 
+@pytest.mark.parametrize("setting", ["DateStyle = 'German'", "default_transaction_isolation = 'serializable'",
+                                     "default_transaction_read_only = on"])  # fmt: skip
+def test_what_the_portals_database_sets_breaks_no_console(world: World, setting: str) -> None:
+    builders.member("operator", username="otto")
+    with world.portal() as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET {setting}')
+    connections.close_all()
+    client = Client()
+    assert client.login(username="otto", password="secret-pass-1")
+    assert client.get("/admin/audit/event/").status_code == 200
+    connections.close_all()
+
+
 def test_a_change_in_legacy_is_followed_until_somebody_decides(world: World) -> None:
     builders.legacy_tables(world)
     home = builders.tenant(world)
