@@ -12,6 +12,7 @@ from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 from config import console, embedded, logs, schedule
+from config.sessions import django_database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -37,30 +38,15 @@ IAM_DATABASE_URL = env("IAM_DATABASE_URL", default="") or embedded.database_url(
 REDIS_URL = env("REDIS_URL", default="") or embedded.redis_url()
 
 
-_PINNED = (
-    "-c DateStyle=ISO -c IntervalStyle=postgres -c default_transaction_isolation=read\\ committed"
-    " -c default_transaction_read_only=off"
-)
-"""What a role or a database sets otherwise breaks what Django reads, or relies on."""
-
-
-def _django_database(url: str) -> dict[str, Any]:
-    return environ.Env.db_url_config(url) | {
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "sigma-transit console", "connect_timeout": 5, "options": _PINNED},
-    }
-
-
 DATABASES = {
-    "default": _django_database(env("DATABASE_URL", default="") or embedded.user_url("portal")),
-    "iam": _django_database(IAM_DATABASE_URL),
+    "default": django_database(env("DATABASE_URL", default="") or embedded.user_url("portal")),
+    "iam": django_database(IAM_DATABASE_URL),
 }
 # Who owns the portal's tables, and migrates them; without it the role of DATABASE_URL does.
 _OWNER_URL = env("DATABASE_OWNER_URL", default="") or (
     "" if env("DATABASE_URL", default="") else embedded.database_url("portal")
 )
-DATABASE_OWNER = _django_database(_OWNER_URL) if _OWNER_URL else None
+DATABASE_OWNER = django_database(_OWNER_URL) if _OWNER_URL else None
 # A user that row-level security hides is an error, not a wrong password.
 DATABASES["iam"]["OPTIONS"]["options"] += " -c row_security=off -c search_path=public"
 DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]
