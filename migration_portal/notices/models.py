@@ -104,7 +104,13 @@ class Recipient(models.Model):
         ordering = ["id"]
         default_permissions = ()
         constraints = [models.UniqueConstraint(fields=["notice", "user"], name="one_notice_a_recipient")]
-        indexes = [models.Index(fields=["notice", "state", "next_at"], name="notice_next")]
+        indexes = [
+            models.Index(fields=["notice", "state", "next_at"], name="notice_next"),
+            # The next to claim is found at once, however many have been sent.
+            models.Index(
+                fields=["notice", "id"], condition=models.Q(state__in=["waiting", "sending"]), name="notice_open"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.email

@@ -29,7 +29,7 @@ UPDATE notices_recipient SET state = 'sending', claimed_at = now(), attempts = a
     perhaps_twice = perhaps_twice OR state = 'sending'
 WHERE id = (
     SELECT id FROM notices_recipient
-    WHERE notice_id = %(notice)s AND ((state = 'waiting' AND next_at <= now())
+    WHERE notice_id = %(notice)s AND state IN ('waiting', 'sending') AND ((state = 'waiting' AND next_at <= now())
                                       OR (state = 'sending' AND claimed_at < now() - make_interval(secs => %(lease)s)))
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
