@@ -22,6 +22,14 @@ WHERE u.is_active AND t.is_active AND u.email LIKE '%%_@_%%' AND u.id > %(after)
   AND (%(role)s::text IS NULL OR %(role)s = ANY(roles.names))
 ORDER BY u.id LIMIT %(most)s
 
+-- name: candidates
+-- Some that may be claimed, oldest first.
+SELECT id FROM notices_recipient
+WHERE notice_id = %(notice)s AND state IN ('waiting', 'sending')
+  AND ((state = 'waiting' AND next_at <= now())
+       OR (state = 'sending' AND claimed_at < now() - make_interval(secs => %(lease)s)))
+ORDER BY id LIMIT %(most)s
+
 -- name: claim
 -- One at a time, so that a worker that dies leaves one of which nobody knows whether it was sent: it is sent once more, and marked.
 -- A worker holds the row's lock while it sends: SKIP LOCKED passes by, and a row that nobody holds is a dead worker's.
@@ -29,8 +37,7 @@ UPDATE notices_recipient SET state = 'sending', claimed_at = now(), attempts = a
     perhaps_twice = perhaps_twice OR state = 'sending'
 WHERE id = (
     SELECT id FROM notices_recipient
-    WHERE notice_id = %(notice)s AND state IN ('waiting', 'sending') AND ((state = 'waiting' AND next_at <= now())
-                                      OR (state = 'sending' AND claimed_at < now() - make_interval(secs => %(lease)s)))
-    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    WHERE id = %(id)s AND ((state = 'waiting' AND next_at <= now())
+                           OR (state = 'sending' AND claimed_at < now() - make_interval(secs => %(lease)s)))
+    FOR UPDATE SKIP LOCKED
 )
-RETURNING id
