@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -23,6 +24,7 @@ from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from iam.models import InAppNotice, Tenant
+from migration_portal import databases
 from migration_portal.engine.queries import named
 from migration_portal.notices import audience, texts
 from migration_portal.notices.links import unsubscribe_url
@@ -50,8 +52,12 @@ def work(seconds: float = TURN_SECONDS) -> int:
         except audience.Nobody as nobody:
             _end(notice, Notice.State.STOPPED, error=str(nobody))
             continue
-        except Refusal as refusal:  # it is tried again: what keeps one from being sent keeps no other
-            Notice.objects.filter(pk=notice.pk).update(error=str(refusal))
+        except (
+            DatabaseError,
+            Refusal,
+            psycopg.Error,
+        ) as error:  # tried again; what keeps one from being sent keeps no other
+            Notice.objects.filter(pk=notice.pk).update(error=databases.words(error))
             continue
         if notice.mail:
             count += _send(notice, until)
@@ -194,9 +200,8 @@ def _sent(mail: Any, to: Recipient, found: list[Text], tenant: str) -> tuple[str
         state = Recipient.State.BOUNCED if refused else Recipient.State.WAITING
         return f"{error.smtp_code} {_words(error.smtp_error)}"[:500], state
     except (smtplib.SMTPException, OSError) as error:
-        return f"{type(error).__name__}: {error}"[
-            :500
-        ], Recipient.State.SENDING  # it may have arrived, and its answer not
+        why = f"{type(error).__name__}: {error}"[:500]
+        return why, Recipient.State.SENDING  # it may have arrived, and its answer not
     except Exception as error:  # of the address again
         return f"No mail can be written to it: {error}"[:500], Recipient.State.BOUNCED
     return None

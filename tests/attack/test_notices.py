@@ -9,9 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test import Client
 from django.utils import timezone
 
@@ -63,8 +64,11 @@ def test_a_notice_for_nobody_ends_and_the_next_goes_out(mail: Kept) -> None:
     assert mail.recipients == [user.email]
 
 
+@pytest.mark.parametrize(
+    "failing", [Refusal("The IAM is away."), psycopg.OperationalError("away"), OperationalError("away")]
+)
 def test_what_keeps_one_notice_from_being_sent_is_said_and_keeps_no_other(
-    mail: Kept, monkeypatch: pytest.MonkeyPatch
+    mail: Kept, monkeypatch: pytest.MonkeyPatch, failing: Exception
 ) -> None:
     people(1)
     first = plan.plan("First", "moving", {"role": "nobody"}, by="otto")
@@ -73,13 +77,14 @@ def test_what_keeps_one_notice_from_being_sent_is_said_and_keeps_no_other(
 
     def away(who: Any) -> Any:
         if who:
-            raise Refusal("The IAM is away.")
+            raise failing
         return before(who)
 
     monkeypatch.setattr(audience, "people", away)
     send.work()
     first.refresh_from_db()
-    assert (first.state, first.error, len(mail.messages)) == ("planned", "The IAM is away.", 1)
+    assert (first.state, first.error, len(mail.messages)) == ("planned", first.error, 1)
+    assert "away" in first.error
 
 
 def test_in_app_notices_are_for_the_role(mail: Kept, api: Api) -> None:
