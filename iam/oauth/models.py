@@ -199,7 +199,9 @@ class Token(IamModel, TokenMixin):  # type: ignore[misc]
         """The client may not act for the user any more, or for itself."""
         if self.user is not None:
             return not may_act_for(self.client, self.user, self.amr or ())
-        return not (self.client.is_active and switched_on(Subject(tenant=str(self.client.tenant_id or ""))))
+        tenant = self.client.tenant_id
+        on = self.client.is_active and switched_on(Subject(tenant=str(tenant or "")))
+        return not on or (tenant is not None and not policy.of(tenant).active)
 
     def get_user(self) -> User | None:
         return self.user

@@ -201,10 +201,20 @@ def test_a_lifetime_that_is_none_is_the_models(world: World, api: Api) -> None:
     assert longest is not None and longest.total_seconds() == 900
 
 
-def test_a_client_of_a_tenant_that_is_off_gets_no_token(oauth: Site) -> None:
+def test_a_client_of_a_tenant_that_is_off_gets_no_token_and_has_none(oauth: Site) -> None:
+    token = client_credentials(oauth).json()["access_token"]
+
+    def active() -> bool:
+        asked = requests.post(
+            f"{oauth.url}/oauth/introspect", {"token": token}, auth=(oauth.client.client_id, oauth.secret), timeout=20
+        )
+        return bool(asked.json()["active"])
+
+    assert active()
     oauth.tenant.is_active = False
     oauth.tenant.save()
     assert client_credentials(oauth).status_code == 400
+    assert not active()
 
 
 def test_pkce_is_mandatory_for_users_of_the_tenant_at_any_client(oauth: Site) -> None:
