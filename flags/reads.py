@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -22,14 +23,7 @@ KNOWN_SECONDS = 1.0
 """For how long a process keeps whether any tenant reads first."""
 BEGIN_SECONDS = FRESH_SECONDS + KNOWN_SECONDS
 """A tenant reads first once it has for so long: by then every process marks writes, and has for longer than a read may be old."""
-_CURRENT = """
-SELECT EXISTS (
-    SELECT FROM flags_tenanthome AS home, flags_caughtup AS caught_up
-    WHERE home.tenant = %s AND home.home = 'legacy' AND home.reads_since < clock_timestamp() - %s * interval '1 second'
-      AND home.tenant = ANY(caught_up.tenants)
-      AND caught_up.at > clock_timestamp() - %s * interval '1 second'
-      AND caught_up.at <= clock_timestamp())
-"""
+_CURRENT = (Path(__file__).parent / "reads.sql").read_text(encoding="utf-8")
 
 
 def wanted() -> bool:

@@ -11,26 +11,33 @@ from iam import bearers
 
 _REST_SECONDS = 5.0
 log = structlog.get_logger(__name__)
-_until = float("-inf")
 
 
-def resting() -> bool:
-    """Whether it is left alone, in this process."""
-    return time.monotonic() < _until
+class Rest:
+    """For a few seconds after it failed, one use of the IAM is left alone in this process."""
+
+    def __init__(self) -> None:
+        self._until = float("-inf")
+
+    @property
+    def now(self) -> bool:
+        return time.monotonic() < self._until
+
+    def begin(self) -> None:
+        self._until = time.monotonic() + _REST_SECONDS
 
 
-def failed() -> None:
-    global _until
-    _until = time.monotonic() + _REST_SECONDS
+READS, REVOCATIONS = Rest(), Rest()
+"""Apart: one read that is slow is no reason to let a token pass that was ended."""
 
 
 def revoked(token: str) -> bool:
     """Whether a token that legacy is about to judge was ended here. Where nobody can say, legacy judges alone."""
-    if resting():
+    if REVOCATIONS.now:
         return False
     try:
         return bearers.revoked(token)
     except DatabaseError as error:
-        failed()
-        log.warning("revocations_unknown", error=str(error).splitlines()[0][:200])
+        REVOCATIONS.begin()
+        log.warning("revocations_unknown", error=str(error)[:200])
         return False

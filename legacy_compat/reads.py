@@ -35,18 +35,17 @@ def answer(request: HttpRequest, call: LegacyCall, contract: Contract) -> Answer
     template = serve.template(call.path)
     if call.method != "GET" or template not in _ALIKE or not call.user or call.version is not versions.OLD:
         return None
-    if iam_away.resting() or paths.slash(request, template):
+    if iam_away.READS.now or iam_away.REVOCATIONS.now or paths.slash(request, template):
         return None
     try:
         if not reads.current(call.tenant) or _may_have_written(call):
             return None
-        found = _served(call, contract)
+        return _served(call, contract)
     except Exception as error:  # whatever it is, legacy is there to be asked
         if isinstance(error, DatabaseError):
-            iam_away.failed()
+            iam_away.READS.begin()
         log.info("read_passed_on", endpoint=serve.name_of(call.path), error=type(error).__name__)
         return None
-    return found
 
 
 def _served(call: LegacyCall, contract: Contract) -> Answer | None:

@@ -113,7 +113,6 @@ def move(request: HttpRequest) -> HttpResponse:
     """Cut over or reverse the ticked tenants, or all of them."""
     to_iam = request.POST.get("to") == "iam"
     permission = "cutover.cut_over_tenant" if to_iam else "cutover.reverse_tenant"
-    back = request.POST.get("back") or reverse("cutover")
 
     def do() -> str:
         everything = request.POST.get("all") == "yes"
@@ -128,15 +127,19 @@ def move(request: HttpRequest) -> HttpResponse:
         moving = verb(list(chosen), by=console.by(request), reason=console.reason(request), wave=wave)
         return f"Moves requested: {len(moving):,}. Several tenants move at once."
 
-    safe = back if back.startswith("/admin/cutover/") else reverse("cutover")
-    return console.act(request, permission, do, back=safe, done="")
+    return console.act(request, permission, do, back=_back(request), done="")
+
+
+def _back(request: HttpRequest) -> str:
+    """The page of the board that it came from."""
+    back = request.POST.get("back", "")
+    return back if back.startswith("/admin/cutover/") else reverse("cutover")
 
 
 def answer_reads(request: HttpRequest) -> HttpResponse:
     """Let the IAM answer the reads of the ticked tenants, or legacy again."""
     first = request.POST.get("to") == "iam"
     permission = "cutover.cut_over_tenant" if first else "cutover.reverse_tenant"
-    back = request.POST.get("back") or reverse("cutover")
 
     def do() -> str:
         chosen = list(TenantHome.objects.filter(pk__in=request.POST.getlist("tenant")))
@@ -147,8 +150,7 @@ def answer_reads(request: HttpRequest) -> HttpResponse:
         who = "the IAM, while it has all that they wrote" if first else "legacy"
         return f"Tenants whose reads are answered by {who}: {count:,}."
 
-    safe = back if back.startswith("/admin/cutover/") else reverse("cutover")
-    return console.act(request, permission, do, back=safe, done="")
+    return console.act(request, permission, do, back=_back(request), done="")
 
 
 def switch_guard(request: HttpRequest) -> HttpResponse:

@@ -41,7 +41,8 @@ def token(old: Old, upstream: Upstream, settings: Any, monkeypatch: pytest.Monke
     since = timezone.now() - timedelta(minutes=1)
     TenantHome.objects.filter(pk=str(old.tenant.pk)).update(home="legacy", reads_since=since)
     monkeypatch.setattr(reads, "_known", reads._Known())
-    monkeypatch.setattr(iam_away, "_until", 0.0)
+    for name in ("READS", "REVOCATIONS"):
+        monkeypatch.setattr(iam_away, name, iam_away.Rest())
     door._redis(settings.REDIS_URL).set(door._ALIVE, 0)
     caught_up()
     return token
@@ -141,6 +142,7 @@ def test_an_iam_that_is_locked_is_waited_for_a_second_and_then_left_alone(old: O
         began = time.monotonic()
         assert (me(old, token), me(old, token)) == (FROM_LEGACY, FROM_LEGACY)
         assert time.monotonic() - began < 2.5
+        assert iam_away.READS.now and not iam_away.REVOCATIONS.now  # tokens that were ended are refused all the while
         iam.execute("ROLLBACK")
 
 

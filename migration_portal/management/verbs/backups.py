@@ -78,12 +78,10 @@ def restored(out: Terminal, by: str, options: dict[str, Any]) -> None:
     step = f"manage.py portal swap {made.pk}"
     if made.finding:
         out.answer(about, [f"It is in {made.into}, and differs."], next_steps=["Restore another backup."])
-    else:
-        out.answer(about, [f"{made} is in {made.into}. It takes its side's place by: {step}"], next_steps=[step])
-    if made.finding:
         raise Refusal(
             f"{made.finding}.", subject=str(made), todo="It is not put in a side's place. Restore another backup."
         )
+    out.answer(about, [f"{made} is in {made.into}. It takes its side's place by: {step}"], next_steps=[step])
 
 
 def swapped(out: Terminal, by: str, options: dict[str, Any]) -> None:
