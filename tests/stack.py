@@ -7,17 +7,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import hypothesis
 import psycopg
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.utils import timezone
 
 from tests.servers import SERVER, WORKER, create, drop, url_of
 from tests.world import World
+
+DATABASES = ("portal", "legacy", "iam")
+T = TypeVar("T")
 
 # A machine that is busy makes no property false.
 hypothesis.settings.register_profile("suite", deadline=None)
@@ -84,15 +88,46 @@ def world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]
     with django_db_blocker.unblock():
         with inhabited(made, *templates):
             yield made
-        for database in ("portal", "legacy", "iam"):
+        for database in DATABASES:
             drop(f"{made.name}_{database}")
+
+
+def furnished(build: Callable[[World], T]) -> Any:
+    """A fixture: a world as `build` leaves it, and what it returned. Built once in each process, then cloned for each test.
+
+    The loops that built it have just turned: in a clone their heartbeats would be as old as the first.
+    """
+    from migration_portal.catchup.models import FlowStatus
+
+    kept: list[tuple[T, dict[str, str]]] = []
+
+    @pytest.fixture(name=build.__name__)
+    def fixture(world: World) -> T:
+        if not kept:
+            made = build(world)
+            _close()
+            templates = {database: f"furnished_{WORKER}_{next(_count)}" for database in DATABASES}
+            for database, template in templates.items():
+                drop(template)
+                create(template, world.server, f"{world.name}_{database}")
+            kept.append((made, templates))
+            return made
+        [(made, templates)] = kept
+        _close()
+        for database, template in templates.items():
+            drop(f"{world.name}_{database}")
+            create(f"{world.name}_{database}", world.server, template)
+        FlowStatus.objects.update(beat_at=timezone.now())
+        return made
+
+    return fixture
 
 
 @pytest.fixture(scope="session")
 def common_world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]:
     made = World(f"common_{WORKER}")
     with django_db_blocker.unblock():
-        for database in ("portal", "legacy", "iam"):
+        for database in DATABASES:
             drop(f"{made.name}_{database}")
         with inhabited(made, *templates):
             yield made
@@ -109,7 +144,7 @@ def rolled_back(common_world: World, django_db_blocker: Any) -> Iterator[World]:
 
     redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
     with django_db_blocker.unblock():
-        _point(*(f"{common_world.name}_{database}" for database in ("portal", "legacy", "iam")))
+        _point(*(f"{common_world.name}_{database}" for database in DATABASES))
         with transaction.atomic(), transaction.atomic(using="iam"):
             definitions(fresh=True)
             maintenance.forget()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-
 from migration_portal.cutover.tenants import sync_tenants
 from tests import builders
 from tests.cutover.moves import both_loops
 from tests.cutover.waves import many as many  # the fixture
+from tests.stack import furnished
 from tests.world import World
 
 
-@pytest.fixture
+@furnished
 def acme(world: World) -> str:
     """Acme, with one user, on the board."""
     builders.legacy_tables(world)
@@ -23,7 +22,7 @@ def acme(world: World) -> str:
     return made
 
 
-@pytest.fixture
+@furnished
 def home(world: World) -> str:
     """A tenant with two users, migrated with capture, on the board."""
     builders.legacy_tables(world)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from flags.models import TenantHome
 from migration_portal.cutover import selection, waves
 from migration_portal.cutover.models import Wave
 from migration_portal.cutover.tenants import sync_tenants
 from tests import builders
 from tests.cutover.moves import both_loops
+from tests.stack import furnished
 from tests.world import World
 
 TENANTS = 8
 
 
-@pytest.fixture
+@furnished
 def many(world: World) -> list[str]:
     """Tenants on the board, the first with most users."""
     builders.legacy_tables(world)

@@ -26,10 +26,11 @@ from tests import builders
 from tests.backups.builders import backed_up
 from tests.cutover.moves import both_loops, iam, legacy
 from tests.rollback.going import agreed, gone_on, states, step_of
+from tests.stack import furnished
 from tests.world import World, eventually
 
 
-@pytest.fixture
+@furnished
 def moved(world: World) -> list[str]:
     """Two tenants in the IAM, of one wave, with a user each; and one that stayed."""
     builders.legacy_tables(world)

@@ -20,6 +20,7 @@ from tests.engine.changes import change
 from tests.iam.conftest import Api
 from tests.iam.conftest import api as api  # the fixture
 from tests.legacy_compat.conftest import PASSWORD
+from tests.stack import furnished
 from tests.world import World
 
 
@@ -31,7 +32,7 @@ def console(world: World) -> Client:
     return client
 
 
-@pytest.fixture
+@furnished
 def ann(world: World) -> str:
     """Of a tenant that was cut over; a namesake of hers could not be copied."""
     builders.legacy_tables(world)
