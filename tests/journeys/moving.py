@@ -24,12 +24,12 @@ _MOST = 2000
 """Statements of the longest operation, and then some."""
 
 
-def at_every_statement(case: Callable[[int], bool], said: int, seed: str, *, share: int = 10) -> None:
+def at_every_statement(case: Callable[[int], bool], said: int, seed: str, *, share: int = 20) -> None:
     """Try the case with the 1st, 2nd … statement; of a sample, with one in `share` of the `said` ones that there are about.
 
     The case says whether there were so many. Fails where none was cut: then the wire is not in use.
     """
-    few = random.Random(seed).sample(range(1, said + 1), min(said, max(said // share, 3)))
+    few = random.Random(seed).sample(range(1, said + 1), min(said, max(said // share, 2)))
     cut = 0
     for at in range(1, _MOST) if ALL else sorted(few):
         if case(at):

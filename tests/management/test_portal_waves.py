@@ -20,6 +20,7 @@ from migration_portal.cutover.work import work
 from tests import builders
 from tests.cutover.moves import both_loops, moved
 from tests.engine.changes import change
+from tests.stack import furnished
 from tests.world import World
 
 
@@ -37,7 +38,7 @@ def refused(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), str(error.value)
 
 
-@pytest.fixture
+@furnished
 def homes(world: World) -> list[str]:
     builders.legacy_tables(world)
     made = [builders.tenant(world, name=f"Tenant {n}") for n in range(3)]

@@ -19,10 +19,11 @@ from migration_portal.runs.models import Portal, Run
 from migration_portal.runs.ownership import AnotherPortal, PortalOutdated
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
+from tests.stack import furnished
 from tests.world import World
 
 
-@pytest.fixture
+@furnished
 def home(world: World) -> str:
     builders.legacy_tables(world)
     made = builders.tenant(world)

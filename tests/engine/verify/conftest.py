@@ -1,13 +1,12 @@
 """Fixtures of this room."""
 
-import pytest
-
 from migration_portal.runs.models import Run
 from tests import builders
+from tests.stack import furnished
 from tests.world import World
 
 
-@pytest.fixture
+@furnished
 def run(world: World) -> Run:
     world.sample()
     return builders.migrated(world)
