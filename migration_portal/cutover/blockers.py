@@ -17,6 +17,7 @@ from migration_portal.cutover.models import Stray
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
 from migration_portal.engine.transfer import Transfer
+from migration_portal.engine.verify import tenants
 from migration_portal.monitoring.alerts import ROLL_BACK
 from migration_portal.monitoring.models import Alert
 from migration_portal.plan.checks import lost_in_reverse
@@ -81,6 +82,12 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
     if home == TenantHome.Home.IAM and (lost := lost_in_reverse(run.plan, transfer.source_catalog)):
         named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in lost.items())
         reasons.append(f"The plan's reverse loses columns ({named}): add them to its reverse sections.")
+    if home == TenantHome.Home.IAM:
+        reasons += (
+            f"{column} would come back as something else in {count:,} of its rows: correct the plan's reverse expression, or accept"
+            " that by name under 'lossy' (pre-flight shows examples)."
+            for column, count in tenants.lossy(transfer, tenant.legacy_tenant).items()
+        )
     return reasons
 
 
@@ -98,7 +105,11 @@ def _undecided(tenant: TenantHome, transfer: Transfer, run: Run) -> Iterator[str
 
 def of_catch_up(home: str) -> list[str]:
     """What is wrong with the direction that leads to this home."""
-    flow = FlowStatus.objects.filter(pk="forward" if home == TenantHome.Home.IAM else "reverse").first()
+    to_iam = home == TenantHome.Home.IAM
+    back = FlowStatus.objects.filter(pk="reverse").first()
+    if to_iam and back and back.trouble and TenantHome.objects.filter(home=TenantHome.Home.IAM, final=False).exists():
+        return [f"The way back does not work: {back.trouble}"]
+    flow = FlowStatus.objects.filter(pk="forward").first() if to_iam else back
     if flow is None:
         return ["Catch-up has not started: check that a worker of the queue “follow” runs."]
     if flow.trouble:

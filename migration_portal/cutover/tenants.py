@@ -51,7 +51,8 @@ def _tenants_table(plan: Plan) -> Table | None:
 
 def _written(transfer: Transfer, table: Table) -> Composed:
     """Legacy may write a tenant's id in another way than the IAM: those ids, each with the IAM's."""
-    own = SQL("{}::text").format(Identifier(table.key[0]))
+    name = Identifier(table.source).as_string(transfer.source)
+    own = directions.tenant_as_written(transfer.plan, table.source, transfer.source_catalog, name)
     mapped = directions.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
     return SQL("SELECT * FROM (SELECT {}, {} FROM {}) AS ids (own, mapped) WHERE own <> mapped").format(
         own, mapped, compile.source_table(transfer.plan, table)

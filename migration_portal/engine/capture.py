@@ -127,6 +127,7 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
             f"Tables inherit from it ({', '.join(children)}): their rows are read with it, their changes would not be captured.",
             subject=source, todo="Make them partitions, or views; or run without capture.",
         )  # fmt: skip
+    _try_tenant(connection, plan, catalog, source)
     key = _key_of(plan, source)
     types = {catalog[source].columns[name].type for name in key} | directions.tenant_types(plan, source, catalog)
     parts: dict[str, Composable] = {
@@ -148,6 +149,20 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
         attach(connection, leaf["schema_name"], leaf["leaf"], "portal_capture_truncate", function, statement)
     first: dict[str, Any] = {"name": source, "states": [leaf["state"] for leaf in leaves]}
     connection.execute(queries("capture")["first_leaves"], first)
+
+
+def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, source: str) -> None:
+    """Whose a row is must follow from the row, in a trigger. Raises PlanError."""
+    whose = directions.tenant_as_written(plan, source, catalog, Identifier(source).as_string(connection))
+    statement = SQL("SELECT {} FROM (SELECT (NULL::{}).*) AS {}")
+    try:
+        with connection.transaction():
+            connection.execute(statement.format(whose, Identifier(plan.source_schema, source), Identifier(source)))
+    except psycopg.Error as error:
+        raise PlanError(
+            f"Whose its rows are cannot be said by a trigger ({error.diag.message_primary or type(error).__name__}).",
+            subject=source, todo="Let the tenant follow from the row's own columns, or run without capture.",
+        ) from error  # fmt: skip
 
 
 def keep_up(connection: Connection[Any], plan: Plan, catalog: Catalog) -> list[str]:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
 from migration_portal.engine import source
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile
+from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Table
 
 _LONGEST = 300
@@ -67,27 +68,53 @@ def rejections(
 
 def add(transfer: Transfer, table: Table, rejected: Iterable[Rejected]) -> int:
     """Record rejected rows, in the transaction that leaves them out. Returns how many."""
-    tenant_column = next((c.sql.split("::")[0].strip() for c in table.columns if c.name == table.tenant), None)
-    rows = []
-    for item in rejected:
-        data = redact(table, item.row)
-        tenant = data.get(tenant_column) if tenant_column else None
+    rejected, rows = list(rejected), []
+    for item, tenant in zip(rejected, _tenants(transfer, table, rejected), strict=True):
         rows.append(
             {
                 "run": transfer.run,
                 "table_name": table.target,
                 "source_table": table.source,
                 "source_key": item.key,
-                "tenant": str(tenant) if tenant is not None else None,
+                "tenant": tenant,
                 "reason": item.reason,
                 "detail": item.detail[:500],
-                "data": Jsonb(data),
+                "data": Jsonb(redact(table, item.row)),
             }
         )
     if rows:
         with transfer.target.cursor() as cursor:
             cursor.executemany(queries("quarantine")["add"], rows)
     return len(rows)
+
+
+def _tenants(transfer: Transfer, table: Table, rejected: Sequence[Rejected]) -> list[str | None]:
+    """Whose each row is, as the source writes it; None also where that cannot be said."""
+    if not directions.owned(transfer.plan, table.source):
+        return [None] * len(rejected)
+    whose = directions.tenant_as_written(
+        transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
+    )
+    statement = queries("source")["whose"].format(
+        whose=whose, table=compile.source_table(transfer.plan, table), name=Identifier(table.source)
+    )
+
+    def ask(items: Sequence[Rejected]) -> list[str | None]:
+        written = [item.row if isinstance(item.row, str | None) else json.dumps(item.row) for item in items]
+        with transfer.source.transaction():
+            return [row[0] for row in transfer.source.execute(statement, [written])]
+
+    try:
+        return ask(rejected)
+    except psycopg.DataError:
+        pass
+    found: list[str | None] = []
+    for item in rejected:
+        try:
+            found += ask([item])
+        except psycopg.DataError:  # the very reason why it is rejected
+            found.append(None)
+    return found
 
 
 def open_keys(transfer: Transfer, table: Table) -> list[list[str]]:

@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from migration_portal.engine import ledger
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile
+from migration_portal.plan import compile, round_trip
 from migration_portal.plan.model import Table
 
 
@@ -20,18 +20,34 @@ def overwrites(transfer: Transfer, table: Table) -> list[str]:
 def differs(transfer: Transfer, table: Table, old: str, new: str) -> Composable:
     """True where the two rows differ in what an upsert changes; `old` and `new` are aliases."""
     columns, info = overwrites(transfer, table), transfer.info(table)
+    if not columns:
+        return SQL("false")
+    texts = [SQL("::text" if compile.by_its_text(info.columns[name]) else "") for name in columns]
+    there = (
+        SQL("{}.{}{}").format(compile.raw(old), Identifier(name), text)
+        for name, text in zip(columns, texts, strict=True)
+    )
+    wanted = (
+        SQL("{}{}").format(_value(transfer, table, name, old, new), text)
+        for name, text in zip(columns, texts, strict=True)
+    )
+    return SQL("ROW({}) IS DISTINCT FROM ROW({})").format(SQL(", ").join(there), SQL(", ").join(wanted))
 
-    def row(alias: str) -> Composable:
-        return SQL(", ").join(
-            SQL("{}.{}{}").format(
-                compile.raw(alias),
-                Identifier(name),
-                SQL("::text" if compile.by_its_text(info.columns[name]) else ""),
-            )
-            for name in columns
-        )
 
-    return SQL("ROW({}) IS DISTINCT FROM ROW({})").format(row(old), row(new)) if columns else SQL("false")
+def _value(transfer: Transfer, table: Table, name: str, old: str, new: str) -> Composable:
+    """What the column of the row `old` becomes. Coming back, legacy keeps its own unless the IAM changed what it is made of."""
+    staged = SQL("{}.{}").format(compile.raw(new), Identifier(name))
+    if (forward := table.forward) is None:
+        return staged
+    info, iam = transfer.info(table), transfer.source_catalog[table.source]
+    column = next((each for each in round_trip.uncertain(forward, iam) if each.name == name), None)
+    if column is None:
+        return staged
+    return SQL("(CASE WHEN {staged}{text} IS DISTINCT FROM {echo}{text} THEN {staged} ELSE {kept} END)").format(
+        staged=staged, echo=round_trip.echo(forward, column, info, iam, old),
+        kept=SQL("{}.{}").format(compile.raw(old), Identifier(name)),
+        text=SQL("::text" if compile.by_its_text(info.columns[name]) else ""),
+    )  # fmt: skip
 
 
 def on_conflict(transfer: Transfer, table: Table) -> Composable:
@@ -39,7 +55,9 @@ def on_conflict(transfer: Transfer, table: Table) -> Composable:
     changed = overwrites(transfer, table)
     if not changed:
         return SQL("NOTHING")
-    assignments = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in changed)
+    assignments = SQL(", ").join(
+        SQL("{} = {}").format(Identifier(name), _value(transfer, table, name, "t", "excluded")) for name in changed
+    )
     return SQL("UPDATE SET {} WHERE {}").format(assignments, differs(transfer, table, "t", "excluded"))
 
 

@@ -18,6 +18,7 @@ from migration_portal.engine import catalog
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.surroundings import each, surroundings
+from migration_portal.inventory.way_back import way_back
 from migration_portal.plan import checks
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.loader import load
@@ -53,7 +54,7 @@ def preflight() -> dict[str, Any]:
             )
             findings += surroundings(legacy, iam, plan, source)
             if not any(finding.severity == "error" for finding in findings):
-                findings += _reverse(plan, source)
+                findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
                 tables = completeness(legacy, plan, source, target)
                 findings += _rows(tables)
     except Refusal as refusal:
@@ -205,14 +206,6 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1024
     return f"{count:.1f} TB"
-
-
-def _reverse(plan: Plan, source: Catalog) -> Iterator[Finding]:
-    for table, columns in checks.lost_in_reverse(plan, source).items():
-        yield Finding(
-            "warning", table, f"Reversing would lose: {', '.join(columns)}.",
-            "Add them to the plan's reverse section; tenants cannot be cut over until then.",
-        )  # fmt: skip
 
 
 def _rows(tables: list[dict[str, Any]]) -> Iterator[Finding]:

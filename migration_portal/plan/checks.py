@@ -66,11 +66,37 @@ def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]
             "error", table.source, f"The legacy table {what}: its rows cannot be told apart.",
             "Set 'key' to a primary key or unique NOT NULL columns; or have the legacy owner add one.",
         )  # fmt: skip
+    yield from _way_back(plan, table, here)
     for column in unmapped(plan, table, here):
         yield Finding(
             "warning", f"{table.source}.{column}", "This legacy column is mapped nowhere: its values stay behind.",
             "Map it, or list it under 'ignored'.",
         )  # fmt: skip
+
+
+def _way_back(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]:
+    """What a reverse section must do, seen from the catalog alone."""
+    if not table.reverse:
+        return
+    for column in table.reverse:
+        if column.name not in here.columns:
+            yield Finding(
+                "error", f"{table.source}.{column.name}", "The reverse section fills a legacy column that does not exist.",
+                f"Columns are: {', '.join(here.columns)}.",
+            )  # fmt: skip
+    restored = {column.name for column in table.reverse}
+    if missing := [name for name in table.key if name not in restored]:
+        yield Finding(
+            "error", f"{table.source}.{missing[0]}", "The reverse section does not fill the key: no row could come back.",
+            "Add it to the reverse section.",
+        )  # fmt: skip
+    for info in here.columns.values():
+        if info.not_null and not info.has_default and not info.computed and info.name not in {*restored, *table.key}:
+            yield Finding(
+                "error", f"{table.source}.{info.name}",
+                "This legacy column is NOT NULL and the reverse section gives it no value: no row born in the IAM could come back.",
+                "Add an expression or a constant to the reverse section.",
+            )  # fmt: skip
 
 
 def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
@@ -114,8 +140,6 @@ def _target_side(table: Table, there: TableInfo) -> Iterator[Finding]:
         yield Finding(
             "error", table.target, f"The plan does not fill the primary key ({', '.join(missing)}).", "Map it."
         )
-    if table.tenant is not None and table.column(table.tenant) is None:
-        yield Finding("error", f"{table.target}.{table.tenant}", "The tenant column is not mapped.", "Map it.")
 
 
 def _order(plan: Plan, info: TableInfo, seen: set[str]) -> Iterator[Finding]:
@@ -135,7 +159,7 @@ def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
     """
     lost: dict[str, list[str]] = {}
     for name in plan.sources:
-        if not any(table.tenant or table.through for table in plan.tables if table.source == name):
+        if not any(table.source_tenant or table.through for table in plan.tables if table.source == name):
             continue
         restored = {column.name for table in plan.tables if table.source == name for column in table.reverse}
         ignored = {column for table in plan.tables if table.source == name for column in table.ignored}

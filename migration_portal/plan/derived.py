@@ -13,7 +13,7 @@ _KEPT = {"enrolled_at"}
 
 def _table(owner: str, target: str, *columns: str) -> Table:
     mapped = tuple(Column(name, name, default=name in _KEPT) for name in columns)
-    return Table(source=owner, target=target, key=("id",), columns=mapped, tenant=None)
+    return Table(source=owner, target=target, key=("id",), columns=mapped)
 
 
 TABLES = (

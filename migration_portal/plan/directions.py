@@ -9,7 +9,8 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Catalog, Column, ForeignKey, Plan, Table, Through
+from migration_portal.plan.model import Catalog, Column, ForeignKey, Plan, Table, TableInfo, Through
+from migration_portal.plan.spelling import spelled
 
 
 def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
@@ -21,12 +22,14 @@ def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
             target=table.source,
             key=target[table.target].primary_key,
             columns=table.reverse,
-            tenant=_source_of(table, table.tenant, source) if table.tenant else None,
+            source_tenant=table.target_tenant,
+            target_tenant=table.source_tenant,
             through=_through(plan, table, source),
             ignored=(),
             reject=(),
             quality=(),
             reverse=(),
+            forward=table,
         )
         for table in plan.tables
         if table.reverse
@@ -39,42 +42,52 @@ def siblings(plan: Plan, source: str) -> list[Table]:
     return [table for table in plan.tables if table.source == source]
 
 
+def owned(plan: Plan, source: str) -> bool:
+    """Whether the source table's rows have tenants: their own, or their parent's."""
+    return _with_tenant(plan, source) is not None or _link(plan, source) is not None
+
+
 def tenant_column(plan: Plan, source: str, catalog: Catalog) -> str | None:
-    """The column of the source table that says whose row it is, or None."""
+    """The column of the source table that says whose row it is, or None: then nothing does, or an expression."""
     table = _with_tenant(plan, source)
-    return _source_of(table, table.tenant, catalog) if table and table.tenant else None
+    return _column(table.source_tenant or "", catalog[source]) if table else None
 
 
 def tenant_as_written(plan: Plan, source: str, catalog: Catalog, row: str) -> Composable:
-    """The tenant of the source row `row` (OLD, say), as the source writes it, as text; NULL for rows of nobody."""
-    if column := tenant_column(plan, source, catalog):
-        return SQL("{}.{}::text").format(compile.raw(row), Identifier(column))
+    """The tenant of the source row `row` (OLD, say), as the source writes it, as text; NULL for rows of nobody.
+
+    Where no column says it but an expression, the source writes what that gives.
+    """
+    if table := _with_tenant(plan, source):
+        return _over(table.source_tenant or "", catalog[source], row)
     if (link := _link(plan, source)) is None:
         return SQL("NULL::text")
     table, parent = link
-    return SQL("(SELECT p.{}::text FROM {} AS p WHERE p.{} = {}.{})").format(
-        Identifier(_source_of(parent, parent.tenant, catalog) or ""), compile.source_table(plan, parent),
+    return SQL("(SELECT {} FROM {} AS p WHERE p.{} = {}.{})").format(
+        _over(parent.source_tenant or "", catalog[parent.source], "p"), compile.source_table(plan, parent),
         Identifier(parent.key[0]), compile.raw(row), Identifier(_referring(table, catalog)),
     )  # fmt: skip
 
 
 def tenant_types(plan: Plan, source: str, catalog: Catalog) -> set[str]:
-    """The type of the column that says whose row it is; empty for rows of nobody."""
+    """The type of the column that says whose row it is; empty for rows of nobody, {"unknown"} for an expression."""
     link = _link(plan, source)
     name = link[1].source if link else source
+    if _with_tenant(plan, name) is None:
+        return set()
     column = tenant_column(plan, name, catalog)
-    return {catalog[name].columns[column].type} if column else set()
+    return {catalog[name].columns[column].type if column else "unknown"}
 
 
 def tenant_of_source_row(plan: Plan, source: str, catalog: Catalog) -> Composable:
     """The row's tenant as the target writes it, as text; NULL for rows of nobody."""
     link = _link(plan, source)
     table = link[1] if link else _with_tenant(plan, source)
-    if table is None or table.tenant is None:
+    if table is None:
         return SQL("NULL::text")
-    column = table.column(table.tenant)
-    assert column is not None
-    own = SQL("(CASE WHEN NOT {} THEN {} END)::text").format(compile.rejected(table), compile.raw(column.sql))
+    column = table.column(spelled(table.target_tenant or ""))
+    sql = column.sql if column else table.source_tenant or ""
+    own = SQL("(CASE WHEN NOT {} THEN {} END)::text").format(compile.rejected(table), compile.raw(sql))
     if link is None:
         return own
     return SQL("(SELECT {} FROM {} WHERE {} = {})").format(
@@ -111,21 +124,20 @@ def at_home(tenant: Composable, homes: frozenset[str], *, by_default: bool) -> C
 
 def target_tenant(plan: Plan, table: Table, target: Catalog, schema: Composable, alias: str) -> Composable:
     """The tenant of the target row `alias`, as homes write it: its own column, or that of its parent."""
-    row = compile.raw(alias)
-    if table.tenant:
-        return SQL("lower({}.{}::text)").format(row, Identifier(table.tenant))
+    if table.target_tenant:
+        return SQL("lower({})").format(_over(table.target_tenant, target[table.target], alias))
     if table.through:
         parent = plan.table(table.through.parent)
-        return SQL("(SELECT lower(p.{}::text) FROM {}.{} AS p WHERE p.{} = {}.{})").format(
-            Identifier(parent.tenant or ""), schema, Identifier(parent.target),
-            Identifier(target[parent.target].primary_key[0]), row, Identifier(table.through.column),
+        return SQL("(SELECT lower({}) FROM {}.{} AS p WHERE p.{} = {}.{})").format(
+            _over(parent.target_tenant or "", target[parent.target], "p"), schema, Identifier(parent.target),
+            Identifier(target[parent.target].primary_key[0]), compile.raw(alias), Identifier(table.through.column),
         )  # fmt: skip
     found = through_first(plan, table, target)
     if found is None:
         return SQL("NULL::text")
     first, key = found
-    return SQL("(SELECT lower(p.{}::text) FROM {}.{} AS p WHERE {})").format(
-        Identifier(first.tenant or ""), schema, Identifier(first.target),
+    return SQL("(SELECT lower({}) FROM {}.{} AS p WHERE {})").format(
+        _over(first.target_tenant or "", target[first.target], "p"), schema, Identifier(first.target),
         compile.same(key.parent_columns, key.columns, "p", alias),
     )  # fmt: skip
 
@@ -140,7 +152,7 @@ def through_first(plan: Plan, table: Table, target: Catalog) -> tuple[Table, For
 
 
 def _with_tenant(plan: Plan, source: str) -> Table | None:
-    return next((table for table in siblings(plan, source) if table.tenant), None)
+    return next((table for table in siblings(plan, source) if table.source_tenant), None)
 
 
 def _link(plan: Plan, source: str) -> tuple[Table, Table] | None:
@@ -152,12 +164,13 @@ def _link(plan: Plan, source: str) -> tuple[Table, Table] | None:
 
 
 def _referring(table: Table, catalog: Catalog) -> str:
-    """The source column that refers to the parent. Raises PlanError when there is none."""
+    """The source column that refers to the parent. Raises PlanError when there is none, or more than one."""
     assert table.through is not None
-    column = _source_of(table, table.through.column, catalog)
-    if column is None:
-        raise PlanError("No legacy column leads to its parent.", subject=f"{table.target}.{table.through.column}")
-    return column
+    column = table.column(table.through.column)
+    mentioned = {word for word in words(column.sql if column else "") if word in catalog[table.source].columns}
+    if len(mentioned) != 1:
+        raise PlanError("No one legacy column leads to its parent.", subject=f"{table.target}.{table.through.column}")
+    return mentioned.pop()
 
 
 def _through(plan: Plan, table: Table, source: Catalog) -> Through | None:
@@ -167,8 +180,15 @@ def _through(plan: Plan, table: Table, source: Catalog) -> Through | None:
     return Through(plan.table(table.through.parent).source, _referring(table, source))
 
 
-def _source_of(table: Table, name: str | None, catalog: Catalog) -> str | None:
-    column = table.column(name) if name else None
-    if column is None:
-        return None
-    return next((word for word in words(column.sql) if word in catalog[table.source].columns), None)
+def _column(sql: str, table: TableInfo) -> str | None:
+    word = spelled(sql)
+    return word if word in table.columns else None
+
+
+def _over(sql: str, table: TableInfo, row: str) -> Composable:
+    """The expression over one row (OLD, an alias), as text: by the row's column alone where it is a spelling of one."""
+    if column := _column(sql, table):
+        return SQL("{}.{}::text").format(compile.raw(row), Identifier(column))
+    return SQL("(SELECT ({})::text FROM (SELECT {}.*) AS {})").format(
+        compile.raw(sql), compile.raw(row), Identifier(table.name)
+    )

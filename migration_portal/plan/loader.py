@@ -15,7 +15,7 @@ from migration_portal.plan.model import Column, Plan, Rule, Table, Through
 _PLAN_KEYS = {"name", "description", "source_schema", "target_schema", "tables"}
 _TABLE_KEYS = {
     "source", "target", "key", "tenant", "tenant_through", "columns", "defaults", "ignored", "secret", "reject", "quality",
-    "reverse",
+    "reverse", "lossy",
 }  # fmt: skip
 
 # Text that would fail a cast to uuid. One regular expression for the whole form takes six times as long.
@@ -86,17 +86,29 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         if name in entry["columns"]:
             raise PlanError(f"Column {name} has an expression and a default.", subject=place, todo="Keep one of them.")
         columns.append(Column(name, _sql(sql, place, name), default=True))
+    if unknown := sorted(set(entry.get("lossy", ())) - set(entry.get("reverse", {}))):
+        raise PlanError(
+            f"'lossy' names what has no reverse expression: {', '.join(unknown)}.",
+            subject=place,
+            todo="Add it, or drop it.",
+        )
+    tenant = entry.get("tenant")
+    whose = next((column for column in columns if column.name == tenant), None)
+    if tenant is not None and whose is None:
+        raise PlanError(f"The tenant column {tenant} is not mapped.", subject=place, todo="Map it.")
     return Table(
         source=entry["source"],
         target=entry["target"],
         key=tuple(entry["key"]),
         columns=tuple(columns),
-        tenant=entry.get("tenant"),
+        source_tenant=whose.sql if whose else None,
+        target_tenant=f'"{tenant}"' if whose else None,
         through=_through(entry.get("tenant_through"), place),
         ignored=tuple(entry.get("ignored", ())),
         secret=frozenset(entry.get("secret", ())),
         reject=_rules(entry.get("reject", {}), place, entry["source"]),
         quality=_rules(entry.get("quality", {}), place, entry["source"]),
+        lossy=tuple(entry.get("lossy", ())),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
 
@@ -119,11 +131,11 @@ def _check_through(table: Table, tables: tuple[Table, ...], name: str) -> None:
         return
     place = f"{name}, {table.target}, tenant_through"
     parent = next((other for other in tables if other.target == table.through.parent), None)
-    if parent is None or parent.tenant is None or len(parent.key) != 1:
+    if parent is None or parent.source_tenant is None or len(parent.key) != 1:
         raise PlanError(
             f"{table.through.parent} is no table of the plan with a tenant and a key of one column.", subject=place
         )
-    if table.tenant is not None:
+    if table.source_tenant is not None:
         raise PlanError("It has a tenant of its own, too.", subject=place, todo="Keep one of them.")
     if table.column(table.through.column) is None:
         raise PlanError(f"{table.through.column} is not mapped.", subject=place, todo="Map it.")

@@ -43,7 +43,10 @@ class Table:
     target: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
-    tenant: str | None = None
+    source_tenant: str | None = None
+    """SQL over the source row: whose it is. None for rows that are nobody's, or their parent's."""
+    target_tenant: str | None = None
+    """The same over the target row."""
     through: Through | None = None
     """Of a table without a tenant of its own: whose tenant its rows have."""
     ignored: tuple[str, ...] = ()
@@ -53,6 +56,10 @@ class Table:
     quality: tuple[Rule, ...] = ()
     reverse: tuple[Column, ...] = ()
     """For reversing: each source column as an expression over the target row."""
+    lossy: tuple[str, ...] = ()
+    """Source columns that may come back as something else where the IAM has changed what they are made of."""
+    forward: Table | None = None
+    """Of a table plan that leads back: the one that it is the way back of."""
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -87,7 +87,9 @@ def _statement(plan: Plan, table: Table, who: str) -> Composed:
         return compile.raw(f"({column.sql})::text" if column else "NULL::text")
 
     key = SQL("{}::text").format(Identifier(table.key[0]))
-    tenant = mapped(table.tenant) if table.tenant and not _casts(table) else SQL("NULL::text")
+    whose = table.source_tenant
+    # A tenant that cannot be cast must not keep somebody from being found.
+    tenant = compile.raw(f"({whose})::text" if whose and "::" not in whose else "NULL::text")
     return SQL(
         "SELECT {key}, coalesce({full}, {user}), {user}, {email}, {tenant} FROM {table}"
         " WHERE lower({key}) = lower({who}) OR lower({email}) = lower({who}) OR lower({user}) = lower({who}) LIMIT {most}"
@@ -95,9 +97,3 @@ def _statement(plan: Plan, table: Table, who: str) -> Composed:
         key=key, full=mapped("full_name"), user=mapped("username"), email=mapped("email"), tenant=tenant,
         table=compile.source_table(plan, table), who=Literal(who), most=Literal(MOST),
     )  # fmt: skip
-
-
-def _casts(table: Table) -> bool:
-    """A tenant that cannot be cast must not keep somebody from being found."""
-    column = table.column(table.tenant or "")
-    return column is not None and "::" in column.sql

@@ -55,6 +55,13 @@ def test_a_plan_whose_way_back_loses_a_column_is_refused(world: World, tmp_path:
     assert refused.state == "blocked" and "users: last_login" in refused.error
 
 
+def test_a_way_back_in_trouble_keeps_others_from_leaving(world: World, many: list[str]) -> None:
+    assert moved(many[0]).error == ""
+    FlowStatus.objects.filter(pk="reverse").update(error="permission denied for table users.")
+    refused = moved(many[1])
+    assert refused.state == "blocked" and "The way back does not work: permission denied" in refused.error
+
+
 def test_without_a_living_loop_nothing_is_cut_over(world: World) -> None:
     builders.legacy_tables(world)
     home = builders.tenant(world)

@@ -73,3 +73,16 @@ def test_a_parent_filled_later_is_an_error() -> None:
 def test_what_the_way_back_loses_is_listed() -> None:
     plan = PLAN.replace("key", 'tenant = "id"\nkey')
     assert lost_in_reverse(parse(plan), {"users": info("users", "id", "name")}) == {"users": ["name"]}
+
+
+def test_a_way_back_to_a_column_that_legacy_lacks_is_an_error() -> None:
+    assert errors(PLAN + 'nick = "name"\n') == ["error: users.nick"]
+
+
+def test_a_way_back_without_the_key_is_an_error() -> None:
+    assert errors(PLAN.replace('id = "id::text"', 'name = "name"')) == ["error: users.id"]
+
+
+def test_a_way_back_that_leaves_a_not_null_column_empty_is_an_error_also_where_it_is_ignored() -> None:
+    plan = PLAN.replace('key = ["id"]', 'key = ["id"]\nignored = ["born"]')
+    assert errors(plan, source=info("users", "id", "name", "born", not_null=("born",))) == ["error: users.born"]

@@ -27,6 +27,8 @@ def test_a_secret_of_a_source_is_secret_to_every_table_that_reads_it() -> None:
         (TABLE + "[tables.defaults]\nid = 1", "an expression and a default"),
         (TABLE + TABLE, "Filled more than once: people"),
         (TABLE.replace('id = "id"', 'id = ""'), "needs an SQL expression"),
+        (TABLE.replace("[tables.columns]", 'lossy = ["name"]\n[tables.columns]'), "no reverse expression: name"),
+        (TABLE.replace("[tables.columns]", 'tenant = "owner"\n[tables.columns]'), "tenant column owner is not mapped"),
     ],
 )
 def test_a_malformed_plan_is_refused_with_the_place(text: str, message: str) -> None:

@@ -107,7 +107,7 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
     _list_whole(work, table, entry, "deleted", [row for row in gone if tuple(row[0]) not in never], whoever=True)
     changed = transfer.target.execute(query("changed_elsewhere", key=names, **parts)).fetchall()
     _list_whole(work, table, entry, "written", changed)
-    if table.tenant or table.through:
+    if table.source_tenant or table.through:
         own = directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "s")
         at_home = directions.at_home(own, work.homes, by_default=work.flow.by_default)
         added = query(

@@ -8,6 +8,11 @@ SELECT {source_key}, ARRAY[{mapped}], row_to_json({name})::text FROM {table} WHE
 -- name: rows
 SELECT {key}, row_to_json({name})::text FROM {table} WHERE {where}
 
+-- name: whose
+-- Whose each of these rows is; NULL for a row that is gone.
+SELECT {whose} FROM unnest(%s::text[]) WITH ORDINALITY AS rows(written, place)
+CROSS JOIN LATERAL json_populate_record(NULL::{table}, rows.written::json) AS {name} ORDER BY place
+
 -- name: page
 SELECT {key} FROM {table} WHERE {where} ORDER BY {order} LIMIT {most}
 

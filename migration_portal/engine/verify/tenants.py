@@ -21,7 +21,7 @@ from migration_portal.engine.verify.rows import (
     select_rows,
     shared_columns,
 )
-from migration_portal.plan import compile, directions
+from migration_portal.plan import compile, directions, round_trip
 from migration_portal.plan.model import Table
 
 Fields = dict[tuple[str, ...], dict[str, str | None]]
@@ -64,6 +64,24 @@ def compare_keys(transfer: Transfer, source: str, keys: Sequence[tuple[str, ...]
     return differences
 
 
+def lossy(transfer: Transfer, legacy_tenant: str) -> dict[str, int]:
+    """Legacy columns ("table.column") → how many of the tenant's rows would come back with something else in it.
+
+    Only columns that the plan does not accept by name. Raises psycopg.Error.
+    """
+    found: dict[str, int] = {}
+    for table in transfer.plan.tables:
+        iam, where = transfer.info(table), _legacy_where(transfer, table, legacy_tenant)
+        columns = [each for each in round_trip.uncertain(table, iam) if each.name not in table.lossy]
+        if not columns or where is None:
+            continue
+        about = (transfer.plan, table, columns, transfer.source_catalog, transfer.target_catalog, where)
+        with transfer.source.transaction():
+            row = transfer.source.execute(round_trip.count(*about)).fetchone() or ()
+        found |= {f"{table.source}.{each.name}": n for each, n in zip(columns, row[1:], strict=True) if n}
+    return found
+
+
 def row_on_both_sides(transfer: Transfer, table: Table, key: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """Each compared column of one row, as (legacy, IAM) text, secrets masked; absent rows are all None."""
     with transfer.source.transaction():
@@ -91,10 +109,12 @@ def _owner(transfer: Transfer, table: Table) -> list[str]:
 def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable | None:
     column = directions.tenant_column(transfer.plan, table.source, transfer.source_catalog)
     if column is None:
+        if not directions.owned(transfer.plan, table.source):
+            return None
         whose = directions.tenant_as_written(
             transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
         )
-        return SQL("lower({}) = {}").format(whose, Literal(tenant.lower())) if table.through else None
+        return SQL("lower({}) = {}").format(whose, Literal(tenant.lower()))
     if "char" not in (kind := transfer.source_catalog[table.source].columns[column].type) and kind != "text":
         return SQL("{} = {}").format(Identifier(column), Literal(tenant))
     ways = sorted({tenant, tenant.lower(), tenant.upper()})  # a row may refer to it in another way than it is written
@@ -103,20 +123,20 @@ def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable |
 
 def _iam_where(transfer: Transfer, table: Table, tenant: str) -> Composable:
     """The tenant's rows: by their own column, or by a foreign key to the first table of the same source."""
-    if table.tenant:
-        return SQL("{} = {}").format(Identifier(table.tenant), Literal(tenant))
+    if table.target_tenant:
+        return SQL("{} = {}").format(compile.raw(table.target_tenant), Literal(tenant))
     if table.through:
         whose = directions.target_tenant(
             transfer.plan, table, transfer.target_catalog, Identifier(transfer.schema), table.target
         )
         return SQL("{} = {}").format(whose, Literal(tenant.lower()))
     through = directions.through_first(transfer.plan, table, transfer.target_catalog)
-    if through is None or through[0].tenant is None:
+    if through is None:
         return SQL("false")
     first, key = through
     return SQL("({}) IN (SELECT {} FROM {} WHERE {} = {})").format(
         SQL(", ").join(map(Identifier, key.columns)), SQL(", ").join(map(Identifier, key.parent_columns)),
-        transfer.target_table(first.target), Identifier(first.tenant or ""), Literal(tenant),
+        transfer.target_table(first.target), compile.raw(first.target_tenant or ""), Literal(tenant),
     )  # fmt: skip
 
 

@@ -1,0 +1,239 @@
+"""Legacy schemas that nothing of ours was written for: copied, followed, guarded, moved, brought back, and undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from flags.models import TenantHome
+from migration_portal.catchup.models import FlowStatus
+from migration_portal.cutover import guard
+from migration_portal.cutover.models import Stray
+from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.inventory.preflight import preflight
+from migration_portal.runs.models import QuarantinedRow, Run
+from migration_portal.runs.report import report
+from migration_portal.runs.undo import undo
+from tests import builders
+from tests.cutover.moves import both_loops, iam, legacy, moved
+from tests.world import World
+
+SCHEMAS = Path(__file__).parent / "schemas"
+ONE = "5f0c0000-0000-4000-8000-000000000001"
+TWO = "5f0c0000-0000-4000-8000-000000000002"
+
+
+def organizations(world: World, *ids: str) -> None:
+    for id in ids:
+        iam(world, "INSERT INTO tenants (id, name, slug) VALUES (%s, %s, %s)", id, id[-4:], id[-4:])
+
+
+def users(world: World, *names: str, organization: str | None = None) -> None:
+    for name in names:
+        legacy(
+            world, "INSERT INTO auth_user (username, email, password, organization) VALUES (%s, %s, 'x', %s)",
+            name, f"{name}@example.org", organization,
+        )  # fmt: skip
+
+
+def differences(world: World) -> set[Any]:
+    """Users that are not the same on both sides, in SQL of the test's own."""
+    same = "username, email, {}, full_name, is_active, is_superuser, {}"
+    there = set(legacy(world, f"SELECT {same.format('password', 'date_joined')} FROM auth_user"))
+    here = set(iam(world, f"SELECT {same.format('hashed_password', 'created_at')} FROM users"))
+    return there ^ here
+
+
+@pytest.fixture
+def plan(world: World, settings: Any, tmp_path: Path) -> Any:
+    """Make it the plan, with some of its text replaced; legacy has its table."""
+    legacy(world, (SCHEMAS / "no_tenants.sql").read_text())
+
+    def use(*replaced: tuple[str, str]) -> None:
+        text = (SCHEMAS / "no_tenants.toml").read_text()
+        for old, new in replaced:
+            assert old in text
+            text = text.replace(old, new)
+        settings.MIGRATION_PLAN = tmp_path / "plan.toml"
+        settings.MIGRATION_PLAN.write_text(text)
+
+    return use
+
+
+BY_ORGANIZATION = (
+    ("'5f0c0000-0000-4000-8000-000000000001'::uuid", f"(CASE WHEN organization = 'two' THEN '{TWO}' ELSE '{ONE}' END)::uuid"),
+    ('ignored = ["organization"]\n', ""),
+    ('[tables.reverse]\n', f"[tables.reverse]\norganization = \"CASE WHEN tenant_id = '{TWO}' THEN 'two' END\"\n"),
+)  # fmt: skip
+
+
+def migrated(world: World) -> Run:
+    run = builders.migrated(world, capture=True)
+    assert report(run).passed, report(run)
+    sync_tenants()
+    both_loops()
+    return run
+
+
+def test_all_users_of_one_tenant_move_and_come_back(world: World, plan: Any) -> None:
+    plan()
+    organizations(world, ONE)
+    users(world, "ann", "bob")
+    run = migrated(world)
+    guard.switch(on=True, by="tester")
+    legacy(world, "UPDATE auth_user SET full_name = 'Followed' WHERE username = 'ann'")
+    legacy(world, "DELETE FROM auth_user WHERE username = 'bob'")
+    users(world, "cem")
+    assert moved(ONE).error == ""
+    assert differences(world) == set()
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        users(world, "dan")
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        legacy(world, "UPDATE auth_user SET full_name = 'Lost'")
+    iam(world, "UPDATE users SET full_name = 'Of the IAM' WHERE username = 'ann'")
+    iam(world, "DELETE FROM users WHERE username = 'cem'")
+    both_loops()
+    assert differences(world) == set()
+    assert moved(ONE, "legacy").error == ""
+    users(world, "eve")
+    both_loops()
+    assert differences(world) == set() and legacy(world, "SELECT count(*) FROM auth_user") == [(2,)]
+    undo(run, by="tester", reason="test")
+    builders.finish(run)
+    assert iam(world, "SELECT username FROM users") == [("ann",)]  # edited there since
+
+
+def test_a_write_astray_is_listed_with_the_tenant_that_the_expression_gives(world: World, plan: Any) -> None:
+    plan()
+    organizations(world, ONE)
+    users(world, "ann")
+    migrated(world)
+    moved(ONE)
+    legacy(world, "UPDATE auth_user SET full_name = 'Astray'")
+    both_loops()
+    assert Stray.objects.get().tenant == ONE
+    assert iam(world, "SELECT full_name FROM users") == [("",)]
+
+
+def test_tenants_of_an_expression_move_one_by_one(world: World, plan: Any) -> None:
+    plan(*BY_ORGANIZATION)
+    organizations(world, ONE, TWO)
+    users(world, "ann")
+    users(world, "bob", organization="two")
+    migrated(world)
+    guard.switch(on=True, by="tester")
+    assert moved(TWO).error == ""
+    users(world, "cem")
+    legacy(world, "UPDATE auth_user SET full_name = 'Still legacy' WHERE username = 'ann'")
+    iam(world, "UPDATE users SET full_name = 'Of the IAM' WHERE username = 'bob'")
+    for refused in ("bob", "ann"):
+        side = legacy if refused == "bob" else iam
+        table = "auth_user" if refused == "bob" else "users"
+        with pytest.raises(psycopg.Error, match="at home on the other system"):
+            side(world, f"UPDATE {table} SET full_name = 'Lost' WHERE username = '{refused}'")
+    both_loops()
+    assert differences(world) == set()
+    assert moved(TWO, "legacy").error == ""
+    assert legacy(world, "SELECT organization FROM auth_user WHERE username = 'bob'") == [("two",)]
+
+
+def test_a_row_that_leaves_for_a_tenant_of_the_iam_is_refused(world: World, plan: Any) -> None:
+    plan(*BY_ORGANIZATION)
+    organizations(world, ONE, TWO)
+    users(world, "ann", "bob")
+    migrated(world)
+    guard.switch(on=True, by="tester")
+    assert moved(TWO).error == ""
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        legacy(world, "UPDATE auth_user SET organization = 'two' WHERE username = 'ann'")
+
+
+def test_a_quarantined_row_is_in_the_way_of_the_tenant_that_the_expression_gives(world: World, plan: Any) -> None:
+    plan(*BY_ORGANIZATION, ("[tables.reverse]", "[tables.reject]\nodd = \"username = 'bob'\"\n\n[tables.reverse]"))
+    organizations(world, ONE, TWO)
+    users(world, "ann")
+    users(world, "bob", organization="two")
+    migrated(world)
+    assert QuarantinedRow.objects.get().tenant == TWO
+    assert "In quarantine: 1 of its rows" in moved(TWO).error and moved(ONE).error == ""
+    assert set(TenantHome.objects.filter(home="iam").values_list("pk", flat=True)) == {ONE}
+
+
+TRIMMED = ('full_name = "full_name"', 'full_name = "btrim(full_name)"')
+_REST = '\nis_superuser = "is_superuser"\ndate_joined'
+STUCK = (
+    f'is_active = "is_active"{_REST}',
+    f"is_active = \"CASE WHEN full_name = 'Stuck' THEN 1 / (length(full_name) - 5) > 0 ELSE is_active END\"{_REST}",
+)
+ACCEPTED = ("secret =", 'lossy = ["full_name"]\nsecret =')
+
+
+def test_what_would_come_back_as_something_else_keeps_its_tenant_from_leaving(world: World, plan: Any) -> None:
+    plan(TRIMMED, *BY_ORGANIZATION)
+    organizations(world, ONE, TWO)
+    users(world, "ann")
+    users(world, "bob", organization="two")
+    legacy(world, "UPDATE auth_user SET full_name = '  Bob ' WHERE username = 'bob'")
+    migrated(world)
+    assert "auth_user.full_name would come back as something else in 1 of its rows" in moved(TWO).error
+    assert moved(ONE).error == ""
+
+
+def test_the_way_back_changes_only_what_the_iam_has_changed(world: World, plan: Any) -> None:
+    plan(TRIMMED, ACCEPTED)
+    organizations(world, ONE)
+    users(world, "ann", "bob")
+    legacy(world, "UPDATE auth_user SET full_name = '  as typed '")
+    migrated(world)
+    assert moved(ONE).error == ""
+    iam(world, "UPDATE users SET email = 'new@example.org' WHERE username = 'ann'")
+    iam(world, "UPDATE users SET full_name = 'Bob' WHERE username = 'bob'")
+    both_loops()
+    assert moved(ONE, "legacy").error == ""
+    assert legacy(world, "SELECT username, email, full_name FROM auth_user ORDER BY 1") == [
+        ("ann", "new@example.org", "  as typed "), ("bob", "bob@example.org", "Bob"),
+    ]  # fmt: skip
+
+
+def test_a_way_back_that_cannot_work_is_an_error_of_the_pre_flight_and_keeps_all_from_leaving(
+    world: World, plan: Any
+) -> None:
+    plan(('date_joined = "created_at"', 'date_joined = "created_at / 0"'))
+    organizations(world, ONE)
+    users(world, "ann")
+    migrated(world)
+    [found] = [each for each in preflight()["findings"] if each["severity"] == "error"]
+    assert found["subject"] == "auth_user.date_joined" and "operator does not exist" in found["what"]
+    assert "operator does not exist" in moved(ONE).error
+
+
+def test_a_row_that_cannot_come_back_waits_alone_and_keeps_its_tenant_from_coming_back(world: World, plan: Any) -> None:
+    plan(STUCK)
+    organizations(world, ONE)
+    users(world, "ann", "bob")
+    migrated(world)
+    assert moved(ONE).error == ""
+    iam(world, "UPDATE users SET full_name = 'Stuck' WHERE username = 'ann'")
+    iam(world, "UPDATE users SET full_name = 'Free' WHERE username = 'bob'")
+    both_loops()
+    assert legacy(world, "SELECT full_name FROM auth_user ORDER BY username") == [("",), ("Free",)]
+    assert FlowStatus.objects.get(pk="reverse").retrying == 1
+    assert moved(ONE, "legacy").state == "blocked"
+
+
+def test_a_tenant_that_no_trigger_can_say_is_not_captured(world: World, plan: Any) -> None:
+    plan(
+        (
+            "'5f0c0000-0000-4000-8000-000000000001'::uuid",
+            f"(CASE WHEN row_number() OVER () > 0 THEN '{ONE}' END)::nothing",
+        )
+    )
+    organizations(world, ONE)
+    users(world, "ann")
+    run = builders.migrated(world, capture=True)
+    assert run.state == "failed"
+    [(error,)] = iam(world, "SELECT error FROM portal_ledger.chunks WHERE error <> ''")
+    assert "auth_user: Whose its rows are cannot be said by a trigger" in error
