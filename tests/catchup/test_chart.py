@@ -36,6 +36,7 @@ def test_each_direction_that_has_samples_has_a_line(world: World) -> None:
         (list(range(0, 2900, 100)), False),  # too few to tell
         (list(range(60)), False),  # a moment's worth
         ([*range(0, 3000, 100), *[2000] * 30], False),
+        ([2000] * 40 + [3000] * 20, False),  # one jump
     ],
 )
 def test_a_backlog_grows_when_every_third_of_the_last_minute_is_higher(entries: list[int], expected: bool) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 
-from migration_portal.catchup.follow import follow, forget_samples
+from migration_portal.catchup.follow import _tuned, follow, forget_samples
 from migration_portal.catchup.models import FlowStatus, LagSample
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.locks import Lock, only_one
@@ -22,8 +23,7 @@ from tests.world import World
 def test_the_loop_says_so_when_somebody_removes_the_triggers(world: World, home: str) -> None:
     builders.migrated(world, capture=True)
     change(world, "DROP TRIGGER portal_capture ON users")
-    follow("forward", seconds=0.2)
-    assert "users are no longer recorded" in FlowStatus.objects.get().error
+    assert follow("forward", seconds=0.2) == 0 and "users are no longer recorded" in FlowStatus.objects.get().error
 
 
 def test_a_server_that_restarted_is_a_reason_to_verify_again(world: World, home: str) -> None:
@@ -61,6 +61,25 @@ def test_a_direction_with_nothing_to_follow_yet_is_well(world: World, home: str)
         FlowStatus.objects.update(beat_at="2026-01-01T00:00:00Z")
         follow("reverse", seconds=0.2)
     assert FlowStatus.objects.get(pk="reverse").trouble == ""
+
+
+def test_batches_grow_while_they_are_quick_and_half_full(world: World, home: str) -> None:
+    builders.migrated(world, capture=True)
+    follow("forward", seconds=0.1)
+    for size, entries, becomes in ((100, 60, 200), (200, 60, 200)):
+        FlowStatus.objects.update(batch_size=size)
+        change(
+            world,
+            "INSERT INTO portal_capture.queue (table_name, key) SELECT 'tenants', ARRAY[g::text] FROM generate_series(1, %s) g",
+            entries,
+        )
+        follow("forward", seconds=0.2)
+        assert FlowStatus.objects.get(pk="forward").batch_size == becomes
+
+
+@pytest.mark.parametrize(("seconds", "becomes"), [(100, 250), (0.4, 500), (0.001, 1000)])
+def test_a_batch_is_at_most_halved_or_doubled_towards_its_time(seconds: float, becomes: int) -> None:
+    assert _tuned(500, seconds) == becomes
 
 
 def test_the_loop_waits_while_another_run_loads(world: World, home: str) -> None:

@@ -37,7 +37,7 @@ _OPERATORS = (
     "ReplaceComparisonOperator_Gt_Lt", "ReplaceComparisonOperator_Is_IsNot", "ReplaceComparisonOperator_IsNot_Is",
 )  # fmt: skip
 """Those whose mutants run: many others only make a module that cannot be imported, which any test notices."""
-_TUNING = re.compile(r"_?[A-Z][A-Z_, ]+(: \w+)? = [^(]*$|.*models\.\w+Field\(|assert |@dataclass|.*\[:\d+\]")
+_TUNING = re.compile(r"_?[A-Z][A-Z_, ]+(: \w+)? = [^(]*$|.*models\.\w+Field\(|assert |@dataclass|.*\[(:|-)\d+:?\]")
 """Lines that are no behaviour: numbers that were measured, lengths of columns, what mypy is told, how much is shown, classes that
 need not be frozen."""
 

@@ -43,6 +43,16 @@ def test_a_new_tenant_and_its_users_arrive_in_any_order(world: World, home: str)
     assert same(run)
 
 
+def test_draining_takes_as_many_batches_as_there_are(world: World, home: str) -> None:
+    run = builders.migrated(world, capture=True)
+    for _ in range(3):
+        builders.user(world, home)
+    with open_transfer(run, "test") as transfer:
+        assert transfer.queue is not None
+        done = batches.drain(Flow("forward", transfer, transfer.queue, transfer.target), most=1)
+    assert done.entries == 3 and same(run)
+
+
 def test_a_rolled_back_write_leaves_nothing(world: World, home: str) -> None:
     run = builders.migrated(world, capture=True)
     with world.legacy() as legacy, pytest.raises(ZeroDivisionError), legacy.transaction():
