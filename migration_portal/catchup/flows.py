@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from flags import homes
 from migration_portal import databases
-from migration_portal.engine import capture, triggers
+from migration_portal.engine import capture, returning, triggers
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import directions
@@ -43,9 +43,10 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
         plan = directions.backward(ahead.plan, ahead.source_catalog, ahead.target_catalog)
         databases.enter(source, plan.source_schema)
         databases.enter(target, plan.target_schema)
+        plan = returning.keeping(target, ahead.plan, plan, ahead.source_catalog, ahead.target_catalog)
         transfer = replace(
             ahead, source=source, target=target, plan=plan, schema=plan.target_schema,
-            source_catalog=ahead.target_catalog, target_catalog=ahead.source_catalog,
+            source_catalog=ahead.target_catalog, target_catalog=directions.keyed(ahead.plan, ahead.source_catalog),
         )  # fmt: skip
         yield Flow(
             "reverse",

@@ -93,10 +93,10 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
 def _keep_watching(flow: Flow) -> None:
     """Bring an earlier version's triggers up to date. Raises Refusal when changes are not recorded."""
     plan, catalog = flow.transfer.plan, flow.transfer.source_catalog
-    capture.upgrade(flow.queue, plan, catalog)
+    upgraded = capture.upgrade(flow.queue, plan, catalog)
     if changed := capture.keep_up(flow.queue, plan, catalog):
         log.warning("partitions_changed", direction=flow.direction, tables=changed)
-    if guard.guarded(flow.queue, plan) and not guard.current(flow.queue, plan):
+    if guard.guarded(flow.queue, plan) and (upgraded or not guard.current(flow.queue, plan)):
         guard.install_guard(flow.queue, plan, catalog, by_default=flow.by_default)
     if gone := capture.unwatched(flow.queue, flow.transfer.plan):
         raise Refusal(

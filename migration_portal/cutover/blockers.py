@@ -14,12 +14,15 @@ from legacy_compat.standing import unanswered
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
+from migration_portal.engine import returning
+from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import tenants
 from migration_portal.monitoring.alerts import ROLL_BACK
 from migration_portal.monitoring.models import Alert
+from migration_portal.plan import directions
 from migration_portal.plan.checks import lost_in_reverse
 from migration_portal.refusal import Refusal
 from migration_portal.runs.drift import drift
@@ -83,6 +86,11 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in lost.items())
         reasons.append(f"The plan's reverse loses columns ({named}): add them to its reverse sections.")
     if home == TenantHome.Home.IAM:
+        back = directions.backward(run.plan, transfer.source_catalog, transfer.target_catalog)
+        reasons += (
+            f"The way back of {column} fails: {describe(error).what} Correct the plan's reverse expression."
+            for column, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items()
+        )
         reasons += (
             f"{column} would come back as something else in {count:,} of its rows: correct the plan's reverse expression, or accept"
             " that by name under 'lossy' (pre-flight shows examples)."

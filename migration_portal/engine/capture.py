@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -18,16 +18,17 @@ from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import ledger
-from migration_portal.engine.errors import LockTimeout
+from migration_portal.engine.errors import LockTimeout, describe
 from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock
-from migration_portal.plan import directions
+from migration_portal.plan import compile, directions
+from migration_portal.plan.directions import Concerned, concerned
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
 
-VERSION = 2
+VERSION = 3
 """Of our objects in a database; kept as the schema's comment. Version 0.1 left none."""
 MOST_WAITING = 2_000_000
 """Entries after which a queue that nobody reads is cut short; the loops set it anew."""
@@ -50,6 +51,12 @@ _PINNED = SQL(
 def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
     """Watch the source tables before anything is read from them, and mark the chunk done."""
     assert transfer.queue is not None
+    for source in transfer.plan.sources:
+        if unread := unread_tables(transfer.queue, transfer.plan, source):
+            raise PlanError(
+                f"Its expressions read {', '.join(unread)}, whose changes would not be captured.", subject=source,
+                todo="Name them under 'reads', with the link to this table's key; or run without capture.",
+            )  # fmt: skip
     install(transfer.queue, transfer.plan, transfer.source_catalog)
     with transfer.target.transaction():
         ledger.fence(transfer.target, chunk)
@@ -65,7 +72,7 @@ def install(connection: Connection[Any], plan: Plan, catalog: Catalog) -> None:
     Raises LockTimeout, or psycopg.Error.
     """
     patiently(connection, lambda: _make_objects(connection), "portal_capture")
-    for source in plan.sources:
+    for source in plan.watched:
         patiently(connection, lambda source=source: _watch(connection, plan, catalog, source), source)  # type: ignore[misc]
     connection.execute(queries("capture")["sign"].format(version=Literal(f"version {VERSION}")))
 
@@ -127,14 +134,13 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
             f"Tables inherit from it ({', '.join(children)}): their rows are read with it, their changes would not be captured.",
             subject=source, todo="Make them partitions, or views; or run without capture.",
         )  # fmt: skip
-    _try_tenant(connection, plan, catalog, source)
-    key = _key_of(plan, source)
-    types = {catalog[source].columns[name].type for name in key} | directions.tenant_types(plan, source, catalog)
+    about_rows = concerned(plan, source)
+    for row in about_rows:
+        _try_tenant(connection, plan, catalog, row)
     parts: dict[str, Composable] = {
-        "name": Literal(source), "pinned": pinned(types),
-        "old": _array("OLD", key), "new": _array("NEW", key),
-        "old_tenant": directions.tenant_as_written(plan, source, catalog, "OLD"),
-        "new_tenant": directions.tenant_as_written(plan, source, catalog, "NEW"),
+        "names": Literal([row.source for row in about_rows]),
+        "records": SQL("").join(_record(plan, catalog, row) for row in about_rows),
+        "pinned": pinned(set().union(*(_types(plan, catalog, row) for row in about_rows))),
     }  # fmt: skip
     for query, trigger, kind in (
         ("function", "portal_capture", "trigger"),
@@ -151,9 +157,25 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
     connection.execute(queries("capture")["first_leaves"], first)
 
 
-def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, source: str) -> None:
+def _record(plan: Plan, catalog: Catalog, row: Concerned) -> Composable:
+    return queries("capture")["record"].format(
+        name=Literal(row.source), old=_array("OLD", row.key), new=_array("NEW", row.key),
+        old_tenant=directions.tenant_of_watched(plan, row, catalog, "OLD"),
+        new_tenant=directions.tenant_of_watched(plan, row, catalog, "NEW"),
+    )  # fmt: skip
+
+
+def _types(plan: Plan, catalog: Catalog, row: Concerned) -> set[str]:
+    """Of what is recorded as text."""
+    return {catalog[row.watched].columns[name].type for name in row.key} | directions.tenant_types(
+        plan, row.source, catalog
+    )
+
+
+def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, row: Concerned) -> None:
     """Whose a row is must follow from the row, in a trigger. Raises PlanError."""
-    whose = directions.tenant_as_written(plan, source, catalog, Identifier(source).as_string(connection))
+    source = row.watched
+    whose = directions.tenant_of_watched(plan, row, catalog, Identifier(source).as_string(connection))
     statement = SQL("SELECT {} FROM (SELECT (NULL::{}).*) AS {}")
     try:
         with connection.transaction():
@@ -165,16 +187,47 @@ def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, sourc
         ) from error  # fmt: skip
 
 
+def unread_tables(connection: Connection[Any], plan: Plan, source: str) -> list[str]:
+    """Other tables that the expressions over this source read and the plan does not say so, by the server's own account.
+
+    What a function reads is not seen. Raises Refusal where an expression is no SQL.
+    """
+    known = {source} | {read.source for table in directions.siblings(plan, source) for read in table.reads}
+    found: set[str] = set()
+    for table in directions.siblings(plan, source):
+        columns = SQL(", ").join(SQL("({})").format(compile.raw(column.sql)) for column in table.columns)
+        statement = SQL("EXPLAIN (FORMAT JSON) SELECT {} FROM {}").format(columns, compile.source_table(plan, table))
+        try:
+            with connection.transaction():
+                [(explained,)] = connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
+        except psycopg.Error as error:
+            raise describe(error, subject=f"{source}, its expressions") from error
+        found |= set(_relations(explained))
+    return sorted(found - known)
+
+
+def _relations(explained: Any) -> Iterator[str]:
+    """The tables in a plan of the server's."""
+    if isinstance(explained, list):
+        for each in explained:
+            yield from _relations(each)
+    elif isinstance(explained, dict):
+        if "Relation Name" in explained:
+            yield explained["Relation Name"]
+        yield from _relations([value for value in explained.values() if isinstance(value, dict | list)])
+
+
 def keep_up(connection: Connection[Any], plan: Plan, catalog: Catalog) -> list[str]:
     """Look at tables whose partitions came or went since: nobody records rows that come or go with them. Returns which."""
     changed = []
-    for source in plan.sources:
+    for source in plan.watched:
         about = {"name": source, "states": [leaf["state"] for leaf in _leaves(connection, plan, source)]}
         if connection.execute(queries("capture")["same_leaves"], about).fetchone() is None:
             patiently(connection, lambda source=source: _watch(connection, plan, catalog, source), source)  # type: ignore[misc]
             with connection.transaction():
                 connection.execute(queries("capture")["remember_leaves"], about)
-                connection.execute("SELECT portal_capture.whole(%s)", [source])
+                for row in concerned(plan, source):
+                    connection.execute("SELECT portal_capture.whole(%s)", [row.source])
             changed.append(source)
     return changed
 
@@ -210,13 +263,6 @@ def pinned(types: set[str]) -> Composable:
     return SQL("") if types <= _PLAIN else _PINNED
 
 
-def _key_of(plan: Plan, source: str) -> tuple[str, ...]:
-    keys = {table.key for table in directions.siblings(plan, source)}
-    if len(keys) > 1:
-        raise PlanError("Its table plans use different keys.", subject=source, todo="Use one key for a source table.")
-    return keys.pop()
-
-
 def _array(row: str, columns: tuple[str, ...]) -> Composable:
     texts = (SQL("{}.{}::text").format(SQL(row), Identifier(column)) for column in columns)  # type: ignore[arg-type]
     return SQL("ARRAY[{}]").format(SQL(", ").join(texts))
@@ -248,7 +294,7 @@ def watched(connection: Connection[Any], schema: str) -> dict[str, set[str]]:
 def unwatched(connection: Connection[Any], plan: Plan) -> list[str]:
     """The plan's source tables whose changes nobody records."""
     there = watched(connection, plan.source_schema)
-    return [source for source in plan.sources if not there.get(source, set()) >= set(TRIGGERS)]
+    return [source for source in plan.watched if not there.get(source, set()) >= set(TRIGGERS)]
 
 
 def installed(connection: Connection[Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 from psycopg.rows import class_row
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine.capture import attach, function_name, patiently, pinned, watched
 from migration_portal.engine.errors import describe
@@ -50,12 +50,16 @@ class Writer:
 
 def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, by_default: bool) -> None:
     """Refuse writes for tenants that are at home elsewhere; `by_default` is for tenants nobody has decided about."""
-    for source in plan.sources:
+    for source in plan.watched:
         parts = {
-            "old_tenant": directions.tenant_as_written(plan, source, catalog, "OLD"),
-            "new_tenant": directions.tenant_as_written(plan, source, catalog, "NEW"), "by_default": Literal(by_default),
+            "old_tenants": _tenants(plan, source, catalog, "OLD"), "new_tenants": _tenants(plan, source, catalog, "NEW"),
+            "by_default": Literal(by_default),
             "lock_class": Literal(int(Lock.GUARD)), "lock_mask": Literal(GUARD_BUCKETS - 1),
-            "pinned": pinned(directions.tenant_types(plan, source, catalog)),
+            "pinned": pinned(
+                set().union(
+                    *(directions.tenant_types(plan, rows.source, catalog) for rows in directions.concerned(plan, source))
+                )
+            ),
         }  # fmt: skip
 
         def make(source: str = source, parts: dict[str, Any] = parts) -> None:
@@ -71,6 +75,13 @@ def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, 
         patiently(connection, make, source)
 
 
+def _tenants(plan: Plan, watched: str, catalog: Catalog, row: str) -> Composable:
+    """Whose rows a change of the watched row is about, as a list."""
+    return SQL(", ").join(
+        directions.tenant_of_watched(plan, rows, catalog, row) for rows in directions.concerned(plan, watched)
+    )
+
+
 def remove_guard(connection: Connection[Any], plan: Plan) -> None:
     """Let everybody write again. Raises LockTimeout."""
 
@@ -79,20 +90,20 @@ def remove_guard(connection: Connection[Any], plan: Plan) -> None:
             table = Identifier(plan.source_schema, source)
             connection.execute(SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(trigger), table))
 
-    for source in plan.sources:
+    for source in plan.watched:
         patiently(connection, lambda source=source: drop(source), source)  # type: ignore[misc]
 
 
 def guarded(connection: Connection[Any], plan: Plan) -> bool:
     there = watched(connection, plan.source_schema)
-    return all("portal_guard" in there.get(source, set()) for source in plan.sources)
+    return all("portal_guard" in there.get(source, set()) for source in plan.watched)
 
 
 def current(connection: Connection[Any], plan: Plan) -> bool:
     """Whether all tables have the triggers of this version: an upgrade may have had to wait for a writer."""
     there = rows(connection, queries("capture")["watched"], {"schema": plan.source_schema})
     functions = {(row["table_name"], row["function"]) for row in there if row["always"]}
-    return all((source, function_name(kind, source)) in functions for source in plan.sources for kind in _FUNCTIONS)
+    return all((source, function_name(kind, source)) in functions for source in plan.watched for kind in _FUNCTIONS)
 
 
 def set_home(connection: Connection[Any], tenant: str, *, here: bool) -> None:
@@ -145,7 +156,7 @@ def wait_for_writers(connection: Connection[Any], plan: Plan, *, until: float, o
 
 def writers(connection: Connection[Any], plan: Plan, ours: list[int]) -> list[Writer]:
     """The sessions that may have written to the plan's source tables in a transaction that is still open."""
-    tables = [Identifier(plan.source_schema, source).as_string(connection) for source in plan.sources]
+    tables = [Identifier(plan.source_schema, source).as_string(connection) for source in plan.watched]
     with connection.cursor(row_factory=class_row(Writer)) as cursor:
         about = {"tables": tables, "ours": ours, "modes": _EMPTIES if guarded(connection, plan) else _WRITES}
         return cursor.execute(queries("guard")["writers"], about).fetchall()

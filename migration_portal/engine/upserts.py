@@ -39,10 +39,10 @@ def _value(transfer: Transfer, table: Table, name: str, old: str, new: str) -> C
     staged = SQL("{}.{}").format(compile.raw(new), Identifier(name))
     if (forward := table.forward) is None:
         return staged
-    info, iam = transfer.info(table), transfer.source_catalog[table.source]
-    column = next((each for each in round_trip.uncertain(forward, iam) if each.name == name), None)
-    if column is None:
+    column = table.column(name)
+    if column is None or name not in table.kept:
         return staged
+    info, iam = transfer.info(table), transfer.source_catalog[table.source]
     return SQL("(CASE WHEN {staged}{text} IS DISTINCT FROM {echo}{text} THEN {staged} ELSE {kept} END)").format(
         staged=staged, echo=round_trip.echo(forward, column, info, iam, old),
         kept=SQL("{}.{}").format(compile.raw(old), Identifier(name)),

@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from migration_portal import databases
 from migration_portal.engine import catalog
+from migration_portal.engine.capture import unread_tables
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.surroundings import each, surroundings
@@ -113,7 +114,7 @@ def _schema(iam: Connection[Any]) -> Iterator[Finding]:
 
 
 def _legacy_privileges(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[Finding]:
-    for name in plan.sources:
+    for name in plan.watched:
         if name in source and not _may(legacy, "has_table_privilege(%s, 'SELECT')", plan.source_schema, name):
             yield Finding(
                 "error", name, "The role may not read this legacy table.",
@@ -132,8 +133,14 @@ def _capture(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[F
             "warning", "capture", "The role may not create a schema for captured changes on legacy.",
             "GRANT CREATE ON DATABASE to the role in LEGACY_DATABASE_URL, or run without capture.",
         )  # fmt: skip
-    owner = "(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass)"
     for name in plan.sources:
+        if name in source and (unread := unread_tables(legacy, plan, name)):
+            yield Finding(
+                "warning", f"capture: {name}", f"Its expressions read {', '.join(unread)}, whose changes would not be captured.",
+                "Name them under 'reads' in the plan, with the link to this table's key; or run without capture.",
+            )  # fmt: skip
+    owner = "(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass)"
+    for name in plan.watched:
         if name in source and not _may(legacy, owner, plan.source_schema, name):
             yield Finding(
                 "warning", f"capture: {name}", "The role does not own this legacy table, so its changes cannot be captured.",
@@ -167,7 +174,7 @@ def _disk(legacy: Connection[Any], iam: Connection[Any], plan: Plan, source: Cat
     """Rows, their WAL, and the sort files of index builds: about three times the source."""
     need = 0
     with legacy.transaction():
-        for name in plan.sources:
+        for name in plan.watched:
             if name in source:
                 row = legacy.execute(
                     "SELECT pg_total_relation_size(%s::regclass)", [f'"{plan.source_schema}"."{name}"']

@@ -43,7 +43,7 @@ def each(*checks: tuple[str, Callable[[], Iterable[Finding]]]) -> Iterator[Findi
 
 def surroundings(legacy: Connection[Any], iam: Connection[Any], plan: Plan, source: Catalog) -> Iterator[Finding]:
     """All of it. `source` is legacy's catalog."""
-    theirs = {"schema": plan.source_schema, "tables": list(plan.sources)}
+    theirs = {"schema": plan.source_schema, "tables": list(plan.watched)}
     ours = {"schema": plan.target_schema, "tables": [table.target for table in plan.tables]}
     yield from each(
         ("transactions", lambda: _transactions(legacy)),

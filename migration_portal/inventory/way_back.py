@@ -7,10 +7,11 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL
 
+from migration_portal.engine import returning
 from migration_portal.engine.errors import describe
-from migration_portal.plan import checks, compile, directions, round_trip
+from migration_portal.plan import checks, directions, round_trip
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.model import Catalog, Column, Plan, Table
 
@@ -28,39 +29,16 @@ def way_back(
             "warning", name, f"Reversing would lose: {', '.join(columns)}.",
             "Add them to the plan's reverse section; tenants cannot be cut over until then.",
         )  # fmt: skip
-    back = directions.backward(plan, source, target)
-    failing = [finding for table in back.tables for finding in _executed(iam, back, table, source)]
-    yield from failing
+    failing = returning.failing(iam, directions.backward(plan, source, target), source, rows=_TRIED)
+    for subject, (column, error) in failing.items():
+        yield Finding(
+            "error", subject, f"Its reverse expression fails: {_why(error)}",
+            f"Correct it in the reverse section: {column.sql}",
+        )  # fmt: skip
     for table in plan.tables:
         for column in round_trip.uncertain(table, target[table.target]):
-            if f"{table.source}.{column.name}" not in {finding.subject for finding in failing}:
+            if f"{table.source}.{column.name}" not in failing:
                 yield from _counted(legacy, plan, table, column, source, target)
-
-
-def _executed(iam: Connection[Any], back: Plan, table: Table, source: Catalog) -> Iterator[Finding]:
-    """Every expression over rows of the IAM, if it has any; where one fails, each by itself."""
-
-    def fails(columns: tuple[Column, ...]) -> psycopg.Error | None:
-        names = SQL(", ").join(
-            SQL("({})::{}").format(compile.raw(each.sql), compile.raw(source[table.target].columns[each.name].sent_as))
-            for each in columns
-        )
-        tried = SQL("SELECT {} FROM {} LIMIT {}").format(names, compile.source_table(back, table), Literal(_TRIED))
-        try:
-            with iam.transaction():
-                iam.execute(tried)
-        except psycopg.Error as error:
-            return error
-        return None
-
-    if fails(table.columns) is None:
-        return
-    for column in table.columns:
-        if (error := fails((column,))) is not None:
-            yield Finding(
-                "error", f"{table.target}.{column.name}", f"Its reverse expression fails: {_why(error)}",
-                f"Correct it in the reverse section: {column.sql}",
-            )  # fmt: skip
 
 
 def _counted(

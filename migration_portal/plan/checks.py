@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from migration_portal.plan.model import Catalog, Plan, Table, TableInfo
+from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, TableInfo
 
 Severity = Literal["error", "warning", "info"]
 
@@ -48,6 +48,8 @@ def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterat
         )
     if here is not None:
         yield from _source_side(plan, table, here)
+        for read in table.reads:
+            yield from _read(plan, read, source)
     if there is not None:
         yield from _target_side(table, there)
 
@@ -66,7 +68,7 @@ def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]
             "error", table.source, f"The legacy table {what}: its rows cannot be told apart.",
             "Set 'key' to a primary key or unique NOT NULL columns; or have the legacy owner add one.",
         )  # fmt: skip
-    yield from _way_back(plan, table, here)
+    yield from _way_back(table.source, table.key, table.reverse, here)
     for column in unmapped(plan, table, here):
         yield Finding(
             "warning", f"{table.source}.{column}", "This legacy column is mapped nowhere: its values stay behind.",
@@ -74,26 +76,58 @@ def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]
         )  # fmt: skip
 
 
-def _way_back(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]:
-    """What a reverse section must do, seen from the catalog alone."""
-    if not table.reverse:
+def _read(plan: Plan, read: Read, source: Catalog) -> Iterator[Finding]:
+    """A table that expressions read: its columns, and the way back into it."""
+    here = source.get(read.source)
+    if here is None:
+        yield Finding("error", read.source, "The legacy database has no such table.", "Correct 'reads' in the plan.")
         return
-    for column in table.reverse:
-        if column.name not in here.columns:
+    for name in [*read.link, *read.ignored]:
+        if name not in here.columns:
             yield Finding(
-                "error", f"{table.source}.{column.name}", "The reverse section fills a legacy column that does not exist.",
+                "error", f"{read.source}.{name}", "The plan names a legacy column that does not exist.",
                 f"Columns are: {', '.join(here.columns)}.",
             )  # fmt: skip
-    restored = {column.name for column in table.reverse}
-    if missing := [name for name in table.key if name not in restored]:
+    keys = [frozenset(here.primary_key), *(frozenset(columns) for columns in here.uniques.values())]
+    if read.reverse and frozenset(read.link) not in keys:
         yield Finding(
-            "error", f"{table.source}.{missing[0]}", "The reverse section does not fill the key: no row could come back.",
+            "error", read.source, f"It is not unique by ({', '.join(read.link)}): which row the way back is for cannot be told.",
+            "Have the legacy owner add a unique constraint, or drop the reverse section.",
+        )  # fmt: skip
+    yield from _way_back(read.source, read.link, read.reverse, here)
+    told = {*words(_expressions(plan)), *read.link, *read.ignored}
+    for name in here.columns:
+        if name not in told and read.source not in plan.sources and name not in here.primary_key:
+            yield Finding(
+                "warning", f"{read.source}.{name}", "This legacy column is mapped nowhere: its values stay behind.",
+                "Map it, or list it under 'ignored' of the table that reads it.",
+            )  # fmt: skip
+
+
+def _expressions(plan: Plan) -> str:
+    return " ".join(column.sql for table in plan.tables for column in table.columns)
+
+
+def _way_back(source: str, key: Sequence[str], reverse: Sequence[Column], here: TableInfo) -> Iterator[Finding]:
+    """What a reverse section must do, seen from the catalog alone."""
+    if not reverse:
+        return
+    for column in reverse:
+        if column.name not in here.columns:
+            yield Finding(
+                "error", f"{source}.{column.name}", "The reverse section fills a legacy column that does not exist.",
+                f"Columns are: {', '.join(here.columns)}.",
+            )  # fmt: skip
+    restored = {column.name for column in reverse}
+    if missing := [name for name in key if name not in restored]:
+        yield Finding(
+            "error", f"{source}.{missing[0]}", "The reverse section does not fill the key: no row could come back.",
             "Add it to the reverse section.",
         )  # fmt: skip
     for info in here.columns.values():
-        if info.not_null and not info.has_default and not info.computed and info.name not in {*restored, *table.key}:
+        if info.not_null and not info.has_default and not info.computed and info.name not in {*restored, *key}:
             yield Finding(
-                "error", f"{table.source}.{info.name}",
+                "error", f"{source}.{info.name}",
                 "This legacy column is NOT NULL and the reverse section gives it no value: no row born in the IAM could come back.",
                 "Add an expression or a constant to the reverse section.",
             )  # fmt: skip
@@ -166,4 +200,12 @@ def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
         columns = source[name].columns.values()
         if missing := [c.name for c in columns if not c.computed and c.name not in restored | ignored]:
             lost[name] = missing
+    for table in plan.tables:
+        for read in table.reads if table.source_tenant or table.through else ():
+            mapped = set(words(" ".join(column.sql for column in table.columns)))
+            restored = {column.name for column in read.reverse} | {*read.link, *read.ignored}
+            if read.source not in plan.sources and (
+                missing := [name for name in source[read.source].columns if name in mapped and name not in restored]
+            ):
+                lost[read.source] = missing
     return lost

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Catalog, Column, ForeignKey, Plan, Table, TableInfo, Through
+from migration_portal.plan.model import Catalog, Column, ForeignKey, Plan, Read, Table, TableInfo, Through
 from migration_portal.plan.spelling import spelled
 
 
 def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
     """The plan that leads from the IAM back to legacy: the tables that have a reverse section."""
     tables = tuple(
+        back
+        for table in plan.tables
+        for back in (*_back(plan, table, source, target), *_into_reads(plan, table, target))
+    )
+    return replace(plan, tables=tables, source_schema=plan.target_schema, target_schema=plan.source_schema)
+
+
+def _back(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[Table]:
+    """The table's own way back, if it has one."""
+    if not table.reverse:
+        return []
+    return [
         replace(
             table,
             source=table.target,
@@ -28,13 +40,41 @@ def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
             ignored=(),
             reject=(),
             quality=(),
+            reads=(),
             reverse=(),
             forward=table,
         )
-        for table in plan.tables
-        if table.reverse
+    ]
+
+
+def _into_reads(plan: Plan, table: Table, target: Catalog) -> list[Table]:
+    """The way back into the tables that are read: after the row that theirs belong to, and with its tenant."""
+    return [
+        Table(
+            source=table.target,
+            target=read.source,
+            key=target[table.target].primary_key,
+            columns=read.reverse,
+            source_tenant=table.target_tenant,
+            target_tenant=_through_link(plan, table, read) if table.source_tenant else None,
+            secret=table.secret,
+        )
+        for read in table.reads
+        if read.reverse
+    ]
+
+
+def _through_link(plan: Plan, table: Table, read: Read) -> str:
+    same = " AND ".join(
+        f'"{table.source}"."{key}" = "{read.source}"."{link}"' for key, link in zip(table.key, read.link, strict=True)
     )
-    return replace(plan, tables=tables, source_schema=plan.target_schema, target_schema=plan.source_schema)
+    return f'(SELECT {table.source_tenant} FROM "{plan.source_schema}"."{table.source}" WHERE {same})'
+
+
+def keyed(plan: Plan, source: Catalog) -> Catalog:
+    """The source's catalog as the way back needs it: tables that are read, by what links them to the rows that read them."""
+    links = {read.source: read.link for table in plan.tables for read in table.reads if read.reverse}
+    return source | {name: replace(source[name], primary_key=link) for name, link in links.items()}
 
 
 def siblings(plan: Plan, source: str) -> list[Table]:
@@ -66,6 +106,41 @@ def tenant_as_written(plan: Plan, source: str, catalog: Catalog, row: str) -> Co
     return SQL("(SELECT {} FROM {} AS p WHERE p.{} = {}.{})").format(
         _over(parent.source_tenant or "", catalog[parent.source], "p"), compile.source_table(plan, parent),
         Identifier(parent.key[0]), compile.raw(row), Identifier(_referring(table, catalog)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """The rows of `source` that a change of the `watched` table is about: their key is in its columns `key`."""
+
+    watched: str
+    source: str
+    key: tuple[str, ...]
+
+
+def concerned(plan: Plan, watched: str) -> list[Concerned]:
+    """Its own rows, where it is a source, and those that are made by reading it. Raises PlanError."""
+    keys = {table.key for table in siblings(plan, watched)}
+    if len(keys) > 1:
+        raise PlanError("Its table plans use different keys.", subject=watched, todo="Use one key for a source table.")
+    own = [Concerned(watched, watched, key) for key in keys]
+    readers = (
+        Concerned(watched, table.source, read.link)
+        for table in plan.tables
+        for read in table.reads
+        if read.source == watched
+    )
+    return list(dict.fromkeys([*own, *readers]))
+
+
+def tenant_of_watched(plan: Plan, rows: Concerned, catalog: Catalog, row: str) -> Composable:
+    """Whose the source row is that a row of a watched table is about, as the source writes it, as text."""
+    if rows.watched == rows.source:
+        return tenant_as_written(plan, rows.source, catalog, row)
+    table = siblings(plan, rows.source)[0]
+    return SQL("(SELECT {} FROM {} AS o WHERE {})").format(
+        tenant_as_written(plan, rows.source, catalog, "o"), compile.source_table(plan, table),
+        compile.same(table.key, rows.key, "o", row),
     )  # fmt: skip
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Column, Plan, Rule, Table, Through
+from migration_portal.plan.model import Column, Plan, Read, Rule, Table, Through
 
 _PLAN_KEYS = {"name", "description", "source_schema", "target_schema", "tables"}
 _TABLE_KEYS = {
     "source", "target", "key", "tenant", "tenant_through", "columns", "defaults", "ignored", "secret", "reject", "quality",
-    "reverse", "lossy",
+    "reverse", "lossy", "reads",
 }  # fmt: skip
 
 # Text that would fail a cast to uuid. One regular expression for the whole form takes six times as long.
@@ -108,7 +108,27 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         secret=frozenset(entry.get("secret", ())),
         reject=_rules(entry.get("reject", {}), place, entry["source"]),
         quality=_rules(entry.get("quality", {}), place, entry["source"]),
+        reads=tuple(_read(name, it, tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()),
         lossy=tuple(entry.get("lossy", ())),
+        reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
+    )
+
+
+def _read(name: str, entry: Any, key: tuple[str, ...], place: str) -> Read:
+    place = f"{place}, reads.{name}"
+    if not isinstance(entry, dict) or not isinstance(entry.get("link"), dict):
+        raise PlanError("'link' is missing.", subject=place, todo=f'Write it like link = {{ user_id = "{key[0]}" }}.')
+    _only(entry, {"link", "ignored", "reverse"}, place)
+    of_key = {str(ours): str(theirs) for theirs, ours in entry["link"].items()}
+    if set(of_key) != set(key) or len(entry["link"]) != len(key):
+        raise PlanError(
+            f"'link' must name one column for each of the key's: {', '.join(key)}.", subject=place,
+            todo=f'Write it like link = {{ user_id = "{key[0]}" }}: its column = the key\'s.',
+        )  # fmt: skip
+    return Read(
+        source=name,
+        link=tuple(of_key[column] for column in key),
+        ignored=tuple(entry.get("ignored", ())),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
 

@@ -36,6 +36,18 @@ class Through:
 
 
 @dataclass(frozen=True)
+class Read:
+    """Another source table that a table's expressions read: its rows belong to the row whose key its `link` columns hold."""
+
+    source: str
+    link: tuple[str, ...]
+    """In the order of the key."""
+    ignored: tuple[str, ...] = ()
+    reverse: tuple[Column, ...] = ()
+    """For reversing: its columns as expressions over the target row."""
+
+
+@dataclass(frozen=True)
 class Table:
     """How the rows of one source table become rows of one target table."""
 
@@ -49,6 +61,7 @@ class Table:
     """The same over the target row."""
     through: Through | None = None
     """Of a table without a tenant of its own: whose tenant its rows have."""
+    reads: tuple[Read, ...] = ()
     ignored: tuple[str, ...] = ()
     secret: frozenset[str] = frozenset()
     """Columns, on either side, whose values are never shown, logged or kept in quarantine."""
@@ -60,6 +73,8 @@ class Table:
     """Source columns that may come back as something else where the IAM has changed what they are made of."""
     forward: Table | None = None
     """Of a table plan that leads back: the one that it is the way back of."""
+    kept: tuple[str, ...] = ()
+    """Of a table plan that leads back: columns of which legacy keeps its own unless the IAM changed what they are made of."""
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -90,6 +105,11 @@ class Plan:
     @property
     def sources(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(table.source for table in self.tables))
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The source tables whose changes matter: the sources, and what their expressions read."""
+        return tuple(dict.fromkeys([*self.sources, *(read.source for table in self.tables for read in table.reads)]))
 
 
 @dataclass(frozen=True)

@@ -82,45 +82,53 @@ GRANT EXECUTE ON FUNCTION portal_capture.whole(text) TO PUBLIC;
 GRANT SELECT ON SEQUENCE portal_capture.queue_id_seq, portal_capture.last_flip TO PUBLIC
 
 -- name: function
--- A row's key, and its key before where that was another: both are looked up again. What cannot be recorded, as after a
--- column was renamed, must not fail the write: then the whole table is looked at.
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{pinned} AS $body$
-DECLARE
-    old_key text[];
-    old_tenant text;
-    new_key text[];
-    new_tenant text;
 BEGIN
-    BEGIN
-        IF TG_OP <> 'INSERT' THEN
-            old_key := {old};
-            old_tenant := {old_tenant};
-        END IF;
-        IF TG_OP <> 'DELETE' THEN
-            new_key := {new};
-            new_tenant := {new_tenant};
-        END IF;
-    EXCEPTION WHEN OTHERS THEN
-        PERFORM portal_capture.whole({name});
-        RETURN NULL;
-    END;
-    IF (SELECT s.last_value >= b.upto FROM portal_capture.queue_id_seq AS s, portal_capture.brake AS b) THEN
-        PERFORM portal_capture.whole({name});
-        RETURN NULL;
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        INSERT INTO portal_capture.queue (table_name, key, tenant) VALUES ({name}, new_key, new_tenant);
-    END IF;
-    IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND (old_key IS DISTINCT FROM new_key OR old_tenant IS DISTINCT FROM new_tenant) THEN
-        INSERT INTO portal_capture.queue (table_name, key, tenant) VALUES ({name}, old_key, old_tenant);
-    END IF;
+{records}
     RETURN NULL;
 END $body$
+
+-- name: record
+-- A row's key, and its key before where that was another: both are looked up again. What cannot be recorded, as after a
+-- column was renamed, must not fail the write: then the whole table is looked at. A joined row may belong to none.
+    <<recorded>>
+    DECLARE
+        old_key text[];
+        old_tenant text;
+        new_key text[];
+        new_tenant text;
+    BEGIN
+        BEGIN
+            IF TG_OP <> 'INSERT' THEN
+                old_key := {old};
+                old_tenant := {old_tenant};
+            END IF;
+            IF TG_OP <> 'DELETE' THEN
+                new_key := {new};
+                new_tenant := {new_tenant};
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            PERFORM portal_capture.whole({name});
+            EXIT recorded;
+        END;
+        IF (SELECT s.last_value >= b.upto FROM portal_capture.queue_id_seq AS s, portal_capture.brake AS b) THEN
+            PERFORM portal_capture.whole({name});
+            EXIT recorded;
+        END IF;
+        IF TG_OP <> 'DELETE' AND array_position(new_key, NULL) IS NULL THEN
+            INSERT INTO portal_capture.queue (table_name, key, tenant) VALUES ({name}, new_key, new_tenant);
+        END IF;
+        IF (TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND (old_key IS DISTINCT FROM new_key OR old_tenant IS DISTINCT FROM new_tenant))
+           AND array_position(old_key, NULL) IS NULL
+        THEN
+            INSERT INTO portal_capture.queue (table_name, key, tenant) VALUES ({name}, old_key, old_tenant);
+        END IF;
+    END recorded;
 
 -- name: truncated
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
-    INSERT INTO portal_capture.queue (table_name) VALUES ({name});
+    INSERT INTO portal_capture.queue (table_name) SELECT unnest({names}::text[]);
     RETURN NULL;
 END $body$
 

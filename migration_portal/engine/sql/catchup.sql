@@ -3,7 +3,7 @@
 SELECT pg_advisory_xact_lock({lock_class}, {number})
 
 -- name: stage
-CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {target} INCLUDING DEFAULTS INCLUDING GENERATED, portal_source_key text[])
+CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {target} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY, portal_source_key text[])
 ON COMMIT DELETE ROWS
 
 -- name: keys

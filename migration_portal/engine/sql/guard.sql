@@ -9,10 +9,10 @@ DECLARE
 BEGIN
     BEGIN
         tenants := CASE TG_OP
-            WHEN 'INSERT' THEN ARRAY[{new_tenant}]
-            WHEN 'DELETE' THEN ARRAY[{old_tenant}]
-            ELSE CASE WHEN {old_tenant} IS DISTINCT FROM {new_tenant}
-                      THEN ARRAY[{old_tenant}, {new_tenant}] ELSE ARRAY[{new_tenant}] END
+            WHEN 'INSERT' THEN ARRAY[{new_tenants}]
+            WHEN 'DELETE' THEN ARRAY[{old_tenants}]
+            ELSE CASE WHEN ARRAY[{old_tenants}] IS DISTINCT FROM ARRAY[{new_tenants}]
+                      THEN ARRAY[{old_tenants}, {new_tenants}] ELSE ARRAY[{new_tenants}] END
             END;
     EXCEPTION WHEN OTHERS THEN
         RETURN NULL;  -- a renamed column must not fail the write; capture records the whole table

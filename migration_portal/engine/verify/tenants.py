@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from migration_portal.engine import returning
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import by_source_key, keys_in, target_keys
 from migration_portal.engine.transfer import Transfer
@@ -71,13 +72,22 @@ def lossy(transfer: Transfer, legacy_tenant: str) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for table in transfer.plan.tables:
-        iam, where = transfer.info(table), _legacy_where(transfer, table, legacy_tenant)
-        columns = [each for each in round_trip.uncertain(table, iam) if each.name not in table.lossy]
+        where, catalogs = (
+            _legacy_where(transfer, table, legacy_tenant),
+            (transfer.source_catalog, transfer.target_catalog),
+        )
+        columns = [
+            each
+            for each in returning.computable(transfer.source, transfer.plan, table, *catalogs)
+            if each.name not in table.lossy
+        ]
         if not columns or where is None:
             continue
-        about = (transfer.plan, table, columns, transfer.source_catalog, transfer.target_catalog, where)
         with transfer.source.transaction():
-            row = transfer.source.execute(round_trip.count(*about)).fetchone() or ()
+            row = (
+                transfer.source.execute(round_trip.count(transfer.plan, table, columns, *catalogs, where)).fetchone()
+                or ()
+            )
         found |= {f"{table.source}.{each.name}": n for each, n in zip(columns, row[1:], strict=True) if n}
     return found
 
