@@ -93,7 +93,7 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         )
         reasons += (
             f"{column} would come back as something else in {count:,} of its rows: correct the plan's reverse expression, or accept"
-            " that by name under 'lossy' (pre-flight shows examples)."
+            " that by name under 'lossy' (pre-flight shows examples); then manage.py portal revise_plan."
             for column, count in tenants.lossy(transfer, tenant.legacy_tenant).items()
         )
     return reasons

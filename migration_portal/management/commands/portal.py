@@ -18,6 +18,7 @@ from django.db import DatabaseError
 from legacy_compat.standing import standings, unanswered
 from migration_portal import databases
 from migration_portal.audit import anchors, chain
+from migration_portal.catchup import revise
 from migration_portal.cutover import finalize, guard
 from migration_portal.cutover.adopt import adopt
 from migration_portal.inventory.requests import take_now
@@ -79,6 +80,11 @@ class Command(BaseCommand):
         )
         accepting.add_argument("run", type=int)
         accepting.add_argument("--reason", required=True)
+        revising = verbs.add_parser(
+            "revise_plan", help="let a run go on by the plan file's reverse sections as they are now"
+        )
+        revising.add_argument("run", type=int)
+        revising.add_argument("--reason", required=True)
         removing = verbs.add_parser("uncapture", help="stop recording a run's changes, and take our triggers away")
         removing.add_argument("run", type=int)
         removing.add_argument("--reason", required=True)
@@ -174,6 +180,10 @@ class Command(BaseCommand):
     def accept_drift(self, by: str, options: dict[str, Any]) -> None:
         left = drift.accept_drift(_run(options["run"]), by=by, reason=options["reason"])
         self.stdout.write(f"Left behind: {left}.")
+
+    def revise_plan(self, by: str, options: dict[str, Any]) -> None:
+        changed = revise.revise(_run(options["run"]), by=by, reason=options["reason"])
+        self.stdout.write(f"Revised: {', '.join(changed)}.")
 
     def uncapture(self, by: str, options: dict[str, Any]) -> None:
         run = _run(options["run"])

@@ -1,0 +1,79 @@
+"""Revising the plan of a run that is under way: what concerns the way back only, or what is only told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.conf import settings
+from django.db import transaction
+
+from migration_portal.audit import chain
+from migration_portal.catchup.flows import start_reverse
+from migration_portal.engine import capture, returning
+from migration_portal.engine.errors import describe
+from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import checks, directions
+from migration_portal.plan.errors import PlanError
+from migration_portal.plan.loader import parse, read
+from migration_portal.plan.model import Plan, Table
+from migration_portal.refusal import Refusal, require_reason
+from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.models import Run
+from migration_portal.runs.states import OVER
+
+
+def revise(run: Run, *, by: str, reason: str) -> list[str]:
+    """Let the run go on by the plan file as it is now. Returns the tables that changed.
+
+    Raises Refusal: no reason, nothing changed, the run is over; PlanError when more than reverse sections, what is accepted
+    or ignored, and quality rules changed, or when the way back would not work.
+    """
+    require_reason(reason, to="Revising a plan", subject=str(run))
+    if run.state in OVER:
+        raise Refusal("It is over.", subject=str(run), todo="Start a run: it begins with the plan as it is.")
+    text = read(settings.MIGRATION_PLAN)
+    plan = parse(text, name=run.plan_name)
+    changed = _changed(run.plan, plan)
+    if not changed:
+        raise Refusal("The plan file is as the run began with it.", subject=str(run))
+    with open_transfer(run, "revise") as transfer:
+        _check(plan, transfer)
+        if run.capture and capture.installed(transfer.target):
+            start_reverse(replace(transfer, plan=plan))
+    with transaction.atomic():
+        Run.objects.filter(pk=run.pk).update(plan_text=text)
+        data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
+        chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
+    return changed
+
+
+def _changed(before: Plan, after: Plan) -> list[str]:
+    """The tables whose way back or rules are others. Raises PlanError where anything else is."""
+    old, new = ({table.target: table for table in plan.tables} for plan in (before, after))
+    others = [name for name in new if name not in old or _forward(new[name]) != _forward(old[name])]
+    others += [name for name in old if name not in new]
+    schemas = [
+        (plan.name, plan.source_schema, plan.target_schema, [*names]) for plan, names in ((before, old), (after, new))
+    ]
+    if others or schemas[0] != schemas[1]:
+        raise PlanError(
+            f"More than the way back and quality rules changed: {', '.join(others) or 'its tables or schemas'}.",
+            subject=after.name, todo="Put that back, or undo the run and start another with the new plan.",
+        )  # fmt: skip
+    return [name for name in new if new[name] != old[name]]
+
+
+def _forward(table: Table) -> Table:
+    """What copying, following and verifying work with."""
+    reads = tuple(replace(each, reverse=(), ignored=()) for each in table.reads)
+    return replace(table, reverse=(), lossy=(), ignored=(), quality=(), reads=reads)
+
+
+def _check(plan: Plan, transfer: Transfer) -> None:
+    """Raises PlanError."""
+    for finding in checks.check(plan, transfer.source_catalog, transfer.target_catalog):
+        if finding.severity == "error":
+            raise PlanError(finding.what, subject=finding.subject, todo=finding.todo)
+    back = directions.backward(plan, transfer.source_catalog, transfer.target_catalog)
+    for subject, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items():
+        raise PlanError(f"Its reverse expression fails: {describe(error).what}", subject=subject, todo="Correct it.")
