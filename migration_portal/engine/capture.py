@@ -196,25 +196,26 @@ def unread_tables(connection: Connection[Any], plan: Plan, source: str) -> list[
     found: set[str] = set()
     for table in directions.siblings(plan, source):
         columns = SQL(", ").join(SQL("({})").format(compile.raw(column.sql)) for column in table.columns)
-        statement = SQL("EXPLAIN (FORMAT JSON) SELECT {} FROM {}").format(columns, compile.source_table(plan, table))
+        statement = SQL("EXPLAIN (VERBOSE, FORMAT JSON) SELECT {} FROM {}").format(
+            columns, compile.source_table(plan, table)
+        )
         try:
             with connection.transaction():
                 [(explained,)] = connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
         except psycopg.Error as error:
             raise describe(error, subject=f"{source}, its expressions") from error
-        found |= set(_relations(explained))
+        read = [Identifier(*name).as_string(connection) for name in _relations(explained[0]["Plan"])]
+        found |= {row["name"] for row in rows(connection, queries("capture")["roots"], {"tables": read})}
     return sorted(found - known)
 
 
-def _relations(explained: Any) -> Iterator[str]:
-    """The tables in a plan of the server's."""
-    if isinstance(explained, list):
-        for each in explained:
-            yield from _relations(each)
-    elif isinstance(explained, dict):
-        if "Relation Name" in explained:
-            yield explained["Relation Name"]
-        yield from _relations([value for value in explained.values() if isinstance(value, dict | list)])
+def _relations(node: dict[str, Any], *, within: bool = False) -> Iterator[tuple[str, str]]:
+    """Schema and name of the tables in the sub-selects of a plan of the server's."""
+    within = within or node.get("Parent Relationship") in ("SubPlan", "InitPlan")
+    if within and "Relation Name" in node:
+        yield node["Schema"], node["Relation Name"]
+    for each in node.get("Plans", ()):
+        yield from _relations(each, within=within)
 
 
 def keep_up(connection: Connection[Any], plan: Plan, catalog: Catalog) -> list[str]:

@@ -153,6 +153,11 @@ WHERE n.nspname = %(schema)s AND t.tgparentid = 0 AND t.tgname IN ('portal_captu
 SELECT i.inhrelid::regclass::text AS child FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = %(table)s::regclass AND NOT c.relispartition ORDER BY 1
 
+-- name: roots
+-- The tables that these are partitions of, or are.
+SELECT DISTINCT c.relname::text AS name FROM unnest(%(tables)s::regclass[]) AS t(oid)
+JOIN pg_class AS c ON c.oid = coalesce(pg_partition_root(t.oid), t.oid)
+
 -- name: leaves
 -- A partition that was detached and attached again has another entry in pg_inherits.
 SELECT format('%%s %%s', i.inhrelid::oid, i.xmin) AS state, n.nspname AS schema_name, c.relname AS leaf
