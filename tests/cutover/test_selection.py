@@ -65,7 +65,8 @@ def test_a_named_tenant_that_cannot_be_in_it_is_named(many: list[str]) -> None:
 @pytest.mark.parametrize(
     "rule",
     [{}, {"kind": "all"}, {"kind": "share"}, {"kind": "share", "percent": "25"}, {"kind": "share", "percent": 101},
-     {"kind": "new", "days": 0}, {"kind": "rule", "users_from": -1}, {"kind": "rule", "users_from": True}],
+     {"kind": "share", "percent": 50, "most": 0}, {"kind": "new", "days": 0},
+     {"kind": "rule", "users_from": -1}, {"kind": "rule", "users_from": True}],
 )  # fmt: skip
 def test_a_rule_that_says_nothing_is_refused(many: list[str], rule: dict[str, Any]) -> None:
     with pytest.raises(Refusal):

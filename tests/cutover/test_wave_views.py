@@ -35,6 +35,13 @@ def test_a_preview_plans_nothing(console: Client) -> None:
     assert "1 tenant with 2 users" in page and not Wave.objects.exists()
 
 
+def test_a_rule_of_the_form_has_each_of_its_fields(console: Client, home: str) -> None:
+    fields = {"kind": "rule", "users_from": "1", "users_to": "9", "plans": "gold none", "ids_from": "0", "most": "3"}
+    assert planned(console, **fields).rule == {
+        "kind": "rule", "users_from": 1, "users_to": 9, "plans": ["gold", "none"], "ids_from": "0", "most": 3,
+    }  # fmt: skip
+
+
 def test_a_wave_is_planned_started_and_shown_as_it_goes(console: Client) -> None:
     wave = planned(console)
     place = f"/admin/waves/{wave.pk}/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from datetime import time as clock
@@ -24,6 +25,7 @@ from migration_portal.cutover.move import _Move
 from migration_portal.cutover.work import work
 from migration_portal.monitoring.models import Alert
 from migration_portal.refusal import Refusal
+from tests.cutover.moves import moved
 from tests.cutover.waves import TENANTS, moved_to_iam, planned
 from tests.world import World
 
@@ -152,6 +154,28 @@ def test_a_stop_that_comes_with_the_flip_is_before_it_or_after_it(
     requests.cut_over([TenantHome.objects.get(pk=many[0])], by="otto")
     work()
     assert waves.stop_all(by="otto", reason="too late") == 0 and moved_to_iam() == {many[0]}
+
+
+def test_a_wave_is_guarded_unless_somebody_says_otherwise(many: list[str]) -> None:
+    assert waves.plan("w", {"kind": "named", "tenants": many[:1]}, by="otto").guarded
+
+
+@pytest.mark.parametrize(("at_once", "well"), [(0, False), (1, True), (64, True), (65, False)])
+def test_from_one_to_sixty_four_tenants_move_at_once(many: list[str], at_once: int, well: bool) -> None:
+    with contextlib.nullcontext() if well else pytest.raises(Refusal, match="From 1 to 64"):
+        planned(at_once=at_once)
+
+
+@pytest.mark.parametrize(("said", "told"), [("", "of the plan"), ("of the start", "of the start")])
+def test_moves_have_the_reason_of_the_start_or_of_the_plan(many: list[str], said: str, told: str) -> None:
+    wave = planned(reason="of the plan")
+    waves.start(wave, by="otto", reason=said)
+    assert set(Cutover.objects.values_list("reason", flat=True)) == {told}
+
+
+def test_no_setting_keeps_every_move_from_being_made(many: list[str], settings: Any) -> None:
+    settings.CUTOVER_AT_ONCE = 0
+    assert moved(many[0]).error == ""
 
 
 def test_stopping_and_skipping_need_a_reason(many: list[str]) -> None:
