@@ -18,6 +18,7 @@ from migration_portal.engine import catalog
 from migration_portal.engine.capture import unread_tables
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
+from migration_portal.inventory.expressions import expressions
 from migration_portal.inventory.surroundings import each, surroundings
 from migration_portal.inventory.way_back import way_back
 from migration_portal.plan import checks
@@ -39,6 +40,8 @@ def preflight() -> dict[str, Any]:
     try:
         plan = load(settings.MIGRATION_PLAN)
         with databases.both("preflight") as (legacy, iam):
+            databases.enter(legacy, plan.source_schema)
+            databases.enter(iam, plan.target_schema)
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
@@ -54,6 +57,8 @@ def preflight() -> dict[str, Any]:
                 ("IAM disk", lambda: _disk(legacy, iam, plan, source)),
             )
             findings += surroundings(legacy, iam, plan, source)
+            if not any(finding.severity == "error" for finding in findings):
+                findings += each(("the plan's SQL", lambda: expressions(legacy, plan, target)))
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
                 tables = completeness(legacy, plan, source, target)

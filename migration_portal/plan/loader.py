@@ -9,13 +9,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from migration_portal.plan import places
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Column, Plan, Read, Rule, Table, Through
+from migration_portal.plan.places import Place
 
 _PLAN_KEYS = {"name", "description", "source_schema", "target_schema", "tables"}
 _TABLE_KEYS = {
     "source", "target", "key", "tenant", "tenant_through", "columns", "defaults", "ignored", "secret", "reject", "quality",
     "reverse", "lossy", "reads",
+}  # fmt: skip
+
+_NEEDED = {
+    "source": 'source = "a legacy table"', "target": 'target = "an IAM table"', "key": 'key = ["the legacy table\'s key"]',
+    "columns": "[tables.columns]",
 }  # fmt: skip
 
 # Text that would fail a cast to uuid. One regular expression for the whole form takes six times as long.
@@ -55,17 +62,24 @@ def parse(text: str, *, name: str = "plan") -> Plan:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"The plan is not valid TOML: {error}.", subject=name) from error
+        raise PlanError(
+            f"The plan is not valid TOML: {error}.", subject=name, todo="Correct that line; strings stand in quotes."
+        ) from error
     _only(document, _PLAN_KEYS, name)
     tables = tuple(_table(entry, f"{name}, table {n}") for n, entry in enumerate(document.get("tables", []), 1))
     if not tables:
         raise PlanError("The plan lists no tables.", subject=name, todo="Add at least one [[tables]].")
-    tables = tuple(_share_secrets(table, tables) for table in tables)
+    found = places.lines(text)
+    tables = tuple(_with_lines(_share_secrets(table, tables), n, found) for n, table in enumerate(tables))
     for table in tables:
         _check_through(table, tables, name)
     targets = [table.target for table in tables]
     if twice := {target for target in targets if targets.count(target) > 1}:
-        raise PlanError(f"Filled more than once: {', '.join(sorted(twice))}.", subject=name)
+        raise PlanError(
+            f"Filled more than once: {', '.join(sorted(twice))}.",
+            subject=name,
+            todo="Keep one [[tables]] for each target.",
+        )
     return Plan(
         name=str(document.get("name", Path(name).stem)),
         description=str(document.get("description", "")),
@@ -78,9 +92,9 @@ def parse(text: str, *, name: str = "plan") -> Plan:
 
 def _table(entry: dict[str, Any], place: str) -> Table:
     _only(entry, _TABLE_KEYS, place)
-    for needed in ("source", "target", "key", "columns"):
+    for needed in _NEEDED:
         if not entry.get(needed):
-            raise PlanError(f"'{needed}' is missing.", subject=place)
+            raise PlanError(f"'{needed}' is missing.", subject=place, todo=f"Add it: {_NEEDED[needed]}.")
     columns = [Column(name, _sql(sql, place, name)) for name, sql in entry["columns"].items()]
     for name, sql in entry.get("defaults", {}).items():
         if name in entry["columns"]:
@@ -111,6 +125,29 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         reads=tuple(_read(name, it, tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()),
         lossy=tuple(entry.get("lossy", ())),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
+    )
+
+
+def _with_lines(table: Table, number: int, found: dict[Place, int]) -> Table:
+    """The table with the lines that its expressions and rules stand in; `number` is its place in the plan."""
+
+    def column(section: str, each: Column) -> Column:
+        return replace(each, line=found.get((number, "defaults" if each.default else section, each.name), 0))
+
+    def rules(section: str, each: Rule) -> Rule:
+        line = found.get((number, section, each.name)) or found.get((number, f"{section}.{each.name}", ""), 0)
+        return replace(each, line=line)
+
+    return replace(
+        table,
+        columns=tuple(column("columns", each) for each in table.columns),
+        reverse=tuple(column("reverse", each) for each in table.reverse),
+        reads=tuple(
+            replace(read, reverse=tuple(column(f"reads.{read.source}.reverse", each) for each in read.reverse))
+            for read in table.reads
+        ),
+        reject=tuple(rules("reject", each) for each in table.reject),
+        quality=tuple(rules("quality", each) for each in table.quality),
     )
 
 
@@ -153,8 +190,9 @@ def _check_through(table: Table, tables: tuple[Table, ...], name: str) -> None:
     parent = next((other for other in tables if other.target == table.through.parent), None)
     if parent is None or parent.source_tenant is None or len(parent.key) != 1:
         raise PlanError(
-            f"{table.through.parent} is no table of the plan with a tenant and a key of one column.", subject=place
-        )
+            f"{table.through.parent} is no table of the plan with a tenant and a key of one column.", subject=place,
+            todo="Name the IAM table that says whose these rows are.",
+        )  # fmt: skip
     if table.source_tenant is not None:
         raise PlanError("It has a tenant of its own, too.", subject=place, todo="Keep one of them.")
     if table.column(table.through.column) is None:
@@ -192,7 +230,7 @@ def _sql(value: Any, place: str, name: str) -> str:
     if isinstance(value, int | float):
         return str(value)
     if not isinstance(value, str) or not value.strip():
-        raise PlanError(f"'{name}' needs an SQL expression.", subject=place)
+        raise PlanError(f"'{name}' needs an SQL expression.", subject=place, todo="Write one, or NULL.")
     return value.strip()
 
 

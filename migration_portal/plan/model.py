@@ -12,6 +12,8 @@ class Column:
     name: str
     sql: str
     default: bool = False
+    line: int = field(default=0, compare=False)
+    """Of the plan file; 0 where nobody wrote it."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Rule:
     sql: str
     advice: str = ""
     cast: bool = False
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
