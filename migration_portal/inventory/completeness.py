@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine.errors import describe
-from migration_portal.plan import checks, compile
+from migration_portal.plan import arriving, checks, compile
 from migration_portal.plan.model import Catalog, Plan, Table
 
 _SAMPLE = 5
@@ -40,6 +41,10 @@ class TableCompleteness:
     quality: list[Counted] = field(default_factory=list)
     error: str = ""
 
+    @property
+    def kept_out(self) -> int:
+        return sum(rule.count for rule in self.rejected)
+
 
 def completeness(legacy: Connection[Any], plan: Plan, source: Catalog, target: Catalog) -> list[dict[str, Any]]:
     """One entry a table of the plan, as plain data. An expression that fails is told in `error`, not raised."""
@@ -50,31 +55,118 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
     total = _number(legacy, SQL("SELECT count(*) FROM {}").format(compile.source_table(plan, table)))
     unmapped = checks.unmapped(plan, table, source[table.source])
     result = TableCompleteness(table.target, table.source, total, 0, unmapped, list(table.ignored))
-    keys = SQL(", ").join(map(Identifier, target[table.target].primary_key))
-    try:
-        with legacy.transaction():
-            # count(m), of whole rows: every mapped expression is computed, so that one that fails fails here.
-            mappable = SQL(
-                "SELECT count(rows) FROM (SELECT {}, count(m) AS rows FROM ({}) AS m GROUP BY {}) AS g"
-            ).format(keys, compile.mappable(plan, table, target), keys)
-            result.mappable = _number(legacy, mappable)
-    except psycopg.Error as error:
-        result.error = str(describe(error, subject=table.target))
     rejected: Composable = SQL("false")
     for rule in table.reject:
         condition = SQL("({}) IS TRUE AND NOT ({})").format(compile.raw(rule.sql), rejected)
         result.rejected.append(_count(legacy, plan, table, rule.name, condition, rule.advice))
         rejected = SQL("{} OR ({}) IS TRUE").format(rejected, compile.raw(rule.sql))
-    missing = total - result.mappable - sum(rule.count for rule in result.rejected)
-    if missing > 0 and not result.error:
-        result.rejected.append(
-            Counted("missing parent or duplicate", missing, [], "What they refer to does not exist or cannot arrive.")
-        )
+    try:
+        with legacy.transaction():
+            result.rejected += _refused(legacy, plan, table, source, target)
+            arrive = _mappable(legacy, plan, table, source, target)
+            if total > arrive + result.kept_out:
+                result.rejected += _without_parent(legacy, plan, table, source, target)
+            if total > arrive + result.kept_out:
+                keys = {"duplicate_key": target[table.target].primary_key}
+                result.rejected += _twice(legacy, plan, table, source, target, keys)
+            result.rejected += _twice(legacy, plan, table, source, target, _uniques(table, source, target))
+        result.mappable = total - result.kept_out
+    except psycopg.Error as error:
+        result.error = str(describe(error, subject=table.target))
     for rule in table.quality:
         result.quality.append(_count(legacy, plan, table, rule.name, compile.raw(rule.sql), rule.advice))
     result.rejected = [rule for rule in result.rejected if rule.count]
     result.quality = [rule for rule in result.quality if rule.count]
     return result
+
+
+def _mappable(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog) -> int:
+    """count(m), of whole rows: every mapped expression is computed, so that one that fails fails here."""
+    keys = SQL(", ").join(map(Identifier, target[table.target].primary_key))
+    rows = arriving.mappable(plan, table, source, target)
+    return _number(
+        legacy,
+        SQL("SELECT count(rows) FROM (SELECT {}, count(m) AS rows FROM ({}) AS m GROUP BY {}) AS g").format(
+            keys, rows, keys
+        ),
+    )
+
+
+def _refused(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterator[Counted]:
+    """Values that do not fit the IAM's columns; a row with several is counted once."""
+    rows, before = arriving.mapped(plan, table, target), SQL("false")
+    for each in arriving.unfit(table, source[table.source], target[table.target]):
+        condition = SQL("{} AND NOT ({})").format(each.condition("m"), before)
+        before = SQL("{} OR {}").format(before, each.condition("m"))  # type: ignore[assignment]
+        found = _of_mapped(legacy, rows, condition, each.reason, "")
+        name = each.column.name
+        if not found.count:
+            continue
+        if each.most is None:
+            found.advice = (
+                f"The IAM's {name} is NOT NULL: give it a value, as with coalesce(…), or reject these rows by name."
+            )
+        else:
+            longest = _number(legacy, SQL("SELECT max(length({}::text)) FROM ({}) AS m").format(Identifier(name), rows))
+            found.advice = (
+                f"The IAM's {name} has room for {each.most} characters, the longest value has {longest:,}: widen the column with a"
+                " schema script, or map a shorter value."
+            )
+        yield found
+
+
+def _without_parent(
+    legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog
+) -> Iterator[Counted]:
+    rows = arriving.fitting(plan, table, source, target)
+    for parent, condition in arriving.missing(plan, table, source, target):
+        advice = f"The row of {parent} that they refer to does not exist or cannot arrive."
+        yield _of_mapped(legacy, rows, condition, f"missing_{parent}", advice, alias="child")
+
+
+def _uniques(table: Table, source: Catalog, target: Catalog) -> dict[str, tuple[str, ...]]:
+    """The IAM's unique columns by reason; not those that are one and the same in legacy, and unique there."""
+    here = source[table.source]
+    known = {frozenset(here.primary_key), *map(frozenset, here.uniques.values())}
+    found = {}
+    for columns in target[table.target].uniques.values():
+        mapped = [column for name in columns if (column := table.column(name))]
+        if len(mapped) == len(columns) and frozenset(column.sql for column in mapped) not in known:
+            found[f"duplicate_{'_'.join(columns)}"] = columns
+    return found
+
+
+def _twice(
+    legacy: Connection[Any],
+    plan: Plan,
+    table: Table,
+    source: Catalog,
+    target: Catalog,
+    keys: Mapping[str, tuple[str, ...]],
+) -> Iterator[Counted]:
+    """Rows that are there before in the IAM's key or in unique columns; of those the first stays."""
+    rows = arriving.mappable(plan, table, source, target)
+    for reason, columns in keys.items():
+        twice = SQL(
+            "SELECT m.*, row_number() OVER (PARTITION BY {} ORDER BY {}) AS portal_n FROM ({}) AS m WHERE {}"
+        ).format(
+            SQL(", ").join(map(Identifier, columns)), Identifier(arriving.KEY), rows, compile.all_set(columns, "m")
+        )
+        advice = (
+            f"Several legacy rows have one {' and '.join(columns)} in the IAM: the first stays. Correct them in legacy."
+        )
+        yield _of_mapped(legacy, twice, SQL("m.portal_n > 1"), reason, advice)
+
+
+def _of_mapped(
+    legacy: Connection[Any], rows: Composable, condition: Composable, rule: str, advice: str, alias: str = "m"
+) -> Counted:
+    where = SQL("FROM ({}) AS {} WHERE {}").format(rows, Identifier(alias), condition)
+    count, sample = _number(legacy, SQL("SELECT count(*) {}").format(where)), []
+    if count:
+        keys = SQL("SELECT {} {} LIMIT {}").format(Identifier(arriving.KEY), where, Literal(_SAMPLE))
+        sample = [", ".join(row[0]) for row in legacy.execute(keys)]
+    return Counted(rule, count, sample, advice)
 
 
 def _count(legacy: Connection[Any], plan: Plan, table: Table, name: str, condition: Composable, advice: str) -> Counted:

@@ -230,7 +230,8 @@ def _rows(tables: list[dict[str, Any]]) -> Iterator[Finding]:
         for rule in table["rejected"]:
             yield Finding(
                 "warning", f"{table['table']}: {rule['rule']}", f"Rows to quarantine: {rule['count']:,}.",
-                f"Fix them in legacy, or retry them later. For example: {', '.join(rule['sample']) or 'see the dry run'}.",
+                f"{rule['advice'] or 'Fix them in legacy, or retry them later.'}"
+                f" For example: {', '.join(rule['sample']) or 'see the dry run'}.",
             )  # fmt: skip
         for rule in table["quality"]:
             yield Finding("info", f"{table['table']}: {rule['rule']}", f"{rule['count']:,} rows.", rule["advice"])

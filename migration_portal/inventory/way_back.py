@@ -18,6 +18,7 @@ from migration_portal.plan.model import Catalog, Column, Plan, Table
 _TRIED = 1000
 """Rows of the IAM that the expressions are tried on."""
 _SAMPLE = 3
+_LONGEST = 60
 
 
 def way_back(
@@ -60,7 +61,7 @@ def _counted(
         return
     if not changed:
         return
-    examples = "; ".join(f"{', '.join(key)}: {was!r} → {becomes!r}" for key, was, becomes in shown)
+    examples = "; ".join(f"{', '.join(key)}: {_short(was)} → {_short(becomes)}" for key, was, becomes in shown)
     what = (
         f"It would come back as something else in {changed:,} of {rows:,} rows{f' ({examples})' if examples else ''}."
     )
@@ -72,6 +73,10 @@ def _counted(
             f'Correct its reverse expression, or accept it by name: lossy = ["{column.name}"]. Until then tenants with such rows'
             " cannot be cut over.",
         )  # fmt: skip
+
+
+def _short(value: str | None) -> str:
+    return "NULL" if value is None else repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…")
 
 
 def _why(error: psycopg.Error) -> str:

@@ -140,26 +140,6 @@ def _hashed_as(column: ColumnInfo) -> str:
     return "text" if column.type in _UNHASHABLE else column.sent_as if by_its_text(column) else ""
 
 
-def mappable(plan: Plan, table: Table, catalog: Catalog) -> Composed:
-    """The mapped keys and foreign keys of the rows that can arrive (not rejected, every planned parent can), as a SELECT.
-
-    Follows the target's foreign keys from table to table, so that an orphan's orphans are orphans too.
-    """
-    info = catalog[table.target]
-    body = mapped(plan, table, info, where=SQL("true"), extra=[source_key(table) + SQL(" AS portal_source_key")])
-    conditions = [
-        SQL("({nulls} OR EXISTS (SELECT FROM ({parent}) AS parent WHERE {joined}))").format(
-            nulls=SQL(" OR ").join(SQL("child.{} IS NULL").format(Identifier(c)) for c in key.columns),
-            parent=mappable(plan, plan.table(key.parent), catalog),
-            joined=same(key.parent_columns, key.columns, "parent", "child"),
-        )
-        for key in planned_foreign_keys(plan, table, catalog)
-    ]
-    if not conditions:
-        return body
-    return SQL("SELECT child.* FROM ({}) AS child WHERE {}").format(body, SQL(" AND ").join(conditions))
-
-
 def planned_foreign_keys(plan: Plan, table: Table, catalog: Catalog) -> list[ForeignKey]:
     """The target's foreign keys that lead to a table of the same plan (not to itself)."""
     planned = {other.target for other in plan.tables} - {table.target}
