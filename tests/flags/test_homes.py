@@ -87,3 +87,10 @@ def test_a_request_that_asks_again_does_not_wait_for_the_move_that_waits_for_it(
     homes.finish()
     with ThreadPoolExecutor(1) as other:
         assert other.submit(lambda: (homes.wait_for_writers(tenant, seconds=1), connections.close_all())[0]).result()
+
+
+def test_a_write_to_a_tenant_nobody_knows_yet_does_not_wait(old: Old) -> None:
+    begun = time.monotonic()
+    assert homes._begin("nobody-knows") is None
+    homes.finish()
+    assert time.monotonic() - begun < 1

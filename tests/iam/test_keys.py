@@ -35,3 +35,10 @@ def test_private_keys_are_not_readable_in_the_database(api: Api) -> None:
     from iam.models import SigningKey
 
     assert '"d"' not in SigningKey.objects.get().private_jwk_encrypted
+
+
+def test_a_process_reads_the_keys_once_and_again_after_a_while(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys._keys()
+    assert keys._keys() is before
+    monkeypatch.setattr(keys, "_SECONDS", -1.0)
+    assert keys._keys() is not before

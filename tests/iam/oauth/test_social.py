@@ -113,6 +113,11 @@ def test_a_provider_that_fails_is_a_sentence_and_no_traceback(page: Any, provide
     page.wait_for_selector("text=did not answer as it should")
 
 
+def test_who_says_no_at_the_provider_is_back_with_a_sentence(page: Any) -> None:
+    page.goto("/oauth/social/acme/callback?error=access_denied&error_description=no")
+    page.wait_for_selector("text=did not answer as it should")
+
+
 def test_an_address_made_up_is_refused(page: Any) -> None:
     page.goto("/oauth/social/acme/callback?code=x&state=made-up")
     page.wait_for_selector("text=This did not work")
