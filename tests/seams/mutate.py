@@ -67,7 +67,10 @@ ROOMS = {
     ),
     "cutover": Room(("migration_portal/cutover",), ("tests/cutover", "tests/attack", "tests/runs/test_ownership.py")),
     "flags": Room(("flags", "migration_portal/features"), ("tests/flags", "tests/features")),
-    "iam": Room(("iam",), ("tests/iam", "tests/legacy_compat/test_routing.py", "tests/legacy_compat/test_serve.py")),
+    "iam": Room(
+        ("iam",),
+        ("tests/iam", "tests/notices", "tests/legacy_compat/test_routing.py", "tests/legacy_compat/test_serve.py"),
+    ),
     "legacy_compat": Room(("legacy_compat",), ("tests/legacy_compat",)),
 }
 
