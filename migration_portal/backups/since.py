@@ -17,7 +17,7 @@ from migration_portal.backups import scratch
 from migration_portal.backups.content import QUERIES
 from migration_portal.backups.models import Restoration
 from migration_portal.engine import catalog
-from migration_portal.plan import directions
+from migration_portal.plan import belonging
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
 
@@ -180,14 +180,14 @@ def _tenants(connection: Connection[Any], side: str, plan: Plan) -> dict[str, Co
     there = catalog.read(connection, schema)
     if side == "legacy":
         return {
-            f"{schema}.{source}": directions.tenant_as_written(
+            f"{schema}.{source}": belonging.tenant_as_written(
                 plan, source, there, Identifier(source).as_string(connection)
             )
             for source in plan.sources
             if source in there
         }
     return {
-        f"{schema}.{table.target}": directions.target_tenant(
+        f"{schema}.{table.target}": belonging.target_tenant(
             plan, table, there, Identifier(schema), Identifier(table.target).as_string(connection)
         )
         for table in plan.tables

@@ -37,7 +37,6 @@ from migration_portal.engine.errors import describe, passing
 from migration_portal.engine.source import target_keys
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import tenants
-from migration_portal.plan import directions
 from migration_portal.refusal import Refusal
 from migration_portal.runs import ownership
 
@@ -225,7 +224,7 @@ class _Move:
     def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:
         if self.flow.direction == "forward":
             return source, keys
-        table = directions.siblings(self.flow.transfer.plan, source)[0]
+        table = self.flow.transfer.plan.siblings(source)[0]
         with self.flow.transfer.source.transaction():
             rows = self.flow.transfer.source.execute(target_keys(self.flow.transfer, table, keys)).fetchall()
         return table.target, [tuple(map(str, row[:-1])) for row in rows]

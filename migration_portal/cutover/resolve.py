@@ -17,7 +17,6 @@ from migration_portal.engine.catchup import batches
 from migration_portal.engine.catchup.flow import Entry, Flow
 from migration_portal.engine.queries import queries
 from migration_portal.engine.verify import tenants
-from migration_portal.plan import directions
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
@@ -65,7 +64,7 @@ def _bring(flow: Flow, stray: Stray, table: str, key: Sequence[str]) -> None:
 
 
 def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:
-    table = directions.siblings(flow.transfer.plan, stray.table_name)[0]
+    table = flow.transfer.plan.siblings(stray.table_name)[0]
     with flow.transfer.source.transaction():
         keys = source.target_keys(flow.transfer, table, [tuple(stray.key)])
         row = flow.transfer.source.execute(keys).fetchone()
@@ -85,7 +84,7 @@ def on_both_sides(stray: Stray) -> list[Field]:
         if stray.direction == "reverse":
             with FLOWS["reverse"](run, "stray") as flow:
                 name, key = _on_the_other_side(flow, stray)
-        table = directions.siblings(transfer.plan, name)[0]
+        table = transfer.plan.siblings(name)[0]
         return [Field(field, *values) for field, values in tenants.row_on_both_sides(transfer, table, key).items()]
 
 

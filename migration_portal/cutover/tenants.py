@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from flags.models import TenantHome
 from migration_portal.catchup.flows import captured_run
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Plan, Table
 from migration_portal.runs.connections import open_transfer
 
@@ -52,8 +52,8 @@ def _tenants_table(plan: Plan) -> Table | None:
 def _written(transfer: Transfer, table: Table) -> Composed:
     """Legacy may write a tenant's id in another way than the IAM: those ids, each with the IAM's."""
     name = Identifier(table.source).as_string(transfer.source)
-    own = directions.tenant_as_written(transfer.plan, table.source, transfer.source_catalog, name)
-    mapped = directions.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
+    own = belonging.tenant_as_written(transfer.plan, table.source, transfer.source_catalog, name)
+    mapped = belonging.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
     return SQL("SELECT * FROM (SELECT {}, {} FROM {}) AS ids (own, mapped) WHERE own <> mapped").format(
         own, mapped, compile.source_table(transfer.plan, table)
     )

@@ -16,7 +16,7 @@ from migration_portal.engine import blocks, ledger, upserts
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.derived import CHANGES, derived
 from migration_portal.plan.model import Table
 
@@ -186,7 +186,7 @@ def _wanted(transfer: Transfer, table: Table, owners: Composable, homes: frozens
     tenant = SQL("lower(t.{}::text)").format(Identifier("tenant_id" if table.source == "users" else "id"))
     deleted = "deleted_at" in transfer.target_catalog[table.source].columns
     alive = SQL("t.deleted_at IS NULL") if deleted else SQL("true")
-    return SQL("({}) AND {} AND {}").format(owners, directions.at_home(tenant, homes, by_default=True), alive)
+    return SQL("({}) AND {} AND {}").format(owners, belonging.at_home(tenant, homes, by_default=True), alive)
 
 
 def _source(transfer: Transfer, name: str) -> Composable:

@@ -23,8 +23,8 @@ from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock
-from migration_portal.plan import compile, directions
-from migration_portal.plan.directions import Concerned, concerned
+from migration_portal.plan import belonging, compile
+from migration_portal.plan.belonging import Concerned, concerned
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
 
@@ -160,14 +160,14 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
 def _record(plan: Plan, catalog: Catalog, row: Concerned) -> Composable:
     return queries("capture")["record"].format(
         name=Literal(row.source), old=_array("OLD", row.key), new=_array("NEW", row.key),
-        old_tenant=directions.tenant_of_watched(plan, row, catalog, "OLD"),
-        new_tenant=directions.tenant_of_watched(plan, row, catalog, "NEW"),
+        old_tenant=belonging.tenant_of_watched(plan, row, catalog, "OLD"),
+        new_tenant=belonging.tenant_of_watched(plan, row, catalog, "NEW"),
     )  # fmt: skip
 
 
 def _types(plan: Plan, catalog: Catalog, row: Concerned) -> set[str]:
     """Of what is recorded as text."""
-    return {catalog[row.watched].columns[name].type for name in row.key} | directions.tenant_types(
+    return {catalog[row.watched].columns[name].type for name in row.key} | belonging.tenant_types(
         plan, row.source, catalog
     )
 
@@ -175,7 +175,7 @@ def _types(plan: Plan, catalog: Catalog, row: Concerned) -> set[str]:
 def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, row: Concerned) -> None:
     """Whose a row is must follow from the row, in a trigger. Raises PlanError."""
     source = row.watched
-    whose = directions.tenant_of_watched(plan, row, catalog, Identifier(source).as_string(connection))
+    whose = belonging.tenant_of_watched(plan, row, catalog, Identifier(source).as_string(connection))
     statement = SQL("SELECT {} FROM (SELECT (NULL::{}).*) AS {}")
     try:
         with connection.transaction():
@@ -192,9 +192,9 @@ def unread_tables(connection: Connection[Any], plan: Plan, source: str) -> list[
 
     What a function reads is not seen. Raises Refusal where an expression is no SQL.
     """
-    known = {source} | {read.source for table in directions.siblings(plan, source) for read in table.reads}
+    known = {source} | {read.source for table in plan.siblings(source) for read in table.reads}
     found: set[str] = set()
-    for table in directions.siblings(plan, source):
+    for table in plan.siblings(source):
         columns = SQL(", ").join(SQL("({})").format(compile.raw(column.sql)) for column in table.columns)
         statement = SQL("EXPLAIN (VERBOSE, FORMAT JSON) SELECT {} FROM {}").format(
             columns, compile.source_table(plan, table)

@@ -12,7 +12,7 @@ from psycopg.sql import Identifier, Literal
 
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import array_of_keys
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Catalog, Plan
 
 _MANY = 20_000
@@ -74,11 +74,11 @@ def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], t
 
 def enqueue_tenant(queue: Connection[Any], plan: Plan, catalog: Catalog, source: str, tenant: str) -> None:
     """Ask for all of a tenant's rows in a source table to be looked up again; of a table whose rows are nobody's, for none."""
-    table = directions.siblings(plan, source)[0]
+    table = plan.siblings(source)[0]
     statement = queries("queue")["enqueue_tenant"].format(
         name=Literal(source), key=compile.source_key(table), tenant=Literal(tenant),
         table=compile.source_table(plan, table),
-        whose=directions.tenant_as_written(plan, source, catalog, Identifier(source).as_string(queue)),
+        whose=belonging.tenant_as_written(plan, source, catalog, Identifier(source).as_string(queue)),
     )  # fmt: skip
     queue.execute(statement)
 

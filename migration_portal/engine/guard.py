@@ -16,7 +16,7 @@ from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
 from migration_portal.locks import GUARD_BUCKETS, Lock
-from migration_portal.plan import directions
+from migration_portal.plan import belonging
 from migration_portal.plan.model import Catalog, Plan
 from migration_portal.refusal import Refusal
 
@@ -57,7 +57,7 @@ def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, 
             "lock_class": Literal(int(Lock.GUARD)), "lock_mask": Literal(GUARD_BUCKETS - 1),
             "pinned": pinned(
                 set().union(
-                    *(directions.tenant_types(plan, rows.source, catalog) for rows in directions.concerned(plan, source))
+                    *(belonging.tenant_types(plan, rows.source, catalog) for rows in belonging.concerned(plan, source))
                 )
             ),
         }  # fmt: skip
@@ -78,7 +78,7 @@ def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, 
 def _tenants(plan: Plan, watched: str, catalog: Catalog, row: str) -> Composable:
     """Whose rows a change of the watched row is about, as a list."""
     return SQL(", ").join(
-        directions.tenant_of_watched(plan, rows, catalog, row) for rows in directions.concerned(plan, watched)
+        belonging.tenant_of_watched(plan, rows, catalog, row) for rows in belonging.concerned(plan, watched)
     )
 
 

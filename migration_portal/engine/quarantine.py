@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from migration_portal.engine import source
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
 
 _LONGEST = 300
@@ -90,9 +90,9 @@ def add(transfer: Transfer, table: Table, rejected: Iterable[Rejected]) -> int:
 
 def _tenants(transfer: Transfer, table: Table, rejected: Sequence[Rejected]) -> list[str | None]:
     """Whose each row is, as the source writes it; None also where that cannot be said."""
-    if not directions.owned(transfer.plan, table.source):
+    if not belonging.owned(transfer.plan, table.source):
         return [None] * len(rejected)
-    whose = directions.tenant_as_written(
+    whose = belonging.tenant_as_written(
         transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
     )
     statement = queries("source")["whose"].format(

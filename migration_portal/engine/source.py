@@ -104,7 +104,7 @@ def _reads_rows(rule: Rule) -> bool:
 
 def all_keys(transfer: Transfer, name: str) -> Iterator[list[list[str]]]:
     """All keys of a source table, a page at a time, each from a snapshot of its own; a page's first key may come twice."""
-    table = directions.siblings(transfer.plan, name)[0]
+    table = transfer.plan.siblings(name)[0]
     lower: list[str] | None = None
     while True:
         statement = queries("source")["page"].format(

@@ -118,8 +118,11 @@ def _refused(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog,
 def _without_parent(
     legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog
 ) -> Iterator[Counted]:
-    rows = arriving.fitting(plan, table, source, target)
-    for parent, condition in arriving.missing(plan, table, source, target):
+    """A row without several is counted once."""
+    rows, before = arriving.fitting(plan, table, source, target), SQL("false")
+    for parent, missing in arriving.missing(plan, table, source, target):
+        condition = SQL("{} AND NOT ({})").format(missing, before)
+        before = SQL("{} OR {}").format(before, missing)  # type: ignore[assignment]
         advice = f"The row of {parent} that they refer to does not exist or cannot arrive."
         yield _of_mapped(legacy, rows, condition, f"missing_{parent}", advice, alias="child")
 

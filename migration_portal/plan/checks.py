@@ -135,7 +135,7 @@ def _way_back(source: str, key: Sequence[str], reverse: Sequence[Column], here: 
 
 def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
     """The source columns that no expression of any table plan over the same source mentions, and none ignores."""
-    siblings = [other for other in plan.tables if other.source == table.source]
+    siblings = plan.siblings(table.source)
     if siblings[0] is not table:
         return []  # told once a source
     text = " ".join(column.sql for other in siblings for column in other.columns)

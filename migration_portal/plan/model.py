@@ -105,6 +105,10 @@ class Plan:
                 return table
         raise KeyError(target)
 
+    def siblings(self, source: str) -> list[Table]:
+        """The table plans that read this source table, in plan order."""
+        return [table for table in self.tables if table.source == source]
+
     @property
     def sources(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(table.source for table in self.tables))

@@ -19,7 +19,7 @@ from migration_portal.engine.copy import staging
 from migration_portal.engine.errors import describe
 from migration_portal.engine.source import by_source_key
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
@@ -88,8 +88,8 @@ def _remove_too(run: Run, transfer: Transfer, row: QuarantinedRow) -> None:
 
 def _refuse_elsewhere(transfer: Transfer, table: Table, where: Composable, row: QuarantinedRow) -> None:
     """Asked under the lock of catch-up, as it does: legacy's row of a tenant that has left would overwrite the IAM's."""
-    tenant = directions.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
-    home = directions.at_home(tenant, homes.in_iam(), by_default=True)
+    tenant = belonging.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
+    home = belonging.at_home(tenant, homes.in_iam(), by_default=True)
     statement = SQL("SELECT FROM {} WHERE ({}) AND NOT {}")
     with transfer.source.transaction():
         elsewhere = transfer.source.execute(

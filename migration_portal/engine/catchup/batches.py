@@ -23,7 +23,6 @@ from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.ledger import Chunk, Outcome
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import directions
 
 MOST_ATTEMPTS = 6
 """Then a row that collides is quarantined (about a minute). In reverse nothing is: it stays queued."""
@@ -130,7 +129,7 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
     keys = [(table, key) for table, its_keys in _by_table(entries).items() for key in its_keys]
     if len(keys) == 1:
         table, key = keys[0]
-        first = directions.siblings(flow.transfer.plan, table)[0].target
+        first = flow.transfer.plan.siblings(table)[0].target
         merged = Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
         return _settle(flow, entries, merged, {table: [key]})
     first_half = set(keys[: len(keys) // 2])

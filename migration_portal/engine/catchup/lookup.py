@@ -10,7 +10,7 @@ from migration_portal.engine.catchup.work import Widen, Work, listed, names_of, 
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 
 
@@ -53,8 +53,8 @@ def stage_all(work: Work, table: Table) -> None:
 
 def at_home(work: Work, name: str) -> Composable:
     """True for the source rows whose tenant the source owns."""
-    tenant = directions.tenant_of_source_row(work.flow.transfer.plan, name, work.flow.transfer.source_catalog)
-    return directions.at_home(tenant, work.homes, by_default=work.flow.by_default)
+    tenant = belonging.tenant_of_source_row(work.flow.transfer.plan, name, work.flow.transfer.source_catalog)
+    return belonging.at_home(tenant, work.homes, by_default=work.flow.by_default)
 
 
 def _note_exceptions(work: Work, table: Table, keys: list[Key]) -> None:
@@ -72,7 +72,7 @@ def _note_exceptions(work: Work, table: Table, keys: list[Key]) -> None:
         return
     statement = query(
         "written_elsewhere", key=compile.source_key(table),
-        tenant=directions.tenant_of_source_row(transfer.plan, name, transfer.source_catalog),
+        tenant=belonging.tenant_of_source_row(transfer.plan, name, transfer.source_catalog),
         table=compile.source_table(transfer.plan, table), where=source.by_source_key(table, keys),
         rejected=compile.rejected(table), at_home=at_home(work, name),
     )  # fmt: skip

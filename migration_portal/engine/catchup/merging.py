@@ -33,7 +33,7 @@ from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
 from migration_portal.engine.references import unreferenced
 from migration_portal.locks import Lock
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import ForeignKey, Table
 
 
@@ -123,7 +123,7 @@ def _leave_to_their_owner(work: Work, table: Table) -> None:
     schema = Identifier(transfer.schema)
     taken = query(
         "owned_elsewhere", stage=names_of(table)[0], target=transfer.target_table(table.target),
-        tenant=directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
+        tenant=belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
         same=compile.same(key, key, "t", "s"), mine=at_home_in_target(work, table),
     )  # fmt: skip
     for source_key, tenant in transfer.target.execute(taken).fetchall():
@@ -236,7 +236,7 @@ def _note_deleted_elsewhere(work: Work, table: Table, *, mine: Composable, owned
     present = {tuple(row[0]) for row in staged} | work.protected.get(table.source, set())
     gone = query(
         "gone_elsewhere", target=transfer.target_table(table.target), keys=keys, owned=owned, mine=mine,
-        tenant=directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
+        tenant=belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
         present=source.array_of_keys(present),
     )  # fmt: skip
     for key, tenant in transfer.target.execute(gone).fetchall():
@@ -257,7 +257,7 @@ def writable(work: Work, table: Table) -> Composable:
 def _parent_goes(work: Work, table: Table) -> Composable:
     """The row's parent, of the same source row, is removed by this batch: then it goes with it, even if we did not write it."""
     transfer = work.flow.transfer
-    through = directions.through_first(transfer.plan, table, transfer.target_catalog)
+    through = belonging.through_first(transfer.plan, table, transfer.target_catalog)
     if through is None:
         return SQL("false")
     parent, key = through
@@ -269,6 +269,6 @@ def _touch(work: Work) -> None:
     """Note the keys for continuous verification."""
     transfer = work.flow.transfer
     for name in work.keys:
-        keys = names_of(directions.siblings(transfer.plan, name)[0])[1]
+        keys = names_of(transfer.plan.siblings(name)[0])[1]
         touch = queries("continuous")["touch"].format(run=Literal(transfer.run), source=Literal(name), keys=keys)
         transfer.target.execute(touch)

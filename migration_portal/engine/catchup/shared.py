@@ -14,7 +14,7 @@ from migration_portal.engine.catchup.work import listed, query
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
 
 _STAGE = Identifier("portal_shared")
@@ -39,13 +39,13 @@ def _may_be_nobodys(transfer: Transfer, table: Table) -> bool:
     if table.target not in {key.parent for key in keys}:
         return False
     whose = transfer.plan.table(table.through.parent) if table.through else table
-    column = directions.tenant_column(transfer.plan, whose.source, transfer.source_catalog)
+    column = belonging.tenant_column(transfer.plan, whose.source, transfer.source_catalog)
     return column is None or not transfer.source_catalog[whose.source].columns[column].not_null
 
 
 def _add(transfer: Transfer, table: Table) -> int:
     info, key = transfer.info(table), transfer.info(table).primary_key
-    tenant = directions.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
+    tenant = belonging.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
     select = compile.mapped(transfer.plan, table, info, where=SQL("{} IS NULL").format(tenant))
     target, names = transfer.target_table(table.target), listed(table.column_names)
     transfer.target.execute(query("stage", stage=_STAGE, target=target))

@@ -15,7 +15,7 @@ from migration_portal.engine.catchup.work import Merged, Work, at_home_in_target
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
 from migration_portal.engine.references import unreferenced
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 
 
@@ -95,7 +95,7 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
     waits = transfer.target.execute("SELECT to_regclass('portal_capture.queue') IS NOT NULL").fetchone()
     parts: dict[str, Composable] = {
         "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": at_home_in_target(work, table),
-        "tenant": directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
+        "tenant": belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
         "same": compile.same(key, key, "t", "s"), "differs": upserts.differs(transfer, table, "t", "s"),
         "coming": query("coming", table=Literal(table.target), key=compile.target_key(key, "k")) if waits and waits[0]
         else SQL("false"),
@@ -108,8 +108,8 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
     changed = transfer.target.execute(query("changed_elsewhere", key=names, **parts)).fetchall()
     _list_whole(work, table, entry, "written", changed)
     if table.source_tenant or table.through:
-        own = directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "s")
-        at_home = directions.at_home(own, work.homes, by_default=work.flow.by_default)
+        own = belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "s")
+        at_home = belonging.at_home(own, work.homes, by_default=work.flow.by_default)
         added = query(
             "added_elsewhere", key=compile.target_key(owner, "s"), at_home=at_home,
             own=own, **parts,

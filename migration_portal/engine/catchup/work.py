@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Composable, Identifier
 from migration_portal.engine import source
 from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
 from migration_portal.engine.queries import queries
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 
 Collision = tuple[str, str, str]
@@ -64,7 +64,7 @@ class Work:
 
     def first(self, table: Table) -> bool:
         """Whether this table plan is the first of its source table: strays are told once a source row."""
-        return table is directions.siblings(self.flow.transfer.plan, table.source)[0]
+        return table is self.flow.transfer.plan.siblings(table.source)[0]
 
     def collide(self, table: Table, keys: Iterable[Sequence[str]], reason: str, detail: str = "") -> None:
         for key in keys:
@@ -117,5 +117,5 @@ def at_home_in_target(work: Work, table: Table) -> Composable:
         return SQL("true")
     transfer = work.flow.transfer
     schema = Identifier(transfer.schema)
-    tenant = directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t")
-    return directions.at_home(tenant, work.homes, by_default=work.flow.by_default)
+    tenant = belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t")
+    return belonging.at_home(tenant, work.homes, by_default=work.flow.by_default)

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.engine import capabilities
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import directions
+from migration_portal.plan import belonging
 from migration_portal.plan.derived import READS, TABLES
 
 _TENANTS, _FEATURES, _USERS = (table.target for table in TABLES)
@@ -43,7 +43,7 @@ def wrong(transfer: Transfer) -> Iterator[tuple[str, str, list[str]]]:
         parts[f"ours_{name}"] = ours
     for owner, column in (("tenant", "id"), ("user", "tenant_id")):
         tenant = SQL("lower(t.{}::text)").format(Identifier(column))
-        here = directions.at_home(tenant, transfer.in_iam, by_default=True)
+        here = belonging.at_home(tenant, transfer.in_iam, by_default=True)
         deleted = "deleted_at" in transfer.target_catalog[f"{owner}s"].columns
         parts[f"{owner}_here"] = SQL("{} AND t.deleted_at IS NULL").format(here) if deleted else here
     for name, (right, about) in _RIGHT.items():

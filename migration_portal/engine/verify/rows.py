@@ -13,7 +13,7 @@ from migration_portal.engine import ledger, quarantine
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import keys_in
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
 
 Side = Literal["legacy", "iam"]
@@ -89,11 +89,11 @@ def select_rows(transfer: Transfer, table: Table, side: Side, where: Composable,
 def _at_home_in_legacy(transfer: Transfer, table: Table, side: Side) -> Composable:
     """Rows of tenants at home in legacy: a table without a reverse section is the IAM's alone for the others."""
     if side == "legacy":
-        tenant = directions.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
+        tenant = belonging.tenant_of_source_row(transfer.plan, table.source, transfer.source_catalog)
     else:
         schema = Identifier(transfer.schema)
-        tenant = directions.target_tenant(transfer.plan, table, transfer.target_catalog, schema, table.target)
-    return directions.at_home(tenant, transfer.in_iam, by_default=True)
+        tenant = belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, table.target)
+    return belonging.at_home(tenant, transfer.in_iam, by_default=True)
 
 
 def differing_fields(

@@ -22,7 +22,7 @@ from migration_portal.engine.verify.rows import (
     select_rows,
     shared_columns,
 )
-from migration_portal.plan import compile, directions, round_trip
+from migration_portal.plan import belonging, compile, directions, round_trip
 from migration_portal.plan.model import Table
 
 Fields = dict[tuple[str, ...], dict[str, str | None]]
@@ -47,7 +47,7 @@ def compare_tenant(transfer: Transfer, legacy_tenant: str, tenant: str) -> dict[
 def compare_keys(transfer: Transfer, source: str, keys: Sequence[tuple[str, ...]]) -> dict[str, list[Difference]]:
     """The rows made of these source keys that differ, by target table; for tables whose whole key follows from the source's."""
     differences = {}
-    for table in directions.siblings(transfer.plan, source):
+    for table in transfer.plan.siblings(source):
         owner = _owner(transfer, table)
         if not keys or len(owner) < len(transfer.info(table).primary_key):
             continue
@@ -117,11 +117,11 @@ def _owner(transfer: Transfer, table: Table) -> list[str]:
 
 
 def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable | None:
-    column = directions.tenant_column(transfer.plan, table.source, transfer.source_catalog)
+    column = belonging.tenant_column(transfer.plan, table.source, transfer.source_catalog)
     if column is None:
-        if not directions.owned(transfer.plan, table.source):
+        if not belonging.owned(transfer.plan, table.source):
             return None
-        whose = directions.tenant_as_written(
+        whose = belonging.tenant_as_written(
             transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
         )
         return SQL("lower({}) = {}").format(whose, Literal(tenant.lower()))
@@ -136,11 +136,11 @@ def _iam_where(transfer: Transfer, table: Table, tenant: str) -> Composable:
     if table.target_tenant:
         return SQL("{} = {}").format(compile.raw(table.target_tenant), Literal(tenant))
     if table.through:
-        whose = directions.target_tenant(
+        whose = belonging.target_tenant(
             transfer.plan, table, transfer.target_catalog, Identifier(transfer.schema), table.target
         )
         return SQL("{} = {}").format(whose, Literal(tenant.lower()))
-    through = directions.through_first(transfer.plan, table, transfer.target_catalog)
+    through = belonging.through_first(transfer.plan, table, transfer.target_catalog)
     if through is None:
         return SQL("false")
     first, key = through

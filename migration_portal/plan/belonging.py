@@ -1,0 +1,176 @@
+"""Whose a row is: by a column, an expression, its parent, or the row that reads it. Pure.
+
+A tenant is written in the source's way (as its queue and its guard know it) or in the target's (as homes do).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from migration_portal.plan import compile
+from migration_portal.plan.checks import words
+from migration_portal.plan.errors import PlanError
+from migration_portal.plan.model import Catalog, ForeignKey, Plan, Table, TableInfo
+from migration_portal.plan.spelling import spelled
+
+
+def owned(plan: Plan, source: str) -> bool:
+    """Whether the source table's rows have tenants: their own, or their parent's."""
+    return _with_tenant(plan, source) is not None or _link(plan, source) is not None
+
+
+def tenant_column(plan: Plan, source: str, catalog: Catalog) -> str | None:
+    """The column of the source table that says whose row it is, or None: then nothing does, or an expression."""
+    table = _with_tenant(plan, source)
+    return _column(table.source_tenant or "", catalog[source]) if table else None
+
+
+def tenant_as_written(plan: Plan, source: str, catalog: Catalog, row: str) -> Composable:
+    """The tenant of the source row `row` (OLD, say), as the source writes it, as text; NULL for rows of nobody.
+
+    Where no column says it but an expression, the source writes what that gives.
+    """
+    if table := _with_tenant(plan, source):
+        return _over(table.source_tenant or "", catalog[source], row)
+    if (link := _link(plan, source)) is None:
+        return SQL("NULL::text")
+    table, parent = link
+    return SQL("(SELECT {} FROM {} AS p WHERE p.{} = {}.{})").format(
+        _over(parent.source_tenant or "", catalog[parent.source], "p"), compile.source_table(plan, parent),
+        Identifier(parent.key[0]), compile.raw(row), Identifier(referring(table, catalog)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """The rows of `source` that a change of the `watched` table is about: their key is in its columns `key`."""
+
+    watched: str
+    source: str
+    key: tuple[str, ...]
+
+
+def concerned(plan: Plan, watched: str) -> list[Concerned]:
+    """Its own rows, where it is a source, and those that are made by reading it. Raises PlanError."""
+    keys = {table.key for table in plan.siblings(watched)}
+    if len(keys) > 1:
+        raise PlanError("Its table plans use different keys.", subject=watched, todo="Use one key for a source table.")
+    own = [Concerned(watched, watched, key) for key in keys]
+    readers = (
+        Concerned(watched, table.source, read.link)
+        for table in plan.tables
+        for read in table.reads
+        if read.source == watched
+    )
+    return list(dict.fromkeys([*own, *readers]))
+
+
+def tenant_of_watched(plan: Plan, rows: Concerned, catalog: Catalog, row: str) -> Composable:
+    """Whose the source row is that a row of a watched table is about, as the source writes it, as text."""
+    if rows.watched == rows.source:
+        return tenant_as_written(plan, rows.source, catalog, row)
+    table = plan.siblings(rows.source)[0]
+    return SQL("(SELECT {} FROM {} AS o WHERE {})").format(
+        tenant_as_written(plan, rows.source, catalog, "o"), compile.source_table(plan, table),
+        compile.same(table.key, rows.key, "o", row),
+    )  # fmt: skip
+
+
+def tenant_types(plan: Plan, source: str, catalog: Catalog) -> set[str]:
+    """The type of the column that says whose row it is; empty for rows of nobody, {"unknown"} for an expression."""
+    link = _link(plan, source)
+    name = link[1].source if link else source
+    if _with_tenant(plan, name) is None:
+        return set()
+    column = tenant_column(plan, name, catalog)
+    return {catalog[name].columns[column].type if column else "unknown"}
+
+
+def tenant_of_source_row(plan: Plan, source: str, catalog: Catalog) -> Composable:
+    """The row's tenant as the target writes it, as text; NULL for rows of nobody."""
+    link = _link(plan, source)
+    table = link[1] if link else _with_tenant(plan, source)
+    if table is None:
+        return SQL("NULL::text")
+    column = table.column(spelled(table.target_tenant or ""))
+    sql = column.sql if column else table.source_tenant or ""
+    own = SQL("(CASE WHEN NOT {} THEN {} END)::text").format(compile.rejected(table), compile.raw(sql))
+    if link is None:
+        return own
+    return SQL("(SELECT {} FROM {} WHERE {} = {})").format(
+        own, compile.source_table(plan, table), Identifier(table.source, table.key[0]),
+        Identifier(source, referring(link[0], catalog)),
+    )  # fmt: skip
+
+
+def at_home(tenant: Composable, homes: frozenset[str], *, by_default: bool) -> Composable:
+    """True where the source side owns the tenant: `homes` are the exceptions to `by_default`; never NULL."""
+    listed = SQL("coalesce({} = ANY({}::text[]), false)").format(tenant, Literal(sorted(homes)))
+    return SQL("NOT {}").format(listed) if by_default else listed
+
+
+def target_tenant(plan: Plan, table: Table, target: Catalog, schema: Composable, alias: str) -> Composable:
+    """The tenant of the target row `alias`, as homes write it: its own column, or that of its parent."""
+    if table.target_tenant:
+        return SQL("lower({})").format(_over(table.target_tenant, target[table.target], alias))
+    if table.through:
+        parent = plan.table(table.through.parent)
+        return SQL("(SELECT lower({}) FROM {}.{} AS p WHERE p.{} = {}.{})").format(
+            _over(parent.target_tenant or "", target[parent.target], "p"), schema, Identifier(parent.target),
+            Identifier(target[parent.target].primary_key[0]), compile.raw(alias), Identifier(table.through.column),
+        )  # fmt: skip
+    found = through_first(plan, table, target)
+    if found is None:
+        return SQL("NULL::text")
+    first, key = found
+    return SQL("(SELECT lower({}) FROM {}.{} AS p WHERE {})").format(
+        _over(first.target_tenant or "", target[first.target], "p"), schema, Identifier(first.target),
+        compile.same(key.parent_columns, key.columns, "p", alias),
+    )  # fmt: skip
+
+
+def through_first(plan: Plan, table: Table, target: Catalog) -> tuple[Table, ForeignKey] | None:
+    """The table of the same source that knows the tenant, and the mapped foreign key that leads to it."""
+    first = _with_tenant(plan, table.source)
+    for key in target[table.target].foreign_keys:
+        if first is not None and key.parent == first.target and all(table.column(c) for c in key.columns):
+            return first, key
+    return None
+
+
+def _with_tenant(plan: Plan, source: str) -> Table | None:
+    return next((table for table in plan.siblings(source) if table.source_tenant), None)
+
+
+def _link(plan: Plan, source: str) -> tuple[Table, Table] | None:
+    """The table plan of this source whose rows have their parent's tenant, and the parent's."""
+    if _with_tenant(plan, source) is not None:
+        return None
+    table = next((table for table in plan.siblings(source) if table.through), None)
+    return (table, plan.table(table.through.parent)) if table and table.through else None
+
+
+def referring(table: Table, catalog: Catalog) -> str:
+    """The source column that refers to the parent. Raises PlanError when there is none, or more than one."""
+    assert table.through is not None
+    column = table.column(table.through.column)
+    mentioned = {word for word in words(column.sql if column else "") if word in catalog[table.source].columns}
+    if len(mentioned) != 1:
+        raise PlanError("No one legacy column leads to its parent.", subject=f"{table.target}.{table.through.column}")
+    return mentioned.pop()
+
+
+def _column(sql: str, table: TableInfo) -> str | None:
+    word = spelled(sql)
+    return word if word in table.columns else None
+
+
+def _over(sql: str, table: TableInfo, row: str) -> Composable:
+    """The expression over one row (OLD, an alias), as text: by the row's column alone where it is a spelling of one."""
+    if column := _column(sql, table):
+        return SQL("{}.{}::text").format(compile.raw(row), Identifier(column))
+    return SQL("(SELECT ({})::text FROM (SELECT {}.*) AS {})").format(
+        compile.raw(sql), compile.raw(row), Identifier(table.name)
+    )
