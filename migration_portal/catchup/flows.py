@@ -43,7 +43,7 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
         plan = directions.backward(ahead.plan, ahead.source_catalog, ahead.target_catalog)
         databases.enter(source, plan.source_schema)
         databases.enter(target, plan.target_schema)
-        plan = returning.keeping(target, ahead.plan, plan, ahead.source_catalog, ahead.target_catalog)
+        plan = returning.keeping(target, plan, ahead.source_catalog, ahead.target_catalog)
         transfer = replace(
             ahead, source=source, target=target, plan=plan, schema=plan.target_schema,
             source_catalog=ahead.target_catalog, target_catalog=directions.keyed(ahead.plan, ahead.source_catalog),

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db import transaction
 
 from migration_portal.audit import chain
-from migration_portal.catchup.flows import start_reverse
 from migration_portal.engine import capture, returning
 from migration_portal.engine.errors import describe
 from migration_portal.engine.transfer import Transfer
@@ -23,7 +22,7 @@ from migration_portal.runs.states import OVER
 
 
 def revise(run: Run, *, by: str, reason: str) -> list[str]:
-    """Let the run go on by the plan file as it is now. Returns the tables that changed.
+    """Let the run go on by the plan file as it is now; what has come back comes back once more. Returns the tables that changed.
 
     Raises Refusal: no reason, nothing changed, the run is over; PlanError when more than reverse sections, what is accepted
     or ignored, and quality rules changed, or when the way back would not work.
@@ -37,13 +36,14 @@ def revise(run: Run, *, by: str, reason: str) -> list[str]:
     if not changed:
         raise Refusal("The plan file is as the run began with it.", subject=str(run))
     with open_transfer(run, "revise") as transfer:
-        _check(plan, transfer)
-        if run.capture and capture.installed(transfer.target):
-            start_reverse(replace(transfer, plan=plan))
-    with transaction.atomic():
-        Run.objects.filter(pk=run.pk).update(plan_text=text)
-        data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
-        chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
+        followed = capture.installed(transfer.target)
+        _check(run.plan, plan, transfer, followed=followed)
+        with transaction.atomic():
+            Run.objects.filter(pk=run.pk).update(plan_text=text)
+            data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
+            chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
+        for name in changed if followed else ():
+            transfer.target.execute("SELECT portal_capture.whole(%s)", [name])
     return changed
 
 
@@ -69,11 +69,27 @@ def _forward(table: Table) -> Table:
     return replace(table, reverse=(), lossy=(), ignored=(), quality=(), reads=reads)
 
 
-def _check(plan: Plan, transfer: Transfer) -> None:
-    """Raises PlanError."""
+def _check(before: Plan, plan: Plan, transfer: Transfer, *, followed: bool) -> None:
+    """Raises PlanError. Once the IAM's changes are `followed`, its triggers stand where the way back begins."""
+    if followed and _led_back(plan) != _led_back(before):
+        raise PlanError(
+            "Which tables have a way back is settled once tenants could have moved.", subject=plan.name,
+            todo="Change what the reverse sections say, and leave them where they are.",
+        )  # fmt: skip
+    if followed and (lost := checks.lost_in_reverse(plan, transfer.source_catalog)):
+        named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in lost.items())
+        raise PlanError(f"Reversing would lose: {named}.", subject=plan.name, todo="Add them to the reverse sections.")
     for finding in checks.check(plan, transfer.source_catalog, transfer.target_catalog):
         if finding.severity == "error":
             raise PlanError(finding.what, subject=finding.subject, todo=finding.todo)
     back = directions.backward(plan, transfer.source_catalog, transfer.target_catalog)
+    for refusal in returning.unfollowed(plan, back, transfer.source_catalog, transfer.target_catalog):
+        raise refusal
     for subject, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items():
         raise PlanError(f"Its reverse expression fails: {describe(error).what}", subject=subject, todo="Correct it.")
+
+
+def _led_back(plan: Plan) -> list[tuple[str, bool, list[str]]]:
+    return [
+        (each.target, bool(each.reverse), [read.source for read in each.reads if read.reverse]) for each in plan.tables
+    ]

@@ -88,6 +88,10 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
     if home == TenantHome.Home.IAM:
         back = directions.backward(run.plan, transfer.source_catalog, transfer.target_catalog)
         reasons += (
+            f"The way back of {refusal.subject} cannot be followed: {refusal.what}"
+            for refusal in returning.unfollowed(run.plan, back, transfer.source_catalog, transfer.target_catalog)
+        )
+        reasons += (
             f"The way back of {column} fails: {describe(error).what} Correct the plan's reverse expression."
             for column, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items()
         )

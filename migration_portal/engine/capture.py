@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -17,13 +17,13 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import ledger
-from migration_portal.engine.errors import LockTimeout, describe
+from migration_portal.engine import ledger, subselects
+from migration_portal.engine.errors import LockTimeout
 from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock
-from migration_portal.plan import belonging, compile
+from migration_portal.plan import belonging
 from migration_portal.plan.belonging import Concerned, concerned
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
@@ -52,7 +52,7 @@ def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
     """Watch the source tables before anything is read from them, and mark the chunk done."""
     assert transfer.queue is not None
     for source in transfer.plan.sources:
-        if unread := unread_tables(transfer.queue, transfer.plan, source):
+        if unread := subselects.unread(transfer.queue, transfer.plan, source):
             raise PlanError(
                 f"Its expressions read {', '.join(unread)}, whose changes would not be captured.", subject=source,
                 todo="Name them under 'reads', with the link to this table's key; or run without capture.",
@@ -140,7 +140,7 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
     parts: dict[str, Composable] = {
         "names": Literal([row.source for row in about_rows]),
         "records": SQL("").join(_record(plan, catalog, row) for row in about_rows),
-        "pinned": pinned(set().union(*(_types(plan, catalog, row) for row in about_rows))),
+        "settings": settings_of(plan, catalog, source),
     }  # fmt: skip
     for query, trigger, kind in (
         ("function", "portal_capture", "trigger"),
@@ -165,16 +165,14 @@ def _record(plan: Plan, catalog: Catalog, row: Concerned) -> Composable:
     )  # fmt: skip
 
 
-def _types(plan: Plan, catalog: Catalog, row: Concerned) -> set[str]:
-    """Of what is recorded as text."""
-    return {catalog[row.watched].columns[name].type for name in row.key} | belonging.tenant_types(
-        plan, row.source, catalog
-    )
-
-
 def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, row: Concerned) -> None:
     """Whose a row is must follow from the row, in a trigger. Raises PlanError."""
     source = row.watched
+    if row.watched == row.source and (read := subselects.of_tenant(connection, plan, source)):
+        raise PlanError(
+            f"Whose its rows are is looked up in {', '.join(read)}: the guard could not say whose a row was before a change there.",
+            subject=source, todo="Let the tenant follow from the row's own columns, or run without capture.",
+        )  # fmt: skip
     whose = belonging.tenant_of_watched(plan, row, catalog, Identifier(source).as_string(connection))
     statement = SQL("SELECT {} FROM (SELECT (NULL::{}).*) AS {}")
     try:
@@ -185,37 +183,6 @@ def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, row: 
             f"Whose its rows are cannot be said by a trigger ({error.diag.message_primary or type(error).__name__}).",
             subject=source, todo="Let the tenant follow from the row's own columns, or run without capture.",
         ) from error  # fmt: skip
-
-
-def unread_tables(connection: Connection[Any], plan: Plan, source: str) -> list[str]:
-    """Other tables that the expressions over this source read and the plan does not say so, by the server's own account.
-
-    What a function reads is not seen. Raises Refusal where an expression is no SQL.
-    """
-    known = {source} | {read.source for table in plan.siblings(source) for read in table.reads}
-    found: set[str] = set()
-    for table in plan.siblings(source):
-        columns = SQL(", ").join(SQL("({})").format(compile.raw(column.sql)) for column in table.columns)
-        statement = SQL("EXPLAIN (VERBOSE, FORMAT JSON) SELECT {} FROM {}").format(
-            columns, compile.source_table(plan, table)
-        )
-        try:
-            with connection.transaction():
-                [(explained,)] = connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
-        except psycopg.Error as error:
-            raise describe(error, subject=f"{source}, its expressions") from error
-        read = [Identifier(*name).as_string(connection) for name in _relations(explained[0]["Plan"])]
-        found |= {row["name"] for row in rows(connection, queries("capture")["roots"], {"tables": read})}
-    return sorted(found - known)
-
-
-def _relations(node: dict[str, Any], *, within: bool = False) -> Iterator[tuple[str, str]]:
-    """Schema and name of the tables in the sub-selects of a plan of the server's."""
-    within = within or node.get("Parent Relationship") in ("SubPlan", "InitPlan")
-    if within and "Relation Name" in node:
-        yield node["Schema"], node["Relation Name"]
-    for each in node.get("Plans", ()):
-        yield from _relations(each, within=within)
 
 
 def keep_up(connection: Connection[Any], plan: Plan, catalog: Catalog) -> list[str]:
@@ -259,9 +226,23 @@ def function_name(kind: str, source: str) -> str:
     return f"{name.encode()[:50].decode(errors='ignore')}_{hashlib.sha256(source.encode()).hexdigest()[:10]}"
 
 
-def pinned(types: set[str]) -> Composable:
-    """What makes a function write values of these types alike in every session; nothing where all of them always are."""
-    return SQL("") if types <= _PLAIN else _PINNED
+def settings_of(plan: Plan, catalog: Catalog, watched: str) -> Composable:
+    """How a function for this table's rows works: it writes their keys and tenants alike in every session, and what it looks up
+    it sees as we do, whatever the writer may read or has on its path.
+    """
+    settings: Composable = SQL("")
+    types: set[str] = set()
+    for row in concerned(plan, watched):
+        types |= {catalog[watched].columns[name].type for name in row.key} | belonging.tenant_types(
+            plan, row.source, catalog
+        )
+    if not types <= _PLAIN:
+        settings += _PINNED
+    if any(belonging.looked_up(plan, row, catalog) for row in concerned(plan, watched)):
+        settings += SQL(" SECURITY DEFINER SET search_path TO {}, public, pg_temp").format(
+            Identifier(plan.source_schema)
+        )
+    return settings
 
 
 def _array(row: str, columns: tuple[str, ...]) -> Composable:

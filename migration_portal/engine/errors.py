@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 from migration_portal.refusal import Refusal
@@ -51,6 +53,8 @@ class ConstraintBroken(Refusal):
     """The data breaks a rule of the IAM schema that no query foresaw."""
 
 
+_QUOTED = re.compile(r': "?.*', re.DOTALL)
+"""What follows “invalid input syntax for type uuid” is the row's value."""
 _PASSING = (DatabaseUnreachable, LockTimeout, LeaseLost)
 
 
@@ -68,6 +72,8 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
     """Turn a driver's error into a named one: never a traceback, never a secret (no values are quoted)."""
     state = error.sqlstate or ""
     message = (error.diag.message_primary or str(error)).strip().splitlines()[0] if str(error) else "no message"
+    if state.startswith("22"):
+        message = _QUOTED.sub("", message)
     if state == "53100":
         return DiskFull(
             f"The server's disk is full ({message}).", subject=subject,

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine.capture import attach, function_name, patiently, pinned, watched
+from migration_portal.engine.capture import attach, function_name, patiently, settings_of, watched
 from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
@@ -55,11 +55,7 @@ def install_guard(connection: Connection[Any], plan: Plan, catalog: Catalog, *, 
             "old_tenants": _tenants(plan, source, catalog, "OLD"), "new_tenants": _tenants(plan, source, catalog, "NEW"),
             "by_default": Literal(by_default),
             "lock_class": Literal(int(Lock.GUARD)), "lock_mask": Literal(GUARD_BUCKETS - 1),
-            "pinned": pinned(
-                set().union(
-                    *(belonging.tenant_types(plan, rows.source, catalog) for rows in belonging.concerned(plan, source))
-                )
-            ),
+            "settings": settings_of(plan, catalog, source),
         }  # fmt: skip
 
         def make(source: str = source, parts: dict[str, Any] = parts) -> None:

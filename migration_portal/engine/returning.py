@@ -1,36 +1,45 @@
-"""Which columns legacy can compute there and back by itself: only those can be kept as it wrote them, and counted."""
+"""Whether the way back can be gone, and which columns legacy can compute there and back: only those can be kept and counted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL, Composed, Literal
 
-from migration_portal.plan import compile, round_trip
+from migration_portal.plan import compile, directions
+from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, Plan, Table
+from migration_portal.plan.round_trip import RoundTrip
+from migration_portal.refusal import Refusal
 
 
-def computable(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[Column]:
-    """Of the reverse columns that may come back as something else. The plan, the table and the catalogs are the forward ones."""
+def computable(legacy: Connection[Any], trip: RoundTrip) -> list[Column]:
+    """Of the columns that may come back as something else. What an expression looks up is the IAM's, whatever legacy calls so."""
     return [
         column
-        for column in round_trip.uncertain(table, target[table.target])
-        if _plannable(legacy, plan, table, column, source, target)
+        for column in trip.uncertain()
+        if "select" not in column.sql.lower()
+        and _error(legacy, SQL("EXPLAIN {}").format(trip.count([column], SQL("true")))) is None
     ]
 
 
-def keeping(legacy: Connection[Any], plan: Plan, back: Plan, source: Catalog, target: Catalog) -> Plan:
+def keeping(legacy: Connection[Any], back: Plan, source: Catalog, target: Catalog) -> Plan:
     """The plan that leads back, with the columns of which legacy keeps its own where the IAM changed nothing."""
-    tables = (
-        replace(table, kept=tuple(each.name for each in computable(legacy, plan, table.forward, source, target)))
-        if table.forward
-        else table
-        for table in back.tables
-    )
-    return replace(back, tables=tuple(tables))
+
+    def kept(table: Table) -> tuple[str, ...]:
+        trip = trip_of(back, table, source, target)
+        return tuple(each.name for each in computable(legacy, trip) if not trip.is_id(each)) if trip else ()
+
+    return replace(back, tables=tuple(replace(table, kept=kept(table)) for table in back.tables))
+
+
+def trip_of(back: Plan, table: Table, source: Catalog, target: Catalog) -> RoundTrip | None:
+    """Of a table plan that leads back; the catalogs are legacy's and the IAM's."""
+    return RoundTrip(back.target_schema, table.forward, table.read, source, target) if table.forward else None
 
 
 def failing(
@@ -43,13 +52,9 @@ def failing(
             SQL("({})::{}").format(compile.raw(each.sql), compile.raw(legacy[table.target].columns[each.name].sent_as))
             for each in columns
         )
-        tried = SQL("SELECT {} FROM {} LIMIT {}").format(names, compile.source_table(back, table), Literal(rows))
-        try:
-            with iam.transaction():
-                iam.execute(tried)
-        except (psycopg.ProgrammingError, psycopg.DataError) as error:
-            return error
-        return None
+        return _error(
+            iam, SQL("SELECT {} FROM {} LIMIT {}").format(names, compile.source_table(back, table), Literal(rows))
+        )
 
     return {
         f"{table.target}.{column.name}": (column, error)
@@ -60,13 +65,22 @@ def failing(
     }
 
 
-def _plannable(
-    legacy: Connection[Any], plan: Plan, table: Table, column: Column, source: Catalog, target: Catalog
-) -> bool:
-    statement = round_trip.count(plan, table, [column], source, target, SQL("true"))
+def unfollowed(plan: Plan, back: Plan, legacy: Catalog, iam: Catalog) -> Iterator[Refusal]:
+    """Tables whose rows could not be followed on the way back: no part of legacy's key follows from the IAM's."""
+    for table in back.tables:
+        try:
+            directions.owner(table, iam, directions.keyed(plan, legacy))
+        except PlanError as error:
+            yield PlanError(
+                error.what, subject=table.target, todo="Let legacy's key follow from the IAM's in the reverse section."
+            )
+
+
+def _error(connection: Connection[Any], statement: Composed) -> psycopg.Error | None:
+    """Why the statement cannot be carried out, if it is its fault."""
     try:
-        with legacy.transaction():
-            legacy.execute(SQL("EXPLAIN {}").format(statement))
-    except (psycopg.ProgrammingError, psycopg.DataError):
-        return False
-    return True
+        with connection.transaction():
+            connection.execute(statement)
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        return error
+    return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from migration_portal.engine import ledger
+from migration_portal.engine import ledger, returning
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, round_trip
+from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
 
@@ -37,16 +37,13 @@ def differs(transfer: Transfer, table: Table, old: str, new: str) -> Composable:
 def _value(transfer: Transfer, table: Table, name: str, old: str, new: str) -> Composable:
     """What the column of the row `old` becomes. Coming back, legacy keeps its own unless the IAM changed what it is made of."""
     staged = SQL("{}.{}").format(compile.raw(new), Identifier(name))
-    if (forward := table.forward) is None:
-        return staged
+    trip = returning.trip_of(transfer.plan, table, transfer.target_catalog, transfer.source_catalog)
     column = table.column(name)
-    if column is None or name not in table.kept:
+    if trip is None or column is None or name not in table.kept:
         return staged
-    info, iam = transfer.info(table), transfer.source_catalog[table.source]
     return SQL("(CASE WHEN {staged}{text} IS DISTINCT FROM {echo}{text} THEN {staged} ELSE {kept} END)").format(
-        staged=staged, echo=round_trip.echo(forward, column, info, iam, old),
-        kept=SQL("{}.{}").format(compile.raw(old), Identifier(name)),
-        text=SQL("::text" if compile.by_its_text(info.columns[name]) else ""),
+        staged=staged, echo=trip.echo(column, old), kept=SQL("{}.{}").format(compile.raw(old), Identifier(name)),
+        text=SQL("::text" if compile.by_its_text(transfer.info(table).columns[name]) else ""),
     )  # fmt: skip
 
 

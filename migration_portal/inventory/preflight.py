@@ -14,8 +14,7 @@ from django.conf import settings
 from psycopg import Connection
 
 from migration_portal import databases
-from migration_portal.engine import catalog
-from migration_portal.engine.capture import unread_tables
+from migration_portal.engine import catalog, subselects
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.expressions import expressions
@@ -139,7 +138,7 @@ def _capture(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[F
             "GRANT CREATE ON DATABASE to the role in LEGACY_DATABASE_URL, or run without capture.",
         )  # fmt: skip
     for name in plan.sources:
-        if name in source and (unread := unread_tables(legacy, plan, name)):
+        if name in source and (unread := subselects.unread(legacy, plan, name)):
             yield Finding(
                 "warning", f"capture: {name}", f"Its expressions read {', '.join(unread)}, whose changes would not be captured.",
                 "Name them under 'reads' in the plan, with the link to this table's key; or run without capture.",

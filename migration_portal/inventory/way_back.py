@@ -13,7 +13,8 @@ from migration_portal.engine import returning
 from migration_portal.engine.errors import describe
 from migration_portal.plan import checks, directions, round_trip
 from migration_portal.plan.checks import Finding
-from migration_portal.plan.model import Catalog, Column, Plan, Table
+from migration_portal.plan.model import Catalog, Column, Plan
+from migration_portal.plan.round_trip import RoundTrip
 
 _TRIED = 1000
 """Rows of the IAM that the expressions are tried on."""
@@ -30,33 +31,59 @@ def way_back(
             "warning", name, f"Reversing would lose: {', '.join(columns)}.",
             "Add them to the plan's reverse section; tenants cannot be cut over until then.",
         )  # fmt: skip
-    failing = returning.failing(iam, directions.backward(plan, source, target), source, rows=_TRIED)
+    back = directions.backward(plan, source, target)
+    for refusal in returning.unfollowed(plan, back, source, target):
+        yield Finding("error", refusal.subject, refusal.what, refusal.todo)
+    failing = returning.failing(iam, back, source, rows=_TRIED)
     for subject, (column, error) in failing.items():
         yield Finding(
-            "error", subject, f"Its reverse expression fails: {_why(error)}",
+            "error", subject, f"Its reverse expression fails: {describe(error).what}",
             f"Correct it in the reverse section: {column.sql}",
         )  # fmt: skip
-    for table in plan.tables:
-        for column in round_trip.uncertain(table, target[table.target]):
-            if f"{table.source}.{column.name}" not in failing:
-                yield from _counted(legacy, plan, table, column, source, target)
+    for trip in round_trip.round_trips(plan, source, target):
+        counted = {column.name for column in returning.computable(legacy, trip)}
+        yield from _reborn(legacy, trip)
+        for column in trip.uncertain():
+            if f"{trip.name}.{column.name}" in failing:
+                continue
+            if column.name in counted:
+                yield from _counted(legacy, trip, column)
+            else:
+                yield Finding(
+                    "warning", f"{trip.name}.{column.name}", "What it would come back as cannot be computed in legacy.",
+                    "Write the reverse expression so that both databases can compute it; reversing may change the column.",
+                )  # fmt: skip
 
 
-def _counted(
-    legacy: Connection[Any], plan: Plan, table: Table, column: Column, source: Catalog, target: Catalog
-) -> Iterator[Finding]:
-    """How many rows would come back with something else in the column."""
-    about = f"{table.source}.{column.name}"
+def _reborn(legacy: Connection[Any], trip: RoundTrip) -> Iterator[Finding]:
+    """Whether what is born in the IAM could come back and go again."""
+    if (asked := trip.reborn()) is None:
+        return
     try:
         with legacy.transaction():
-            row = legacy.execute(round_trip.count(plan, table, [column], source, target, SQL("true"))).fetchone()
-            rows, changed = row or (0, 0)
-            wanted = round_trip.sample(plan, table, column, source, target, _SAMPLE)
-            shown = legacy.execute(wanted).fetchall() if changed and column.name not in table.secret else []
-    except psycopg.Error as error:
+            same = legacy.execute(asked).fetchone()
+    except (psycopg.ProgrammingError, psycopg.DataError):
+        same = None
+    if not same or not same[0]:
         yield Finding(
-            "warning", about, f"What it would come back as cannot be computed in legacy: {_why(error)}",
-            "Write the reverse expression so that both databases can compute it; reversing may change the column.",
+            "warning", trip.name, "A row that is born in the IAM would come back under a key that the IAM knows it not by.",
+            "Its tenant could not return. Let legacy keep the IAM's id, or finalize the tenant before anything is born there.",
+        )  # fmt: skip
+
+
+def _counted(legacy: Connection[Any], trip: RoundTrip, column: Column) -> Iterator[Finding]:
+    """How many rows would come back with something else in the column."""
+    about = f"{trip.name}.{column.name}"
+    try:
+        with legacy.transaction():
+            row = legacy.execute(trip.count([column], SQL("true"))).fetchone()
+            rows, changed = row or (0, 0)
+            secret = column.name in trip.table.secret
+            shown = legacy.execute(trip.sample(column, _SAMPLE)).fetchall() if changed and not secret else []
+    except psycopg.DataError as error:
+        yield Finding(
+            "warning", about, f"What it would come back as cannot be computed of some row: {describe(error).what}",
+            "Add a reject rule that names the rows, or correct the expression.",
         )  # fmt: skip
         return
     if not changed:
@@ -65,8 +92,10 @@ def _counted(
     what = (
         f"It would come back as something else in {changed:,} of {rows:,} rows{f' ({examples})' if examples else ''}."
     )
-    if column.name in table.lossy:
+    if column.name in trip.lossy:
         yield Finding("info", about, what, "The plan accepts that: legacy keeps its own where the IAM changes nothing.")
+    elif column.name in trip.key:
+        yield Finding("error", about, what, "Correct its reverse expression: each would come back as a second row.")
     else:
         yield Finding(
             "warning", about, what,
@@ -77,7 +106,3 @@ def _counted(
 
 def _short(value: str | None) -> str:
     return "NULL" if value is None else repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…")
-
-
-def _why(error: psycopg.Error) -> str:
-    return describe(error, subject="").what

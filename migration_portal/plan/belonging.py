@@ -78,6 +78,13 @@ def tenant_of_watched(plan: Plan, rows: Concerned, catalog: Catalog, row: str) -
     )  # fmt: skip
 
 
+def looked_up(plan: Plan, rows: Concerned, catalog: Catalog) -> bool:
+    """Whether saying whose the row is takes more than its own column: an expression, or another row."""
+    if rows.watched != rows.source:
+        return True
+    return owned(plan, rows.source) and tenant_column(plan, rows.source, catalog) is None
+
+
 def tenant_types(plan: Plan, source: str, catalog: Catalog) -> set[str]:
     """The type of the column that says whose row it is; empty for rows of nobody, {"unknown"} for an expression."""
     link = _link(plan, source)

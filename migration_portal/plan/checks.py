@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, TableInfo
+from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo
 
 Severity = Literal["error", "warning", "info"]
 
@@ -49,7 +49,7 @@ def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterat
     if here is not None:
         yield from _source_side(plan, table, here)
         for read in table.reads:
-            yield from _read(plan, read, source)
+            yield from _read(plan, table, read, source)
     if there is not None:
         yield from _target_side(table, there)
 
@@ -76,7 +76,7 @@ def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]
         )  # fmt: skip
 
 
-def _read(plan: Plan, read: Read, source: Catalog) -> Iterator[Finding]:
+def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:
     """A table that expressions read: its columns, and the way back into it."""
     here = source.get(read.source)
     if here is None:
@@ -88,6 +88,20 @@ def _read(plan: Plan, read: Read, source: Catalog) -> Iterator[Finding]:
                 "error", f"{read.source}.{name}", "The plan names a legacy column that does not exist.",
                 f"Columns are: {', '.join(here.columns)}.",
             )  # fmt: skip
+    for name, key in zip(read.link, table.key, strict=True):
+        mine, theirs = (
+            info.columns.get(column) for info, column in ((source[table.source], key), (here, name)) if info
+        )
+        if mine and theirs and _written_as(mine) != _written_as(theirs):
+            yield Finding(
+                "error", f"{read.source}.{name}", f"It is {theirs.type}, the key {key} is {mine.type}: changes would not be found.",
+                "Have the legacy owner make them the same type, or run without capture.",
+            )  # fmt: skip
+    if read.reverse and (read.source in plan.sources or table.source_tenant is None):
+        yield Finding(
+            "error", read.source, "There is no way back into a table that is read and is a source itself, or whose reader has no"
+            " tenant of its own.", "Write it back by the reverse section of its own table, or drop this one.",
+        )  # fmt: skip
     keys = [frozenset(here.primary_key), *(frozenset(columns) for columns in here.uniques.values())]
     if read.reverse and frozenset(read.link) not in keys:
         yield Finding(
@@ -102,6 +116,13 @@ def _read(plan: Plan, read: Read, source: Catalog) -> Iterator[Finding]:
                 "warning", f"{read.source}.{name}", "This legacy column is mapped nowhere: its values stay behind.",
                 "Map it, or list it under 'ignored' of the table that reads it.",
             )  # fmt: skip
+
+
+def _written_as(column: ColumnInfo) -> str:
+    """Types whose values are written alike as text."""
+    if column.type in ("text", "character varying", "bpchar"):
+        return "text"
+    return "integer" if column.type in ("smallint", "integer", "bigint") else column.type
 
 
 def _expressions(plan: Plan) -> str:

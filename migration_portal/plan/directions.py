@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from migration_portal.plan import belonging
+from psycopg.sql import SQL, Composable, Identifier
+
+from migration_portal.plan import belonging, compile
 from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, Through
@@ -55,6 +57,8 @@ def _into_reads(plan: Plan, table: Table, target: Catalog) -> list[Table]:
             source_tenant=table.target_tenant,
             target_tenant=_through_link(plan, table, read) if table.source_tenant else None,
             secret=table.secret,
+            forward=table,
+            read=read,
         )
         for read in table.reads
         if read.reverse
@@ -72,6 +76,23 @@ def keyed(plan: Plan, source: Catalog) -> Catalog:
     """The source's catalog as the way back needs it: tables that are read, by what links them to the rows that read them."""
     links = {read.source: read.link for table in plan.tables for read in table.reads if read.reverse}
     return source | {name: replace(source[name], primary_key=link) for name, link in links.items()}
+
+
+def source_key(table: Table, row: str) -> Composable | None:
+    """The source's key of the target row `row` (an alias), as text[], by the way back; None where none is written.
+
+    NULL for legacy rows that the reject rules name: they have none.
+    """
+    if table.read:
+        return None
+    back = {each.name: each.sql for each in (table.forward.columns if table.forward else table.reverse)}
+    if not set(table.key) <= back.keys():
+        return None
+    values = SQL(", ").join(SQL("({})::text").format(compile.raw(back[name])) for name in table.key)
+    rejected = compile.rejected(table.forward) if table.forward else SQL("false")
+    return SQL("(SELECT ARRAY[{}]::text[] FROM (SELECT {}.*) AS {} WHERE NOT {})").format(
+        values, compile.raw(row), Identifier(table.target), rejected
+    )
 
 
 def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:

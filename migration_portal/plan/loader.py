@@ -106,6 +106,12 @@ def _table(entry: dict[str, Any], place: str) -> Table:
             subject=place,
             todo="Add it, or drop it.",
         )
+    if keys := sorted(set(entry.get("lossy", ())) & set(entry["key"])):
+        raise PlanError(
+            f"'lossy' names the key: {', '.join(keys)}.",
+            subject=place,
+            todo="A row must come back as the same one: correct its reverse.",
+        )
     tenant = entry.get("tenant")
     whose = next((column for column in columns if column.name == tenant), None)
     if tenant is not None and whose is None:
@@ -155,7 +161,7 @@ def _read(name: str, entry: Any, key: tuple[str, ...], place: str) -> Read:
     place = f"{place}, reads.{name}"
     if not isinstance(entry, dict) or not isinstance(entry.get("link"), dict):
         raise PlanError("'link' is missing.", subject=place, todo=f'Write it like link = {{ user_id = "{key[0]}" }}.')
-    _only(entry, {"link", "ignored", "reverse"}, place)
+    _only(entry, {"link", "ignored", "lossy", "reverse"}, place)
     of_key = {str(ours): str(theirs) for theirs, ours in entry["link"].items()}
     if set(of_key) != set(key) or len(entry["link"]) != len(key):
         raise PlanError(
@@ -166,6 +172,7 @@ def _read(name: str, entry: Any, key: tuple[str, ...], place: str) -> Read:
         source=name,
         link=tuple(of_key[column] for column in key),
         ignored=tuple(entry.get("ignored", ())),
+        lossy=tuple(entry.get("lossy", ())),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
 

@@ -46,6 +46,7 @@ class Read:
     link: tuple[str, ...]
     """In the order of the key."""
     ignored: tuple[str, ...] = ()
+    lossy: tuple[str, ...] = ()
     reverse: tuple[Column, ...] = ()
     """For reversing: its columns as expressions over the target row."""
 
@@ -76,6 +77,8 @@ class Table:
     """Source columns that may come back as something else where the IAM has changed what they are made of."""
     forward: Table | None = None
     """Of a table plan that leads back: the one that it is the way back of."""
+    read: Read | None = None
+    """And the table that it leads back into, where that is one that is read."""
     kept: tuple[str, ...] = ()
     """Of a table plan that leads back: columns of which legacy keeps its own unless the IAM changed what they are made of."""
 

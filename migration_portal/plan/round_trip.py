@@ -3,73 +3,154 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
-from migration_portal.plan.model import Catalog, Column, Plan, Table, TableInfo
+from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, TableInfo
 from migration_portal.plan.spelling import spelled
 
 
-def uncertain(forward: Table, iam: TableInfo) -> list[Column]:
-    """The reverse columns that may come back as something else: those that are not one and the same column both ways.
+@dataclass(frozen=True)
+class RoundTrip:
+    """Of the rows of a legacy table: there by its table plan, back by a reverse section, the table's or that of one it reads."""
 
-    An id is the same however it is written: it comes back as legacy writes it.
-    """
-    return [column for column in forward.reverse if not _same(forward, column, iam)]
+    schema: str
+    table: Table
+    read: Read | None
+    source: Catalog
+    target: Catalog
+
+    @property
+    def name(self) -> str:
+        """The legacy table that the way back leads to."""
+        return self.read.source if self.read else self.table.source
+
+    @property
+    def legacy(self) -> TableInfo:
+        return self.source[self.name]
+
+    @property
+    def lossy(self) -> tuple[str, ...]:
+        return self.read.lossy if self.read else self.table.lossy
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.read.link if self.read else self.table.key
+
+    def uncertain(self) -> list[Column]:
+        """The columns that may come back as something else: those that are not one and the same column both ways."""
+        reverse = self.read.reverse if self.read else self.table.reverse
+        return [column for column in reverse if not self._same(column)]
+
+    def _same(self, column: Column) -> bool:
+        if self.read:
+            return column.name in self.read.link
+        there = self.table.column(spelled(column.sql))
+        if there is None or there.name not in self._iam.columns or spelled(there.sql) != column.name:
+            return False
+        checked = any(rule.cast and column.name in set(words(rule.sql)) for rule in self.table.reject)
+        return (there.sql, column.sql) == (column.name, there.name) or (self.is_id(column) and checked)
+
+    def is_id(self, column: Column) -> bool:
+        """Ids come back as legacy writes them: one in capitals is the same."""
+        there = self._iam.columns.get(spelled(column.sql))
+        return self.read is None and there is not None and there.type == "uuid"
+
+    @property
+    def _iam(self) -> TableInfo:
+        return self.target[self.table.target]
+
+    def echo(self, column: Column, row: str) -> Composable:
+        """What the column would be for the legacy row `row` (an alias) if the IAM had only what was copied of it.
+
+        NULL for rows that the reject rules name.
+        """
+        mentioned = set(words(column.sql))
+        parts = [
+            SQL("({})::{} AS {}").format(
+                compile.raw(each.sql), compile.raw(self._iam.columns[each.name].sent_as), Identifier(each.name)
+            )
+            for each in self.table.columns
+            if each.name in mentioned
+        ]
+        return SQL("(SELECT ({})::{} FROM (SELECT {} FROM {} AS {} WHERE NOT {}) AS {})").format(
+            compile.raw(column.sql), compile.raw(self.legacy.columns[column.name].type), SQL(", ").join(parts),
+            self._row_of(row), Identifier(self.table.source), compile.rejected(self.table), Identifier(self.table.target),
+        )  # fmt: skip
+
+    def _row_of(self, row: str) -> Composable:
+        """The row that is mapped: itself, or the one that reads it."""
+        if self.read is None:
+            return SQL("(SELECT {}.*)").format(compile.raw(row))
+        return SQL("(SELECT reader.* FROM {} AS reader WHERE {})").format(
+            Identifier(self.schema, self.table.source), compile.same(self.table.key, self.read.link, "reader", row)
+        )
+
+    def changed(self, column: Column) -> Composed:
+        """True for rows of the legacy table (by its name) whose column would come back as something else."""
+        row = Identifier(self.name).as_string()
+        was, becomes = SQL("{}.{}").format(compile.raw(row), Identifier(column.name)), self.echo(column, row)
+        rejected = SQL("false") if self.read else compile.rejected(self.table)
+        if self.is_id(column):
+            was, becomes = SQL("lower({}::text)").format(was), SQL("lower({}::text)").format(becomes)
+        elif compile.by_its_text(self.legacy.columns[column.name]):
+            was, becomes = SQL("{}::text").format(was), SQL("{}::text").format(becomes)
+        return SQL("(NOT {} AND {} IS DISTINCT FROM {})").format(rejected, becomes, was)
+
+    def count(self, columns: Sequence[Column], where: Composable) -> Composed:
+        """One row: how many there are, then for each column how many of them would come back as something else."""
+        counts = [SQL("count(*) FILTER (WHERE {})").format(self.changed(column)) for column in columns]
+        return SQL("SELECT {} FROM {} WHERE {}").format(
+            SQL(", ").join([SQL("count(*)"), *counts]), Identifier(self.schema, self.name), where
+        )
+
+    def sample(self, column: Column, most: int) -> Composed:
+        """Key, value and what it would come back as, as text, of rows whose column would come back as something else."""
+        key = SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in self.key)
+        return SQL("SELECT ARRAY[{}], {}::text, {}::text FROM {} WHERE {} LIMIT {}").format(
+            key, Identifier(column.name), self.echo(column, Identifier(self.name).as_string()),
+            Identifier(self.schema, self.name), self.changed(column), Literal(most),
+        )  # fmt: skip
+
+    def reborn(self) -> Composed | None:
+        """Whether a row that is born in the IAM has the same id there after it has come back, as a SELECT of one boolean.
+
+        None where that cannot be asked: the IAM's key is no single uuid that legacy's key alone is made of.
+        """
+        key = self._iam.primary_key
+        column, back = (
+            self.table.column(key[0]) if len(key) == 1 else None,
+            {each.name: each.sql for each in self.table.reverse},
+        )
+        if (
+            self.read
+            or column is None
+            or self._iam.columns[key[0]].type != "uuid"
+            or not set(self.table.key) <= back.keys()
+        ):
+            return None
+        if (mentioned := set(words(column.sql)) & self.legacy.columns.keys()) and not mentioned <= set(self.table.key):
+            return None
+        names = SQL(", ").join(
+            SQL("({})::{} AS {}").format(
+                compile.raw(back[name]), compile.raw(self.legacy.columns[name].type), Identifier(name)
+            )
+            for name in self.table.key
+        )
+        return SQL("SELECT ({})::uuid = {}.{} FROM (SELECT gen_random_uuid() AS {}) AS {}, LATERAL (SELECT {}) AS {}").format(
+            compile.raw(column.sql), Identifier(self.table.target), Identifier(key[0]), Identifier(key[0]),
+            Identifier(self.table.target), names, Identifier(self.table.source),
+        )  # fmt: skip
 
 
-def _same(forward: Table, column: Column, iam: TableInfo) -> bool:
-    there = forward.column(spelled(column.sql))
-    if there is None or there.name not in iam.columns or spelled(there.sql) != column.name:
-        return False
-    return iam.columns[there.name].type == "uuid" or (there.sql, column.sql) == (column.name, there.name)
-
-
-def echo(forward: Table, column: Column, legacy: TableInfo, iam: TableInfo, row: str) -> Composable:
-    """What the reverse column would be for the legacy row `row` (an alias) if the IAM had only what was copied of it.
-
-    NULL for rows that the reject rules name.
-    """
-    mentioned = set(words(column.sql))
-    parts = [
-        SQL("({})::{} AS {}").format(compile.raw(each.sql), compile.raw(iam.columns[each.name].sent_as), Identifier(each.name))
-        for each in forward.columns
-        if each.name in mentioned
-    ]  # fmt: skip
-    return SQL("(SELECT ({})::{} FROM (SELECT {} FROM (SELECT {}.*) AS {} WHERE NOT {}) AS {})").format(
-        compile.raw(column.sql), compile.raw(legacy.columns[column.name].type), SQL(", ").join(parts), compile.raw(row),
-        Identifier(forward.source), compile.rejected(forward), Identifier(forward.target),
-    )  # fmt: skip
-
-
-def changed(forward: Table, column: Column, legacy: TableInfo, iam: TableInfo) -> Composed:
-    """True for legacy rows (of the table, by its name) whose column would come back as something else."""
-    name = f'"{forward.source}"'
-    text = SQL("::text" if compile.by_its_text(legacy.columns[column.name]) else "")
-    return SQL("(NOT {} AND {}{text} IS DISTINCT FROM {}.{}{text})").format(
-        compile.rejected(forward), echo(forward, column, legacy, iam, name), compile.raw(name), Identifier(column.name),
-        text=text,
-    )  # fmt: skip
-
-
-def count(
-    plan: Plan, forward: Table, columns: Sequence[Column], source: Catalog, target: Catalog, where: Composable
-) -> Composed:
-    """One row: how many there are, then for each column how many of them would come back as something else."""
-    legacy, iam = source[forward.source], target[forward.target]
-    counts = [SQL("count(*) FILTER (WHERE {})").format(changed(forward, column, legacy, iam)) for column in columns]
-    return SQL("SELECT {} FROM {} WHERE {}").format(
-        SQL(", ").join([SQL("count(*)"), *counts]), compile.source_table(plan, forward), where
-    )
-
-
-def sample(plan: Plan, forward: Table, column: Column, source: Catalog, target: Catalog, most: int) -> Composed:
-    """Key, value and what it would come back as, as text, of rows whose column would come back as something else."""
-    legacy, iam = source[forward.source], target[forward.target]
-    return SQL("SELECT {}, {}::text, {}::text FROM {} WHERE {} LIMIT {}").format(
-        compile.source_key(forward), Identifier(column.name),
-        echo(forward, column, legacy, iam, f'"{forward.source}"'), compile.source_table(plan, forward),
-        changed(forward, column, legacy, iam), Literal(most),
-    )  # fmt: skip
+def round_trips(plan: Plan, source: Catalog, target: Catalog) -> list[RoundTrip]:
+    """One for each reverse section. For a plan that fits both catalogs."""
+    return [
+        RoundTrip(plan.source_schema, table, read, source, target)
+        for table in plan.tables
+        for read in (None, *table.reads)
+        if (read.reverse if read else table.reverse)
+    ]

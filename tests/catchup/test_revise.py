@@ -74,6 +74,39 @@ def test_a_reverse_expression_is_corrected_while_tenants_are_away(
     assert legacy(world, "SELECT last_login::date::text, full_name FROM users") == [("2026-01-02", " Ann")]
 
 
+def test_what_came_back_wrong_comes_back_again(world: World, plan: _File, run: Run, home: str) -> None:
+    plan.change('secret = ["hashed', 'lossy = ["full_name"]\nsecret = ["hashed')
+    plan.change('last_login = "coalesce(last_login_at, last_login)"', "last_login = \"created_at + interval '1 day'\"")
+    revise(run, by="tester", reason="test")
+    assert moved(home).error == ""
+    iam(world, "UPDATE users SET created_at = '2026-01-01Z', last_login = '2026-03-03Z', last_login_at = '2026-03-03Z'")
+    both_loops()
+    assert legacy(world, "SELECT last_login::date::text FROM users") == [("2026-01-02",)]
+    plan.change("last_login = \"created_at + interval '1 day'\"", 'last_login = "coalesce(last_login_at, last_login)"')
+    run.refresh_from_db()
+    revise(run, by="tester", reason="test")
+    both_loops()
+    assert legacy(world, "SELECT last_login::date::text FROM users") == [("2026-03-03",)]
+    assert moved(home, "legacy").error == ""
+
+
+def test_what_leads_back_is_settled_once_tenants_could_have_moved(
+    world: World, plan: _File, run: Run, home: str
+) -> None:
+    plan.change('secret = ["hashed', 'lossy = ["full_name"]\nsecret = ["hashed')
+    revise(run, by="tester", reason="test")
+    assert moved(home).error == ""
+    run.refresh_from_db()
+    whole = plan.path.read_text()
+    start = whole.index("[tables.reverse]", whole.index('source = "tenant_settings"'))
+    plan.path.write_text(whole[:start] + whole[whole.index("[[tables]]", start) :])
+    with pytest.raises(PlanError, match="Which tables have a way back is settled"):
+        revise(run, by="tester", reason="test")
+    plan.path.write_text(whole.replace('last_login = "coalesce(last_login_at, last_login)"\n', "", 1))
+    with pytest.raises(PlanError, match="Reversing would lose: users: last_login"):
+        revise(run, by="tester", reason="test")
+
+
 def test_what_rows_become_stays_as_the_run_began(plan: _File, run: Run) -> None:
     plan.change('bio = "bio"', 'bio = "upper(bio)"')
     with pytest.raises(PlanError, match="More than the way back and quality rules changed: users"):

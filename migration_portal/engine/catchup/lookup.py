@@ -47,8 +47,9 @@ def stage_all(work: Work, table: Table) -> None:
     """Stage every row of the source table."""
     transfer, (stage, _) = work.flow.transfer, names_of(table)
     transfer.target.execute(query("stage", stage=stage, target=transfer.target_table(table.target)))
-    select = compile.mapped(transfer.plan, table, transfer.info(table), where=SQL("true"))
-    pipe(transfer.source, select, transfer.target, stage, table.column_names)
+    key = [compile.source_key(table)]
+    select = compile.mapped(transfer.plan, table, transfer.info(table), where=SQL("true"), extra=key)
+    pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
 
 
 def at_home(work: Work, name: str) -> Composable:

@@ -87,8 +87,7 @@ def _undecided(work: Work, table: Table) -> Composable | None:
 
 def _note_whole(work: Work, table: Table, entry: Entry) -> None:
     """Rows of tenants that have left which the source changed or added all the same, and rows of whoever lives on the other
-    side that it lost; not what waits to be brought there, or never was there. Their key in the target stands in for the
-    source's.
+    side that it lost; not what waits to be brought there, or never was there.
     """
     transfer, key = work.flow.transfer, key_of(work, table)
     schema = Identifier(transfer.schema)
@@ -102,18 +101,17 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
     }  # fmt: skip
     owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
     names = compile.target_key(owner, "t")
-    gone = transfer.target.execute(query("emptied_elsewhere", key=names, **parts)).fetchall()
+    lost = directions.source_key(table, "t") or names
+    gone = transfer.target.execute(query("emptied_elsewhere", key=lost, target_key=names, **parts)).fetchall()
     never = _never_mirrored(work, table)
-    _list_whole(work, table, entry, "deleted", [row for row in gone if tuple(row[0]) not in never], whoever=True)
-    changed = transfer.target.execute(query("changed_elsewhere", key=names, **parts)).fetchall()
+    left = [(key or there, tenant) for key, tenant, there in gone if tuple(there) not in never]
+    _list_whole(work, table, entry, "deleted", left, whoever=True)
+    changed = transfer.target.execute(query("changed_elsewhere", **parts)).fetchall()
     _list_whole(work, table, entry, "written", changed)
     if table.source_tenant or table.through:
         own = belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "s")
         at_home = belonging.at_home(own, work.homes, by_default=work.flow.by_default)
-        added = query(
-            "added_elsewhere", key=compile.target_key(owner, "s"), at_home=at_home,
-            own=own, **parts,
-        )  # fmt: skip
+        added = query("added_elsewhere", at_home=at_home, own=own, **parts)
         _list_whole(work, table, entry, "written", transfer.target.execute(added).fetchall())
 
 

@@ -82,7 +82,7 @@ GRANT EXECUTE ON FUNCTION portal_capture.whole(text) TO PUBLIC;
 GRANT SELECT ON SEQUENCE portal_capture.queue_id_seq, portal_capture.last_flip TO PUBLIC
 
 -- name: function
-CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{pinned} AS $body$
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{settings} AS $body$
 BEGIN
 {records}
     RETURN NULL;
@@ -155,8 +155,9 @@ WHERE i.inhparent = %(table)s::regclass AND NOT c.relispartition ORDER BY 1
 
 -- name: roots
 -- The tables that these are partitions of, or are.
-SELECT DISTINCT c.relname::text AS name FROM unnest(%(tables)s::regclass[]) AS t(oid)
+SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS name FROM unnest(%(tables)s::regclass[]) AS t(oid)
 JOIN pg_class AS c ON c.oid = coalesce(pg_partition_root(t.oid), t.oid)
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
 
 -- name: leaves
 -- A partition that was detached and attached again has another entry in pg_inherits.

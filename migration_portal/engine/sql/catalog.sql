@@ -1,5 +1,5 @@
 -- name: columns
--- format_type without the modifier: a cast to it never truncates. `portable`: what the other server knows, too, and what COPY
+-- format_type without the modifier: a cast to it never truncates; "character" and "bit" alone would mean one of each. `portable`: what the other server knows, too, and what COPY
 -- sends in the same bytes: of a domain what it is made of, of an enumeration (or citext) its text. Nothing else is.
 WITH RECURSIVE made_of AS (
     SELECT oid AS type, oid AS base, typtype, typbasetype, typnamespace, typcategory FROM pg_type
@@ -7,10 +7,13 @@ WITH RECURSIVE made_of AS (
     SELECT made_of.type, t.oid, t.typtype, t.typbasetype, t.typnamespace, t.typcategory
     FROM made_of JOIN pg_type AS t ON t.oid = made_of.typbasetype
     WHERE made_of.typtype = 'd'
+), without_length (type, written) AS (
+    VALUES ('bpchar'::regtype::oid, 'bpchar'), ('_bpchar'::regtype, 'bpchar[]'),
+           ('bit'::regtype, 'bit varying'), ('_bit'::regtype, 'bit varying[]')
 )
-SELECT c.relname AS table_name, a.attname AS name, format_type(a.atttypid, NULL) AS type,
+SELECT c.relname AS table_name, a.attname AS name, coalesce(own.written, format_type(a.atttypid, NULL)) AS type,
        CASE WHEN b.typnamespace <> 'pg_catalog'::regnamespace AND (b.typtype = 'e' OR b.typcategory = 'S') THEN 'text'
-            ELSE format_type(b.base, NULL) END AS portable,
+            ELSE coalesce(made.written, format_type(b.base, NULL)) END AS portable,
        a.attnotnull AS not_null,
        (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '') AS has_default,
        format_type(a.atttypid, a.atttypmod) AS full_type,
@@ -19,6 +22,8 @@ FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN made_of AS b ON b.type = a.atttypid AND b.typtype <> 'd'
+LEFT JOIN without_length AS own ON own.type = a.atttypid
+LEFT JOIN without_length AS made ON made.type = b.base
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p')
 ORDER BY c.relname, a.attnum
 

@@ -94,15 +94,15 @@ SELECT {key} FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage}
 EXISTS (SELECT FROM portal_capture.queue AS q WHERE q.table_name = {table} AND (q.key IS NULL OR q.key = {key}))
 
 -- name: emptied_elsewhere
-SELECT {key}, {tenant} FROM {target} AS t CROSS JOIN LATERAL (SELECT t.*) AS k
+SELECT {key}, {tenant}, {target_key} FROM {target} AS t CROSS JOIN LATERAL (SELECT t.*) AS k
 WHERE NOT ({mine}) AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND NOT {coming}
 
 -- name: changed_elsewhere
-SELECT {key}, {tenant} FROM {target} AS t JOIN {stage} AS s ON {same} CROSS JOIN LATERAL (SELECT t.*) AS k
+SELECT s.portal_source_key, {tenant} FROM {target} AS t JOIN {stage} AS s ON {same} CROSS JOIN LATERAL (SELECT t.*) AS k
 WHERE NOT ({mine}) AND {differs} AND NOT {coming}
 
 -- name: added_elsewhere
-SELECT {key}, {own} FROM {stage} AS s CROSS JOIN LATERAL (SELECT s.*) AS k
+SELECT s.portal_source_key, {own} FROM {stage} AS s CROSS JOIN LATERAL (SELECT s.*) AS k
 WHERE NOT ({at_home}) AND NOT EXISTS (SELECT FROM {target} AS t WHERE {same}) AND NOT {coming}
 
 -- name: owned_elsewhere

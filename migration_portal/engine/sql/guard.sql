@@ -2,7 +2,7 @@
 -- Refuses writes for tenants that live on the other side. The shared lock is what a cut-over waits for, and what
 -- writers wait on while it holds the tenant; reading `homes` afterwards sees what was decided meanwhile. A transaction
 -- that reads an older snapshot does not see it: it is told to start again.
-CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{pinned} AS $body$
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{settings} AS $body$
 DECLARE
     mine text;
     tenants text[];
@@ -15,9 +15,15 @@ BEGIN
                       THEN ARRAY[{old_tenants}, {new_tenants}] ELSE ARRAY[{new_tenants}] END
             END;
     EXCEPTION WHEN OTHERS THEN
-        RETURN NULL;  -- a renamed column must not fail the write; capture records the whole table
+        -- A renamed column, or a value that says nothing, must not fail the write; capture records the whole table. But whose
+        -- the row was still counts.
+        BEGIN
+            tenants := CASE WHEN TG_OP <> 'INSERT' THEN ARRAY[{old_tenants}] END;
+        EXCEPTION WHEN OTHERS THEN
+            RETURN NULL;
+        END;
     END;
-    FOREACH mine IN ARRAY tenants LOOP
+    FOREACH mine IN ARRAY coalesce(tenants, ARRAY[]::text[]) LOOP
         CONTINUE WHEN mine IS NULL;
         mine := lower(mine);  -- legacy writes an id in more ways than one
         PERFORM pg_advisory_xact_lock_shared({lock_class}, hashtext(mine) & {lock_mask});

@@ -22,8 +22,9 @@ from migration_portal.engine.verify.rows import (
     select_rows,
     shared_columns,
 )
-from migration_portal.plan import belonging, compile, directions, round_trip
+from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
+from migration_portal.plan.round_trip import RoundTrip, round_trips
 
 Fields = dict[tuple[str, ...], dict[str, str | None]]
 
@@ -71,25 +72,25 @@ def lossy(transfer: Transfer, legacy_tenant: str) -> dict[str, int]:
     Only columns that the plan does not accept by name. Raises psycopg.Error.
     """
     found: dict[str, int] = {}
-    for table in transfer.plan.tables:
-        where, catalogs = (
-            _legacy_where(transfer, table, legacy_tenant),
-            (transfer.source_catalog, transfer.target_catalog),
+    for trip in round_trips(transfer.plan, transfer.source_catalog, transfer.target_catalog):
+        columns = [each for each in returning.computable(transfer.source, trip) if each.name not in trip.lossy]
+        where = (
+            _of_read(transfer, trip, legacy_tenant) if trip.read else _legacy_where(transfer, trip.table, legacy_tenant)
         )
-        columns = [
-            each
-            for each in returning.computable(transfer.source, transfer.plan, table, *catalogs)
-            if each.name not in table.lossy
-        ]
         if not columns or where is None:
             continue
         with transfer.source.transaction():
-            row = (
-                transfer.source.execute(round_trip.count(transfer.plan, table, columns, *catalogs, where)).fetchone()
-                or ()
-            )
-        found |= {f"{table.source}.{each.name}": n for each, n in zip(columns, row[1:], strict=True) if n}
+            row = transfer.source.execute(trip.count(columns, where)).fetchone() or ()
+        found |= {f"{trip.name}.{each.name}": n for each, n in zip(columns, row[1:], strict=True) if n}
     return found
+
+
+def _of_read(transfer: Transfer, trip: RoundTrip, tenant: str) -> Composable:
+    """The rows of a table that is read that belong to the tenant's."""
+    rows = belonging.Concerned(trip.name, trip.table.source, trip.key)
+    row = Identifier(trip.name).as_string()
+    whose = belonging.tenant_of_watched(transfer.plan, rows, transfer.source_catalog, row)
+    return SQL("lower({}) = {}").format(whose, Literal(tenant.lower()))
 
 
 def row_on_both_sides(transfer: Transfer, table: Table, key: Sequence[str]) -> dict[str, tuple[Any, Any]]:
@@ -124,7 +125,10 @@ def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable |
         whose = belonging.tenant_as_written(
             transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
         )
-        return SQL("lower({}) = {}").format(whose, Literal(tenant.lower()))
+        # Of a row that a rule rejects, the expression may fail.
+        return SQL("(CASE WHEN {} THEN false ELSE lower({}) = {} END)").format(
+            compile.rejected(table), whose, Literal(tenant.lower())
+        )
     if "char" not in (kind := transfer.source_catalog[table.source].columns[column].type) and kind != "text":
         return SQL("{} = {}").format(Identifier(column), Literal(tenant))
     ways = sorted({tenant, tenant.lower(), tenant.upper()})  # a row may refer to it in another way than it is written

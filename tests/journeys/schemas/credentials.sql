@@ -1,8 +1,8 @@
--- People and their credentials in two tables; organizations by code.
-CREATE TABLE orgs (code text PRIMARY KEY, title text NOT NULL);
+-- People and their credentials in two tables.
+CREATE TABLE orgs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), code text NOT NULL UNIQUE, title text NOT NULL);
 CREATE TABLE people (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    org text NOT NULL REFERENCES orgs,
+    org uuid NOT NULL REFERENCES orgs,
     login text NOT NULL UNIQUE,
     mail text,
     active boolean NOT NULL DEFAULT true
