@@ -51,17 +51,27 @@ _PINNED = SQL(
 def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
     """Watch the source tables before anything is read from them, and mark the chunk done."""
     assert transfer.queue is not None
-    for source in transfer.plan.sources:
-        if unread := subselects.unread(transfer.queue, transfer.plan, source):
-            raise PlanError(
-                f"Its expressions read {', '.join(unread)}, whose changes would not be captured.", subject=source,
-                todo="Name them under 'reads', with the link to this table's key; or run without capture.",
-            )  # fmt: skip
+    _require_said(transfer.queue, transfer.plan)
     install(transfer.queue, transfer.plan, transfer.source_catalog)
     with transfer.target.transaction():
         ledger.fence(transfer.target, chunk)
         ledger.done(transfer.target, chunk, Outcome())
     return Outcome()
+
+
+def _require_said(connection: Connection[Any], plan: Plan) -> None:
+    """Raises PlanError where a row is made of what nobody would watch."""
+    for source in plan.sources:
+        if read := subselects.of_tenant(connection, plan, source):
+            raise PlanError(
+                f"Whose its rows are is looked up in {', '.join(read)}: after a change there, whose they were could not be said.",
+                subject=source, todo="Let the tenant follow from the row's own columns, or run without capture.",
+            )  # fmt: skip
+        if read := subselects.unread(connection, plan, source):
+            raise PlanError(
+                f"Its expressions read {', '.join(read)}, whose changes would not be captured.", subject=source,
+                todo="Name them under 'reads', with the link to this table's key; or run without capture.",
+            )  # fmt: skip
 
 
 def install(connection: Connection[Any], plan: Plan, catalog: Catalog) -> None:
@@ -168,11 +178,6 @@ def _record(plan: Plan, catalog: Catalog, row: Concerned) -> Composable:
 def _try_tenant(connection: Connection[Any], plan: Plan, catalog: Catalog, row: Concerned) -> None:
     """Whose a row is must follow from the row, in a trigger. Raises PlanError."""
     source = row.watched
-    if row.watched == row.source and (read := subselects.of_tenant(connection, plan, source)):
-        raise PlanError(
-            f"Whose its rows are is looked up in {', '.join(read)}: the guard could not say whose a row was before a change there.",
-            subject=source, todo="Let the tenant follow from the row's own columns, or run without capture.",
-        )  # fmt: skip
     whose = belonging.tenant_of_watched(plan, row, catalog, Identifier(source).as_string(connection))
     statement = SQL("SELECT {} FROM (SELECT (NULL::{}).*) AS {}")
     try:

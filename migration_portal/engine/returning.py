@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Composed, Literal
 from migration_portal.plan import compile, directions
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, Plan, Table
-from migration_portal.plan.round_trip import RoundTrip
+from migration_portal.plan.round_trip import RoundTrip, trip_of
 from migration_portal.refusal import Refusal
 
 
@@ -35,11 +35,6 @@ def keeping(legacy: Connection[Any], back: Plan, source: Catalog, target: Catalo
         return tuple(each.name for each in computable(legacy, trip) if not trip.is_id(each)) if trip else ()
 
     return replace(back, tables=tuple(replace(table, kept=kept(table)) for table in back.tables))
-
-
-def trip_of(back: Plan, table: Table, source: Catalog, target: Catalog) -> RoundTrip | None:
-    """Of a table plan that leads back; the catalogs are legacy's and the IAM's."""
-    return RoundTrip(back.target_schema, table.forward, table.read, source, target) if table.forward else None
 
 
 def failing(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from migration_portal.engine import ledger, returning
+from migration_portal.engine import ledger
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
+from migration_portal.plan.round_trip import trip_of
 
 
 def overwrites(transfer: Transfer, table: Table) -> list[str]:
@@ -37,7 +38,7 @@ def differs(transfer: Transfer, table: Table, old: str, new: str) -> Composable:
 def _value(transfer: Transfer, table: Table, name: str, old: str, new: str) -> Composable:
     """What the column of the row `old` becomes. Coming back, legacy keeps its own unless the IAM changed what it is made of."""
     staged = SQL("{}.{}").format(compile.raw(new), Identifier(name))
-    trip = returning.trip_of(transfer.plan, table, transfer.target_catalog, transfer.source_catalog)
+    trip = trip_of(transfer.plan, table, transfer.target_catalog, transfer.source_catalog)
     column = table.column(name)
     if trip is None or column is None or name not in table.kept:
         return staged

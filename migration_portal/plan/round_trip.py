@@ -154,3 +154,8 @@ def round_trips(plan: Plan, source: Catalog, target: Catalog) -> list[RoundTrip]
         for read in (None, *table.reads)
         if (read.reverse if read else table.reverse)
     ]
+
+
+def trip_of(back: Plan, table: Table, source: Catalog, target: Catalog) -> RoundTrip | None:
+    """Of a table plan that leads back; the catalogs are legacy's and the IAM's."""
+    return RoundTrip(back.target_schema, table.forward, table.read, source, target) if table.forward else None

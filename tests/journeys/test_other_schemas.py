@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,70 +11,30 @@ from flags.models import TenantHome
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import guard
 from migration_portal.cutover.models import Stray
-from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.inventory.preflight import preflight
-from migration_portal.runs.models import QuarantinedRow, Run
-from migration_portal.runs.report import report
+from migration_portal.runs.models import QuarantinedRow
 from migration_portal.runs.undo import undo
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
+from tests.journeys.other_schemas import (
+    ACCEPTED,
+    BY_ORGANIZATION,
+    ONE,
+    SCHEMAS,
+    STUCK,
+    TRIMMED,
+    TWO,
+    differences,
+    migrated,
+    org,
+    organizations,
+    person,
+    unlike,
+    users,
+)
+from tests.journeys.other_schemas import joined as joined
+from tests.journeys.other_schemas import plan as plan
 from tests.world import World
-
-SCHEMAS = Path(__file__).parent / "schemas"
-ONE = "5f0c0000-0000-4000-8000-000000000001"
-TWO = "5f0c0000-0000-4000-8000-000000000002"
-
-
-def organizations(world: World, *ids: str) -> None:
-    for id in ids:
-        iam(world, "INSERT INTO tenants (id, name, slug) VALUES (%s, %s, %s)", id, id[-4:], id[-4:])
-
-
-def users(world: World, *names: str, organization: str | None = None) -> None:
-    for name in names:
-        legacy(
-            world, "INSERT INTO auth_user (username, email, password, organization) VALUES (%s, %s, 'x', %s)",
-            name, f"{name}@example.org", organization,
-        )  # fmt: skip
-
-
-def differences(world: World) -> set[Any]:
-    """Users that are not the same on both sides, in SQL of the test's own."""
-    same = "username, email, {}, full_name, is_active, is_superuser, {}"
-    there = set(legacy(world, f"SELECT {same.format('password', 'date_joined')} FROM auth_user"))
-    here = set(iam(world, f"SELECT {same.format('hashed_password', 'created_at')} FROM users"))
-    return there ^ here
-
-
-@pytest.fixture
-def plan(world: World, settings: Any, tmp_path: Path) -> Any:
-    """Make it the plan, with some of its text replaced; legacy has its table."""
-    legacy(world, (SCHEMAS / "no_tenants.sql").read_text())
-
-    def use(*replaced: tuple[str, str]) -> None:
-        text = (SCHEMAS / "no_tenants.toml").read_text()
-        for old, new in replaced:
-            assert old in text
-            text = text.replace(old, new)
-        settings.MIGRATION_PLAN = tmp_path / "plan.toml"
-        settings.MIGRATION_PLAN.write_text(text)
-
-    return use
-
-
-BY_ORGANIZATION = (
-    ("'5f0c0000-0000-4000-8000-000000000001'::uuid", f"(CASE WHEN organization = 'two' THEN '{TWO}' ELSE '{ONE}' END)::uuid"),
-    ('ignored = ["organization"]\n', ""),
-    ('[tables.reverse]\n', f"[tables.reverse]\norganization = \"CASE WHEN tenant_id = '{TWO}' THEN 'two' END\"\n"),
-)  # fmt: skip
-
-
-def migrated(world: World) -> Run:
-    run = builders.migrated(world, capture=True)
-    assert report(run).passed, report(run)
-    sync_tenants()
-    both_loops()
-    return run
 
 
 def test_all_users_of_one_tenant_move_and_come_back(world: World, plan: Any) -> None:
@@ -162,15 +121,6 @@ def test_a_quarantined_row_is_in_the_way_of_the_tenant_that_the_expression_gives
     assert set(TenantHome.objects.filter(home="iam").values_list("pk", flat=True)) == {ONE}
 
 
-TRIMMED = ('full_name = "full_name"', 'full_name = "btrim(full_name)"')
-_REST = '\nis_superuser = "is_superuser"\ndate_joined'
-STUCK = (
-    f'is_active = "is_active"{_REST}',
-    f"is_active = \"CASE WHEN full_name = 'Stuck' THEN 1 / (length(full_name) - 5) > 0 ELSE is_active END\"{_REST}",
-)
-ACCEPTED = ("secret =", 'lossy = ["full_name"]\nsecret =')
-
-
 def test_what_would_come_back_as_something_else_keeps_its_tenant_from_leaving(world: World, plan: Any) -> None:
     plan(TRIMMED, *BY_ORGANIZATION)
     organizations(world, ONE, TWO)
@@ -237,53 +187,6 @@ def test_a_tenant_that_no_trigger_can_say_is_not_captured(world: World, plan: An
     assert run.state == "failed"
     [(error,)] = iam(world, "SELECT error FROM portal_ledger.chunks WHERE error <> ''")
     assert "auth_user: Whose its rows are cannot be said by a trigger" in error
-
-
-def person(world: World, login: str, org: str = "acme", hash: str = "h0") -> str:
-    [(id,)] = legacy(
-        world,
-        "INSERT INTO people (login, org, mail) SELECT %s, id, %s FROM orgs WHERE code = %s RETURNING id::text",
-        login,
-        login,
-        org,
-    )
-    legacy(world, "INSERT INTO credentials (person, hash) VALUES (%s, %s)", id, hash)
-    return str(id)
-
-
-def unlike(world: World) -> set[Any]:
-    """People who are not the same on both sides, with their credentials, in SQL of the test's own."""
-    there = legacy(
-        world,
-        "SELECT p.id, o.code, login, mail, active, coalesce(hash, 'none'), totp"
-        " FROM people p JOIN orgs o ON o.id = org LEFT JOIN credentials ON person = p.id",
-    )
-    here = iam(
-        world,
-        "SELECT u.id, slug, username, email, u.is_active, hashed_password, mfa_secret_encrypted"
-        " FROM users u JOIN tenants t ON t.id = tenant_id",
-    )
-    return set(there) ^ set(here)
-
-
-@pytest.fixture
-def joined(world: World, settings: Any, tmp_path: Path) -> Any:
-    legacy(world, (SCHEMAS / "credentials.sql").read_text())
-    legacy(world, "INSERT INTO orgs (code, title) VALUES ('acme', 'Acme'), ('bolt', 'Bolt')")
-
-    def use(*replaced: tuple[str, str]) -> None:
-        text = (SCHEMAS / "credentials.toml").read_text()
-        for old, new in replaced:
-            assert old in text
-            text = text.replace(old, new)
-        settings.MIGRATION_PLAN = tmp_path / "plan.toml"
-        settings.MIGRATION_PLAN.write_text(text)
-
-    return use
-
-
-def org(world: World, code: str) -> str:
-    return str(iam(world, "SELECT id FROM tenants WHERE slug = %s", code)[0][0])
 
 
 def test_changes_of_credentials_alone_arrive(world: World, joined: Any) -> None:
