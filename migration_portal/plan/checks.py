@@ -221,12 +221,14 @@ def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
         columns = source[name].columns.values()
         if missing := [c.name for c in columns if not c.computed and c.name not in restored | ignored]:
             lost[name] = missing
-    for table in plan.tables:
-        for read in table.reads if table.source_tenant or table.through else ():
-            mapped = set(words(" ".join(column.sql for column in table.columns)))
-            restored = {column.name for column in read.reverse} | {*read.link, *read.ignored}
-            if read.source not in plan.sources and (
-                missing := [name for name in source[read.source].columns if name in mapped and name not in restored]
-            ):
-                lost[read.source] = missing
+    readers = [table for table in plan.tables if table.source_tenant or table.through]
+    for name in set(plan.watched) - set(plan.sources):
+        reads = [read for table in readers for read in table.reads if read.source == name]
+        mapped = set(words(" ".join(column.sql for table in readers for column in table.columns)))
+        restored = {column.name for read in reads for column in read.reverse}
+        restored = restored.union(*({*read.link, *read.ignored} for read in reads))
+        if reads and (
+            missing := [column for column in source[name].columns if column in mapped and column not in restored]
+        ):
+            lost[name] = missing
     return lost
