@@ -9,16 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from migration_portal.plan import places
+from migration_portal.plan import places, schema
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Column, Plan, Read, Rule, Table, Through
 from migration_portal.plan.places import Place
-
-_PLAN_KEYS = {"name", "description", "source_schema", "target_schema", "tables"}
-_TABLE_KEYS = {
-    "source", "target", "key", "tenant", "tenant_through", "columns", "defaults", "ignored", "secret", "reject", "quality",
-    "reverse", "lossy", "reads",
-}  # fmt: skip
 
 _NEEDED = {
     "source": 'source = "a legacy table"', "target": 'target = "an IAM table"', "key": 'key = ["the legacy table\'s key"]',
@@ -65,7 +59,7 @@ def parse(text: str, *, name: str = "plan") -> Plan:
         raise PlanError(
             f"The plan is not valid TOML: {error}.", subject=name, todo="Correct that line; strings stand in quotes."
         ) from error
-    _only(document, _PLAN_KEYS, name)
+    _only(document, schema.settings_of(schema.PLAN), name)
     tables = tuple(_table(entry, f"{name}, table {n}") for n, entry in enumerate(document.get("tables", []), 1))
     if not tables:
         raise PlanError("The plan lists no tables.", subject=name, todo="Add at least one [[tables]].")
@@ -91,7 +85,7 @@ def parse(text: str, *, name: str = "plan") -> Plan:
 
 
 def _table(entry: dict[str, Any], place: str) -> Table:
-    _only(entry, _TABLE_KEYS, place)
+    _only(entry, schema.settings_of(schema.TABLE), place)
     for needed in _NEEDED:
         if not entry.get(needed):
             raise PlanError(f"'{needed}' is missing.", subject=place, todo=f"Add it: {_NEEDED[needed]}.")
@@ -161,7 +155,7 @@ def _read(name: str, entry: Any, key: tuple[str, ...], place: str) -> Read:
     place = f"{place}, reads.{name}"
     if not isinstance(entry, dict) or not isinstance(entry.get("link"), dict):
         raise PlanError("'link' is missing.", subject=place, todo=f'Write it like link = {{ user_id = "{key[0]}" }}.')
-    _only(entry, {"link", "ignored", "lossy", "reverse"}, place)
+    _only(entry, schema.settings_of(schema.READ), place)
     of_key = {str(ours): str(theirs) for theirs, ours in entry["link"].items()}
     if set(of_key) != set(key) or len(entry["link"]) != len(key):
         raise PlanError(
@@ -217,7 +211,7 @@ def _rules(entries: dict[str, Any], place: str, source: str) -> tuple[Rule, ...]
     for name, entry in entries.items():
         if isinstance(entry, str):
             entry = {"sql": entry}
-        _only(entry, {"sql", "uuid", "twin", "of", "advice"}, f"{place}, rule {name}")
+        _only(entry, schema.settings_of(schema.RULE), f"{place}, rule {name}")
         sql = _rule(entry, place, name, source)
         rules.append(Rule(name, sql, entry.get("advice", ""), cast="uuid" in entry))
     return tuple(rules)

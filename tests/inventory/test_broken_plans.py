@@ -22,7 +22,7 @@ READS = f"{SECRET}[tables.reads.licenses]\n"
 
 BROKEN = {
     # What is replaced, by what; whose fault it is, and why.
-    "not TOML": (NAME, "full_name = ", "plan.toml", "not valid TOML.*line 106"),
+    "not TOML": (NAME, "full_name = ", "plan.toml", "not valid TOML.*line \\d+"),
     "no tables": ("*", 'name = "empty"', "plan.toml", "lists no tables"),
     "an unknown setting": (USERS, f"{USERS}colour = 1\n", "table 3", "Unknown setting: colour"),
     "an unknown section": ("[tables.quality.odd_timestamp]", "[tables.qualities.odd]", "table 3", "Unknown setting: qualities"),
