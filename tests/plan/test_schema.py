@@ -12,7 +12,9 @@ import pytest
 from config.settings import BASE_DIR
 from migration_portal.plan import schema
 
-PLANS = sorted([*(BASE_DIR / "migration_portal/plan/plans").glob("*.toml"), *(BASE_DIR / "tests/journeys/schemas").glob("*.toml")])
+PLANS = sorted(
+    [*(BASE_DIR / "migration_portal/plan/plans").glob("*.toml"), *(BASE_DIR / "tests/journeys/schemas").glob("*.toml")]
+)
 
 
 def test_the_documented_schema_is_the_loaders() -> None:
@@ -26,7 +28,12 @@ def test_every_plan_of_ours_is_valid(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('key = ["id"]\n', ""), ("[tables.defaults]", "[tables.default]"), ('email = "email"', "email = []"), ("{ uuid =", "{ uid =")],
+    [
+        ('key = ["id"]\n', ""),
+        ("[tables.defaults]", "[tables.default]"),
+        ('email = "email"', "email = []"),
+        ("{ uuid =", "{ uid ="),
+    ],
 )
 def test_what_the_loader_refuses_an_editor_shows(old: str, new: str) -> None:
     text = (BASE_DIR / "migration_portal/plan/plans/sigma_permit.toml").read_text(encoding="utf-8")

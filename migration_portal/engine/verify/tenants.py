@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import returning
+from migration_portal.engine import quarantine, returning
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import by_source_key, keys_in, target_keys
 from migration_portal.engine.transfer import Transfer
@@ -125,14 +125,21 @@ def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable |
         whose = belonging.tenant_as_written(
             transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
         )
-        # Of a row that a rule rejects, the expression may fail.
         return SQL("(CASE WHEN {} THEN false ELSE lower({}) = {} END)").format(
-            compile.rejected(table), whose, Literal(tenant.lower())
+            _kept_out(transfer, table), whose, Literal(tenant.lower())
         )
     if "char" not in (kind := transfer.source_catalog[table.source].columns[column].type) and kind != "text":
         return SQL("{} = {}").format(Identifier(column), Literal(tenant))
     ways = sorted({tenant, tenant.lower(), tenant.upper()})  # a row may refer to it in another way than it is written
     return SQL("{} = ANY({})").format(Identifier(column), Literal(ways))
+
+
+def _kept_out(transfer: Transfer, table: Table) -> Composable:
+    """True for legacy rows of which the tenant's expression may fail: those that a rule rejects, or that are in quarantine."""
+    absent = quarantine.open_keys(transfer, table)
+    if not absent:
+        return compile.rejected(table)
+    return SQL("({} OR {})").format(compile.rejected(table), keys_in([Identifier(name) for name in table.key], absent))
 
 
 def _iam_where(transfer: Transfer, table: Table, tenant: str) -> Composable:
