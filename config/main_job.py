@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if options.plan:
+        os.environ["MIGRATION_PLAN"] = str(options.plan.resolve() / "plan.toml")
     if options.flavour == "released":
         os.environ.setdefault("MIGRATION_PLAN", str(RELEASED_PLAN))
         os.environ.setdefault("LEGACY_CONTRACT", "observed")
@@ -74,6 +76,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         choices=["documented", "released"],
         default="documented",
         help="whose schema the sample has: %(default)s",
+    )
+    parser.add_argument(
+        "--plan", type=Path, help="a directory with a plan and a legacy system of its own, as those in examples/"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=8000, help="of the console; the next free one is taken")
@@ -190,6 +195,7 @@ def _migrate_sample(options: argparse.Namespace) -> int:
     from migration_portal.inventory.requests import take_now
     from migration_portal.runs.report import report
     from migration_portal.runs.start import start
+    from migration_portal.sample import examples
     from migration_portal.sample.dirt import FLAVOURS
     from migration_portal.sample.fill import fill
     from migration_portal.schema.apply import apply
@@ -203,11 +209,20 @@ def _migrate_sample(options: argparse.Namespace) -> int:
         if _holds_rows(iam):
             console.print("The IAM holds the rows of an earlier run; they stay. Remove .portal/ to begin again.")
             return 0
-    with console.status(f"Filling the legacy database with {dirt.users:,} users"):
+    what = options.plan.name if options.plan else f"{dirt.users:,} users"
+    with console.status(f"Filling the legacy database with {what}"):
         with databases.legacy_writable("sample") as legacy:
-            fill(legacy, dirt, seed=options.seed, replace=not os.environ.get("LEGACY_DATABASE_URL"))
+            ours = not os.environ.get("LEGACY_DATABASE_URL")
+            if options.plan:
+                examples.fill_legacy(legacy, options.plan, replace=ours)
+            else:
+                fill(legacy, dirt, seed=options.seed, replace=ours)
         apply(by="operator")
-        take_now("inventory", by="operator")
+        if options.plan:
+            with databases.iam("main job") as iam:
+                examples.fill_iam(iam, options.plan)
+        else:
+            take_now("inventory", by="operator")
     run = start(by="operator", capture=True)
     watch(run)
     result = report(run)

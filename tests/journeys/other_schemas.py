@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from config.settings import BASE_DIR
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
@@ -14,7 +15,7 @@ from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy
 from tests.world import World
 
-SCHEMAS = Path(__file__).parent / "schemas"
+EXAMPLES = BASE_DIR / "examples"
 ONE = "5f0c0000-0000-4000-8000-000000000001"
 TWO = "5f0c0000-0000-4000-8000-000000000002"
 
@@ -43,10 +44,10 @@ def differences(world: World) -> set[Any]:
 @pytest.fixture
 def plan(world: World, settings: Any, tmp_path: Path) -> Any:
     """Make it the plan, with some of its text replaced; legacy has its table."""
-    legacy(world, (SCHEMAS / "no_tenants.sql").read_text())
+    legacy(world, (EXAMPLES / "01_one_organization/legacy.sql").read_text())
 
     def use(*replaced: tuple[str, str]) -> None:
-        text = (SCHEMAS / "no_tenants.toml").read_text()
+        text = (EXAMPLES / "01_one_organization/plan.toml").read_text()
         for old, new in replaced:
             assert old in text
             text = text.replace(old, new)
@@ -109,11 +110,11 @@ def unlike(world: World) -> set[Any]:
 
 @pytest.fixture
 def joined(world: World, settings: Any, tmp_path: Path) -> Any:
-    legacy(world, (SCHEMAS / "credentials.sql").read_text())
+    legacy(world, (EXAMPLES / "02_people_and_credentials/legacy.sql").read_text())
     legacy(world, "INSERT INTO orgs (code, title) VALUES ('acme', 'Acme'), ('bolt', 'Bolt')")
 
     def use(*replaced: tuple[str, str]) -> None:
-        text = (SCHEMAS / "credentials.toml").read_text()
+        text = (EXAMPLES / "02_people_and_credentials/plan.toml").read_text()
         for old, new in replaced:
             assert old in text
             text = text.replace(old, new)

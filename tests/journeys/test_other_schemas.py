@@ -19,8 +19,8 @@ from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.journeys.other_schemas import (
     ACCEPTED,
     BY_ORGANIZATION,
+    EXAMPLES,
     ONE,
-    SCHEMAS,
     STUCK,
     TRIMMED,
     TWO,
@@ -233,7 +233,7 @@ def test_credentials_move_with_their_person_and_come_back(world: World, joined: 
 
 
 def test_a_table_that_is_read_unsaid_is_not_captured(world: World, joined: Any) -> None:
-    text = (SCHEMAS / "credentials.toml").read_text()
+    text = (EXAMPLES / "02_people_and_credentials/plan.toml").read_text()
     said = text[text.index("[tables.reads.credentials]") : text.rindex("[tables.columns]")]
     joined((said, ""))
     person(world, "ann")

@@ -13,7 +13,7 @@ from config.settings import BASE_DIR
 from migration_portal.plan import schema
 
 PLANS = sorted(
-    [*(BASE_DIR / "migration_portal/plan/plans").glob("*.toml"), *(BASE_DIR / "tests/journeys/schemas").glob("*.toml")]
+    [*(BASE_DIR / "migration_portal/plan/plans").glob("*.toml"), *(BASE_DIR / "examples").glob("*/plan.toml")]
 )
 
 
@@ -21,7 +21,7 @@ def test_the_documented_schema_is_the_loaders() -> None:
     assert (BASE_DIR / "docs/plan.schema.json").read_text(encoding="utf-8") == schema.as_json()
 
 
-@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_plan_of_ours_is_valid(path: Path) -> None:
     jsonschema.validate(tomllib.loads(path.read_text(encoding="utf-8")), json.loads(schema.as_json()))
 

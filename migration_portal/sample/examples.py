@@ -1,0 +1,37 @@
+"""Legacy systems with a plan: directories with plan.toml, legacy.sql (tables), rows.sql, and the rows the IAM needs in iam.sql."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from migration_portal.refusal import Refusal
+
+
+def fill_legacy(legacy: Connection[Any], example: Path, *, replace: bool = False) -> None:
+    """Create the example's tables and rows, in one transaction.
+
+    Raises Refusal when the directory is no example, or the database holds tables already, unless `replace` is true.
+    """
+    for name in ("plan.toml", "legacy.sql", "rows.sql"):
+        if not (example / name).is_file():
+            raise Refusal(f"It has no {name}.", subject=str(example), todo="Name a directory like those in examples/.")
+    with legacy.transaction():
+        held = [row[0] for row in legacy.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        if held and not replace:
+            raise Refusal(
+                f"It already holds {', '.join(sorted(held)[:5])}.", subject="legacy database", todo="Name an empty database.",
+            )  # fmt: skip
+        if held:
+            legacy.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        for name in ("legacy.sql", "rows.sql"):
+            legacy.execute((example / name).read_bytes())
+    legacy.execute("ANALYZE")
+
+
+def fill_iam(iam: Connection[Any], example: Path) -> None:
+    """Give the IAM the rows that the plan takes for granted."""
+    if (example / "iam.sql").is_file():
+        iam.execute((example / "iam.sql").read_bytes())
