@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -11,10 +12,11 @@ from django.urls import reverse
 from migration_portal import console, databases
 from migration_portal.engine import catalog
 from migration_portal.inventory import requests
+from migration_portal.inventory.expressions import expressions
 from migration_portal.inventory.models import Preflight
 from migration_portal.plan import checks
 from migration_portal.plan.loader import load
-from migration_portal.plan.model import TableInfo
+from migration_portal.plan.model import Catalog, Column, Table, TableInfo
 from migration_portal.refusal import Refusal
 
 
@@ -52,20 +54,24 @@ def plan(request: HttpRequest) -> HttpResponse:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
-        context["findings"] = checks.check(plan, source, target)
-        context["lost"] = checks.lost_in_reverse(plan, source) if set(plan.sources) <= set(source) else {}
+            context["findings"] = checks.check(plan, source, target)
+            if not any(finding.severity == "error" for finding in context["findings"]):
+                databases.enter(legacy, plan.source_schema)
+                context["findings"] += expressions(legacy, plan, target)
+        context["lost"] = checks.lost_in_reverse(plan, source) if set(plan.watched) <= set(source) else {}
         context["tables"] = [
             {
                 "table": table,
                 "rows": [
                     {
                         "column": column,
-                        "reads": _reads(column.sql, source.get(table.source)),
+                        "reads": _reads(table, column, source),
                         "type": _full_type(target.get(table.target), column.name),
                         "secret": column.name in table.secret,
                     }
                     for column in table.columns
                 ],
+                "back": list(_back(table)),
             }
             for table in plan.tables
         ]
@@ -74,10 +80,24 @@ def plan(request: HttpRequest) -> HttpResponse:
     return console.page(request, "portal/inventory/plan.html", "Plan", **context)
 
 
-def _reads(sql: str, info: TableInfo | None) -> list[str]:
-    """The source columns that an expression mentions."""
-    mentioned = set(checks.words(sql))
-    return [name for name in (info.columns if info else {}) if name in mentioned]
+def _reads(table: Table, column: Column, source: Catalog) -> list[str]:
+    """The legacy columns that an expression mentions; those of a table that is read, with its name."""
+    mentioned = set(checks.words(column.sql))
+
+    def of(name: str) -> list[str]:
+        return [each for each in source[name].columns if each in mentioned] if name in source else []
+
+    read = [f"{each.source}.{name}" for each in table.reads for name in of(each.source) if each.source in mentioned]
+    return [*of(table.source), *read]
+
+
+def _back(table: Table) -> Iterator[dict[str, Any]]:
+    """The reverse sections: into the table itself, and into those that it reads."""
+    for name, columns, lossy in [
+        (table.source, table.reverse, table.lossy), *((read.source, read.reverse, read.lossy) for read in table.reads),
+    ]:  # fmt: skip
+        for column in columns:
+            yield {"place": f"{name}.{column.name}", "column": column, "lossy": column.name in lossy}
 
 
 def _full_type(info: TableInfo | None, name: str) -> str:
