@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
@@ -29,6 +31,7 @@ from migration_portal.runs.drift import drift
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.states import State
 
+_KNOWN_SECONDS = 30.0
 _QUERIES = named(Path(__file__).parent / "cutover.sql")
 
 
@@ -86,21 +89,44 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
         named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in lost.items())
         reasons.append(f"The plan's reverse loses columns ({named}): add them to its reverse sections.")
     if home == TenantHome.Home.IAM:
-        back = directions.backward(run.plan, transfer.source_catalog, transfer.target_catalog)
-        reasons += (
-            f"The way back of {refusal.subject} cannot be followed: {refusal.what}"
-            for refusal in returning.unfollowed(run.plan, back, transfer.source_catalog, transfer.target_catalog)
-        )
-        reasons += (
-            f"The way back of {column} fails: {describe(error).what} Correct the plan's reverse expression."
-            for column, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items()
-        )
+        back = _way_back(run, transfer)
+        reasons += back.trouble
         reasons += (
             f"{column} would come back as something else in {count:,} of its rows: correct the plan's reverse expression, or accept"
             " that by name under 'lossy' (pre-flight shows examples); then manage.py portal revise_plan."
-            for column, count in tenants.lossy(transfer, tenant.legacy_tenant).items()
+            for column, count in tenants.lossy(transfer, tenant.legacy_tenant, back.uncertain).items()
         )
     return reasons
+
+
+@dataclass(frozen=True)
+class _WayBack:
+    """What is wrong with the plan's way back, whoever moves, and what must be counted of whoever does."""
+
+    asked_at: float
+    trouble: list[str]
+    uncertain: list[returning.Uncertain]
+
+
+_known: dict[tuple[UUID, str], _WayBack] = {}
+
+
+def _way_back(run: Run, transfer: Transfer) -> _WayBack:
+    """Asked again after a while only: of a thousand tenants that move, each would wait for the same answer."""
+    key, now = (transfer.run, run.plan.checksum), time.monotonic()
+    if key not in _known or now - _known[key].asked_at > _KNOWN_SECONDS:
+        about = (transfer.source_catalog, transfer.target_catalog)
+        back = directions.backward(run.plan, *about)
+        trouble = [
+            f"The way back of {refusal.subject} cannot be followed: {refusal.what}"
+            for refusal in returning.unfollowed(run.plan, back, *about)
+        ]
+        trouble += [
+            f"The way back of {column} fails: {describe(error).what} Correct the plan's reverse expression."
+            for column, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items()
+        ]
+        _known[key] = _WayBack(now, trouble, returning.uncertain(transfer.source, run.plan, *about))
+    return _known[key]
 
 
 def _undecided(tenant: TenantHome, transfer: Transfer, run: Run) -> Iterator[str]:

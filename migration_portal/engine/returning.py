@@ -13,8 +13,10 @@ from psycopg.sql import SQL, Composed, Literal
 from migration_portal.plan import compile, directions
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, Plan, Table
-from migration_portal.plan.round_trip import RoundTrip, trip_of
+from migration_portal.plan.round_trip import RoundTrip, round_trips, trip_of
 from migration_portal.refusal import Refusal
+
+Uncertain = tuple[RoundTrip, list[Column]]
 
 
 def computable(legacy: Connection[Any], trip: RoundTrip) -> list[Column]:
@@ -25,6 +27,15 @@ def computable(legacy: Connection[Any], trip: RoundTrip) -> list[Column]:
         if "select" not in column.sql.lower()
         and _error(legacy, SQL("EXPLAIN {}").format(trip.count([column], SQL("true")))) is None
     ]
+
+
+def uncertain(legacy: Connection[Any], plan: Plan, source: Catalog, target: Catalog) -> list[Uncertain]:
+    """Each way back with the columns that may come back as something else and that the plan does not accept by name, if any."""
+    found = [
+        (trip, [each for each in computable(legacy, trip) if each.name not in trip.lossy])
+        for trip in round_trips(plan, source, target)
+    ]
+    return [(trip, columns) for trip, columns in found if columns]
 
 
 def keeping(legacy: Connection[Any], back: Plan, source: Catalog, target: Catalog) -> Plan:

@@ -24,7 +24,7 @@ from migration_portal.engine.verify.rows import (
 )
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
-from migration_portal.plan.round_trip import RoundTrip, round_trips
+from migration_portal.plan.round_trip import RoundTrip
 
 Fields = dict[tuple[str, ...], dict[str, str | None]]
 
@@ -66,18 +66,17 @@ def compare_keys(transfer: Transfer, source: str, keys: Sequence[tuple[str, ...]
     return differences
 
 
-def lossy(transfer: Transfer, legacy_tenant: str) -> dict[str, int]:
+def lossy(transfer: Transfer, legacy_tenant: str, uncertain: Sequence[returning.Uncertain]) -> dict[str, int]:
     """Legacy columns ("table.column") → how many of the tenant's rows would come back with something else in it.
 
-    Only columns that the plan does not accept by name. Raises psycopg.Error.
+    Of those that may, and that the plan does not accept by name. Raises psycopg.Error.
     """
     found: dict[str, int] = {}
-    for trip in round_trips(transfer.plan, transfer.source_catalog, transfer.target_catalog):
-        columns = [each for each in returning.computable(transfer.source, trip) if each.name not in trip.lossy]
+    for trip, columns in uncertain:
         where = (
             _of_read(transfer, trip, legacy_tenant) if trip.read else _legacy_where(transfer, trip.table, legacy_tenant)
         )
-        if not columns or where is None:
+        if where is None:
             continue
         with transfer.source.transaction():
             row = transfer.source.execute(trip.count(columns, where)).fetchone() or ()
