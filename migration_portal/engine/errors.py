@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import psycopg
+from psycopg import Connection
+from psycopg.sql import Composed
 
 from migration_portal.refusal import Refusal
 
@@ -56,6 +59,16 @@ class ConstraintBroken(Refusal):
 _QUOTED = re.compile(r': "?.*', re.DOTALL)
 """What follows “invalid input syntax for type uuid” is the row's value."""
 _PASSING = (DatabaseUnreachable, LockTimeout, LeaseLost)
+
+
+def fault_of(connection: Connection[Any], statement: Composed) -> psycopg.Error | None:
+    """Why the server does not carry out the statement, where that is the statement's fault. Raises other psycopg.Error."""
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        return error
+    return None
 
 
 def passing(refusal: Refusal) -> bool:

@@ -8,8 +8,9 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Literal
 
+from migration_portal.engine.errors import fault_of
 from migration_portal.plan import compile, directions
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, Plan, Table
@@ -25,7 +26,7 @@ def computable(legacy: Connection[Any], trip: RoundTrip) -> list[Column]:
         column
         for column in trip.uncertain()
         if "select" not in column.sql.lower()
-        and _error(legacy, SQL("EXPLAIN {}").format(trip.count([column], SQL("true")))) is None
+        and fault_of(legacy, SQL("EXPLAIN {}").format(trip.count([column], SQL("true")))) is None
     ]
 
 
@@ -58,7 +59,7 @@ def failing(
             SQL("({})::{}").format(compile.raw(each.sql), compile.raw(legacy[table.target].columns[each.name].sent_as))
             for each in columns
         )
-        return _error(
+        return fault_of(
             iam, SQL("SELECT {} FROM {} LIMIT {}").format(names, compile.source_table(back, table), Literal(rows))
         )
 
@@ -80,13 +81,3 @@ def unfollowed(plan: Plan, back: Plan, legacy: Catalog, iam: Catalog) -> Iterato
             yield PlanError(
                 error.what, subject=table.target, todo="Let legacy's key follow from the IAM's in the reverse section."
             )
-
-
-def _error(connection: Connection[Any], statement: Composed) -> psycopg.Error | None:
-    """Why the statement cannot be carried out, if it is its fault."""
-    try:
-        with connection.transaction():
-            connection.execute(statement)
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        return error
-    return None

@@ -165,22 +165,22 @@ def _of_mapped(
     legacy: Connection[Any], rows: Composable, condition: Composable, rule: str, advice: str, alias: str = "m"
 ) -> Counted:
     where = SQL("FROM ({}) AS {} WHERE {}").format(rows, Identifier(alias), condition)
-    count, sample = _number(legacy, SQL("SELECT count(*) {}").format(where)), []
-    if count:
-        keys = SQL("SELECT {} {} LIMIT {}").format(Identifier(arriving.KEY), where, Literal(_SAMPLE))
-        sample = [", ".join(row[0]) for row in legacy.execute(keys)]
-    return Counted(rule, count, sample, advice)
+    return _sampled(legacy, rule, where, Identifier(arriving.KEY), advice)
 
 
 def _count(legacy: Connection[Any], plan: Plan, table: Table, name: str, condition: Composable, advice: str) -> Counted:
     where = SQL("FROM {} WHERE {}").format(compile.source_table(plan, table), condition)
     with legacy.transaction():
-        count = _number(legacy, SQL("SELECT count(*) {}").format(where))
-        sample: list[str] = []
-        if count:
-            keys = SQL("SELECT {} {} LIMIT {}").format(compile.source_key(table), where, Literal(_SAMPLE))
-            sample = [", ".join(row[0]) for row in legacy.execute(keys)]
-    return Counted(name, count, sample, advice)
+        return _sampled(legacy, name, where, compile.source_key(table), advice)
+
+
+def _sampled(legacy: Connection[Any], rule: str, where: Composed, key: Composable, advice: str) -> Counted:
+    count = _number(legacy, SQL("SELECT count(*) {}").format(where))
+    sample: list[str] = []
+    if count:
+        keys = SQL("SELECT {} {} LIMIT {}").format(key, where, Literal(_SAMPLE))
+        sample = [", ".join(row[0]) for row in legacy.execute(keys)]
+    return Counted(rule, count, sample, advice)
 
 
 def _number(legacy: Connection[Any], statement: Composed) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed
 
-from migration_portal.engine.errors import describe
+from migration_portal.engine.errors import describe, fault_of
 from migration_portal.plan import compile
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.model import Catalog, Column, Plan, Rule, Table
@@ -18,10 +17,10 @@ from migration_portal.plan.model import Catalog, Column, Plan, Rule, Table
 def expressions(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Finding]:
     """An error for each that it does not: which, in which line, why. For a plan that fits both catalogs."""
     for table in plan.tables:
-        if _refused(legacy, _all(plan, table, target)) is None:
+        if fault_of(legacy, _all(plan, table, target)) is None:
             continue
         for part, sql in _parts(table, target):
-            if error := _refused(legacy, _one(plan, table, sql)):
+            if error := fault_of(legacy, _one(plan, table, sql)):
                 yield Finding(
                     "error", f"{table.target}.{part.name}", f"Legacy cannot compute it: {describe(error).what}",
                     f"Correct {'line ' + str(part.line) if part.line else 'the line'} of the plan: {part.name} = {part.sql}",
@@ -42,12 +41,3 @@ def _parts(table: Table, target: Catalog) -> Iterator[tuple[Column | Rule, Compo
         yield column, SQL("({})::{}").format(compile.raw(column.sql), compile.raw(kind))
     for rule in (*table.reject, *table.quality):
         yield rule, SQL("({}) IS TRUE").format(compile.raw(rule.sql))
-
-
-def _refused(legacy: Connection[Any], statement: Composed) -> psycopg.Error | None:
-    try:
-        with legacy.transaction():
-            legacy.execute(statement)
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        return error
-    return None

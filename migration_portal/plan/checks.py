@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,14 +55,8 @@ def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterat
 
 
 def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]:
-    for column in [*table.key, *table.ignored]:
-        if column not in here.columns:
-            yield Finding(
-                "error", f"{table.source}.{column}", "The plan names a legacy column that does not exist.",
-                f"Columns are: {', '.join(here.columns)}.",
-            )  # fmt: skip
-    keys = {frozenset(here.primary_key), *(frozenset(columns) for columns in here.uniques.values())} - {frozenset()}
-    if not any(key == frozenset(table.key) for key in keys):
+    yield from _there(here, [*table.key, *table.ignored], "The plan names a legacy column that does not exist.")
+    if not _unique(here, table.key):
         what = "has no primary key" if not here.primary_key else f"is not unique by ({', '.join(table.key)})"
         yield Finding(
             "error", table.source, f"The legacy table {what}: its rows cannot be told apart.",
@@ -76,18 +70,23 @@ def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]
         )  # fmt: skip
 
 
+def _there(info: TableInfo, names: Iterable[str], otherwise: str) -> Iterator[Finding]:
+    for name in names:
+        if name not in info.columns:
+            yield Finding("error", f"{info.name}.{name}", otherwise, f"Columns are: {', '.join(info.columns)}.")
+
+
+def _unique(info: TableInfo, columns: Sequence[str]) -> bool:
+    return set(columns) in [set(info.primary_key), *map(set, info.uniques.values())] and bool(columns)
+
+
 def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:
     """A table that expressions read: its columns, and the way back into it."""
     here = source.get(read.source)
     if here is None:
         yield Finding("error", read.source, "The legacy database has no such table.", "Correct 'reads' in the plan.")
         return
-    for name in [*read.link, *read.ignored]:
-        if name not in here.columns:
-            yield Finding(
-                "error", f"{read.source}.{name}", "The plan names a legacy column that does not exist.",
-                f"Columns are: {', '.join(here.columns)}.",
-            )  # fmt: skip
+    yield from _there(here, [*read.link, *read.ignored], "The plan names a legacy column that does not exist.")
     for name, key in zip(read.link, table.key, strict=True):
         mine, theirs = (
             info.columns.get(column) for info, column in ((source[table.source], key), (here, name)) if info
@@ -102,8 +101,7 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
             "error", read.source, "There is no way back into a table that is read and is a source itself, or whose reader has no"
             " tenant of its own.", "Write it back by the reverse section of its own table, or drop this one.",
         )  # fmt: skip
-    keys = [frozenset(here.primary_key), *(frozenset(columns) for columns in here.uniques.values())]
-    if read.reverse and frozenset(read.link) not in keys:
+    if read.reverse and not _unique(here, read.link):
         yield Finding(
             "error", read.source, f"It is not unique by ({', '.join(read.link)}): which row the way back is for cannot be told.",
             "Have the legacy owner add a unique constraint, or drop the reverse section.",
@@ -133,13 +131,8 @@ def _way_back(source: str, key: Sequence[str], reverse: Sequence[Column], here: 
     """What a reverse section must do, seen from the catalog alone."""
     if not reverse:
         return
-    for column in reverse:
-        if column.name not in here.columns:
-            yield Finding(
-                "error", f"{source}.{column.name}", "The reverse section fills a legacy column that does not exist.",
-                f"Columns are: {', '.join(here.columns)}.",
-            )  # fmt: skip
-    restored = {column.name for column in reverse}
+    restored = [column.name for column in reverse]
+    yield from _there(here, restored, "The reverse section fills a legacy column that does not exist.")
     if missing := [name for name in key if name not in restored]:
         yield Finding(
             "error", f"{source}.{missing[0]}", "The reverse section does not fill the key: no row could come back.",
@@ -177,12 +170,7 @@ def words(text: str) -> Iterator[str]:
 
 
 def _target_side(table: Table, there: TableInfo) -> Iterator[Finding]:
-    for column in table.columns:
-        if column.name not in there.columns:
-            yield Finding(
-                "error", f"{table.target}.{column.name}", "The plan fills a column that the IAM does not have.",
-                f"Columns are: {', '.join(there.columns)}.",
-            )  # fmt: skip
+    yield from _there(there, table.column_names, "The plan fills a column that the IAM does not have.")
     for info in there.columns.values():
         if info.not_null and not info.has_default and table.column(info.name) is None:
             yield Finding(

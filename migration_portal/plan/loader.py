@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -94,18 +95,6 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         if name in entry["columns"]:
             raise PlanError(f"Column {name} has an expression and a default.", subject=place, todo="Keep one of them.")
         columns.append(Column(name, _sql(sql, place, name), default=True))
-    if unknown := sorted(set(entry.get("lossy", ())) - set(entry.get("reverse", {}))):
-        raise PlanError(
-            f"'lossy' names what has no reverse expression: {', '.join(unknown)}.",
-            subject=place,
-            todo="Add it, or drop it.",
-        )
-    if keys := sorted(set(entry.get("lossy", ())) & set(entry["key"])):
-        raise PlanError(
-            f"'lossy' names the key: {', '.join(keys)}.",
-            subject=place,
-            todo="A row must come back as the same one: correct its reverse.",
-        )
     tenant = entry.get("tenant")
     whose = next((column for column in columns if column.name == tenant), None)
     if tenant is not None and whose is None:
@@ -123,9 +112,26 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         reject=_rules(entry.get("reject", {}), place, entry["source"]),
         quality=_rules(entry.get("quality", {}), place, entry["source"]),
         reads=tuple(_read(name, it, tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()),
-        lossy=tuple(entry.get("lossy", ())),
+        lossy=_lossy(entry, entry["key"], place),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
+
+
+def _lossy(entry: dict[str, Any], key: Sequence[str], place: str) -> tuple[str, ...]:
+    """What the reverse section of a table, or of one that it reads, may bring back as something else."""
+    names = entry.get("lossy", ())
+    if unknown := sorted(set(names) - set(entry.get("reverse", {}))):
+        raise PlanError(
+            f"'lossy' names what has no reverse expression: {', '.join(unknown)}.",
+            subject=place,
+            todo="Add it, or drop it.",
+        )
+    if keys := sorted(set(names) & set(key)):
+        raise PlanError(
+            f"'lossy' names the key: {', '.join(keys)}.", subject=place,
+            todo="A row must come back as the same one: correct its reverse.",
+        )  # fmt: skip
+    return tuple(names)
 
 
 def _with_lines(table: Table, number: int, found: dict[Place, int]) -> Table:
@@ -166,7 +172,7 @@ def _read(name: str, entry: Any, key: tuple[str, ...], place: str) -> Read:
         source=name,
         link=tuple(of_key[column] for column in key),
         ignored=tuple(entry.get("ignored", ())),
-        lossy=tuple(entry.get("lossy", ())),
+        lossy=_lossy(entry, list(entry["link"]), place),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,11 @@ def differences(world: World) -> set[Any]:
     return there ^ here
 
 
-@pytest.fixture
-def plan(world: World, settings: Any, tmp_path: Path) -> Any:
-    """Make it the plan, with some of its text replaced; legacy has its table."""
-    legacy(world, (EXAMPLES / "01_one_organization/legacy.sql").read_text())
+def _use(plan: Path, settings: Any, tmp_path: Path) -> Callable[..., None]:
+    """Makes it the plan, with some of its text replaced."""
 
     def use(*replaced: tuple[str, str]) -> None:
-        text = (EXAMPLES / "01_one_organization/plan.toml").read_text()
+        text = plan.read_text()
         for old, new in replaced:
             assert old in text
             text = text.replace(old, new)
@@ -55,6 +54,13 @@ def plan(world: World, settings: Any, tmp_path: Path) -> Any:
         settings.MIGRATION_PLAN.write_text(text)
 
     return use
+
+
+@pytest.fixture
+def plan(world: World, settings: Any, tmp_path: Path) -> Any:
+    """Make it the plan, with some of its text replaced; legacy has its table."""
+    legacy(world, (EXAMPLES / "01_one_organization/legacy.sql").read_text())
+    return _use(EXAMPLES / "01_one_organization/plan.toml", settings, tmp_path)
 
 
 BY_ORGANIZATION = (
@@ -112,16 +118,7 @@ def unlike(world: World) -> set[Any]:
 def joined(world: World, settings: Any, tmp_path: Path) -> Any:
     legacy(world, (EXAMPLES / "02_people_and_credentials/legacy.sql").read_text())
     legacy(world, "INSERT INTO orgs (code, title) VALUES ('acme', 'Acme'), ('bolt', 'Bolt')")
-
-    def use(*replaced: tuple[str, str]) -> None:
-        text = (EXAMPLES / "02_people_and_credentials/plan.toml").read_text()
-        for old, new in replaced:
-            assert old in text
-            text = text.replace(old, new)
-        settings.MIGRATION_PLAN = tmp_path / "plan.toml"
-        settings.MIGRATION_PLAN.write_text(text)
-
-    return use
+    return _use(EXAMPLES / "02_people_and_credentials/plan.toml", settings, tmp_path)
 
 
 def org(world: World, code: str) -> str:

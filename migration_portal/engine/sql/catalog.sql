@@ -1,6 +1,6 @@
 -- name: columns
--- format_type without the modifier: a cast to it never truncates; "character" and "bit" alone would mean one of each. `portable`: what the other server knows, too, and what COPY
--- sends in the same bytes: of a domain what it is made of, of an enumeration (or citext) its text. Nothing else is.
+-- format_type without the modifier: a cast to it never truncates; "character" and "bit" alone would mean one of each.
+-- `portable`: what the other server knows, too, and what COPY sends in the same bytes: of a domain what it is made of, of an enumeration (or citext) its text. Nothing else is.
 WITH RECURSIVE made_of AS (
     SELECT oid AS type, oid AS base, typtype, typbasetype, typnamespace, typcategory FROM pg_type
     UNION ALL
