@@ -218,10 +218,7 @@ def _migrate_sample(options: argparse.Namespace) -> int:
             else:
                 fill(legacy, dirt, seed=options.seed, replace=ours)
         apply(by="operator")
-        if options.plan:
-            with databases.iam("main job") as iam:
-                examples.fill_iam(iam, options.plan)
-        else:
+        if not options.plan:
             take_now("inventory", by="operator")
     run = start(by="operator", capture=True)
     watch(run)

@@ -53,11 +53,12 @@ def _changed(before: Plan, after: Plan) -> list[str]:
     others = [name for name in new if name not in old or _forward(new[name]) != _forward(old[name])]
     others += [name for name in old if name not in new]
     schemas = [
-        (plan.name, plan.source_schema, plan.target_schema, [*names]) for plan, names in ((before, old), (after, new))
+        (plan.name, plan.source_schema, plan.target_schema, plan.rows, [*names])
+        for plan, names in ((before, old), (after, new))
     ]
     if others or schemas[0] != schemas[1]:
         raise PlanError(
-            f"More than the way back and quality rules changed: {', '.join(others) or 'its tables or schemas'}.",
+            f"More than the way back and quality rules changed: {', '.join(others) or 'its tables, rows or schemas'}.",
             subject=after.name, todo="Put that back, or undo the run and start another with the new plan.",
         )  # fmt: skip
     return [name for name in new if new[name] != old[name]]

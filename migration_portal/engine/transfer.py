@@ -41,8 +41,8 @@ class Transfer:
         return any(session.broken for session in sessions if session is not None)
 
     def table(self, target: str) -> Table:
-        """The table that fills `target`: the plan's, or one derived from those. Raises KeyError."""
-        for table in derived(self.plan, self.target_catalog):
+        """The table that fills `target`: the plan's, one that its rows fill, or one derived from those. Raises KeyError."""
+        for table in (*self.plan.given, *derived(self.plan, self.target_catalog)):
             if table.target == target:
                 return table
         return self.plan.table(target)

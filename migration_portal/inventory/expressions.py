@@ -1,4 +1,6 @@
-"""Whether legacy understands the plan's SQL: every expression and rule is planned by the server, none is executed."""
+"""Whether the servers understand the plan's SQL: legacy plans every expression and rule, and executes none; the IAM computes the
+constants of the rows that it is given.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,18 @@ def expressions(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterato
                 yield Finding(
                     "error", f"{table.target}.{part.name}", f"Legacy cannot compute it: {describe(error).what}",
                     f"Correct {'line ' + str(part.line) if part.line else 'the line'} of the plan: {part.name} = {part.sql}",
+                )  # fmt: skip
+
+
+def given(iam: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Finding]:
+    """An error for each column of a given row that the IAM cannot compute."""
+    for row in plan.rows:
+        for column in row.columns:
+            kind = target[row.target].columns[column.name]
+            if error := fault_of(iam, SQL("SELECT ({})::{}").format(compile.raw(column.sql), compile.raw(kind.type))):
+                yield Finding(
+                    "error", f"{row.target}.{column.name}", f"The IAM cannot compute it: {describe(error).what}",
+                    f"Correct line {column.line} of the plan: {column.name} = {column.sql}",
                 )  # fmt: skip
 
 

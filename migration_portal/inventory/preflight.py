@@ -17,7 +17,7 @@ from migration_portal import databases
 from migration_portal.engine import catalog, subselects
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
-from migration_portal.inventory.expressions import expressions
+from migration_portal.inventory.expressions import expressions, given
 from migration_portal.inventory.surroundings import each, surroundings
 from migration_portal.inventory.way_back import way_back
 from migration_portal.plan import checks
@@ -57,7 +57,10 @@ def preflight() -> dict[str, Any]:
             )
             findings += surroundings(legacy, iam, plan, source)
             if not any(finding.severity == "error" for finding in findings):
-                findings += each(("the plan's SQL", lambda: expressions(legacy, plan, target)))
+                findings += each(
+                    ("the plan's SQL", lambda: expressions(legacy, plan, target)),
+                    ("the plan's rows", lambda: given(iam, plan, target)),
+                )
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
                 tables = completeness(legacy, plan, source, target)

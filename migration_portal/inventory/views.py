@@ -12,7 +12,7 @@ from django.urls import reverse
 from migration_portal import console, databases
 from migration_portal.engine import catalog
 from migration_portal.inventory import requests
-from migration_portal.inventory.expressions import expressions
+from migration_portal.inventory.expressions import expressions, given
 from migration_portal.inventory.models import Preflight
 from migration_portal.plan import checks
 from migration_portal.plan.loader import load
@@ -57,7 +57,7 @@ def plan(request: HttpRequest) -> HttpResponse:
             context["findings"] = checks.check(plan, source, target)
             if not any(finding.severity == "error" for finding in context["findings"]):
                 databases.enter(legacy, plan.source_schema)
-                context["findings"] += expressions(legacy, plan, target)
+                context["findings"] += [*expressions(legacy, plan, target), *given(iam, plan, target)]
         context["lost"] = checks.lost_in_reverse(plan, source) if set(plan.watched) <= set(source) else {}
         context["tables"] = [
             {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo
+from migration_portal.plan.model import Catalog, Column, ColumnInfo, Given, Plan, Read, Table, TableInfo
 
 Severity = Literal["error", "warning", "info"]
 
@@ -30,7 +30,17 @@ def check(plan: Plan, source: Catalog, target: Catalog) -> list[Finding]:
         if info := target.get(table.target):
             findings += _order(plan, info, seen)
         seen.add(table.target)
+    for row in plan.rows:
+        findings += _given(row, target)
     return findings
+
+
+def _given(row: Given, target: Catalog) -> Iterator[Finding]:
+    there = target.get(row.target)
+    if there is None:
+        yield _no_such_table(row.target)
+    else:
+        yield from _filled(row.columns, there)
 
 
 def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterator[Finding]:
@@ -43,15 +53,13 @@ def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterat
             "Correct 'source' in the plan, check LEGACY_DATABASE_URL, or grant SELECT on it.",
         )
     if there is None:
-        yield Finding(
-            "error", table.target, "The IAM has no such table.", "Apply the IAM schema scripts, or correct 'target'."
-        )
+        yield _no_such_table(table.target)
     if here is not None:
         yield from _source_side(plan, table, here)
         for read in table.reads:
             yield from _read(plan, table, read, source)
     if there is not None:
-        yield from _target_side(table, there)
+        yield from _filled(table.columns, there)
 
 
 def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]:
@@ -169,20 +177,24 @@ def words(text: str) -> Iterator[str]:
             word = ""
 
 
-def _target_side(table: Table, there: TableInfo) -> Iterator[Finding]:
-    yield from _there(there, table.column_names, "The plan fills a column that the IAM does not have.")
+def _no_such_table(name: str) -> Finding:
+    return Finding("error", name, "The IAM has no such table.", "Apply the IAM schema scripts, or correct 'target'.")
+
+
+def _filled(columns: Sequence[Column], there: TableInfo) -> Iterator[Finding]:
+    """Whether a row of these columns can be one of the IAM's table."""
+    names = [column.name for column in columns]
+    yield from _there(there, names, "The plan fills a column that the IAM does not have.")
     for info in there.columns.values():
-        if info.not_null and not info.has_default and table.column(info.name) is None:
+        if info.not_null and not info.has_default and info.name not in names:
             yield Finding(
-                "error", f"{table.target}.{info.name}", "This column is NOT NULL and the plan gives it no value.",
+                "error", f"{there.name}.{info.name}", "This column is NOT NULL and the plan gives it no value.",
                 "Add an expression or a default.",
             )  # fmt: skip
     if not there.primary_key:
-        yield Finding("error", table.target, "The IAM table has no primary key.", "Add one in a schema script.")
-    elif missing := [name for name in there.primary_key if table.column(name) is None]:
-        yield Finding(
-            "error", table.target, f"The plan does not fill the primary key ({', '.join(missing)}).", "Map it."
-        )
+        yield Finding("error", there.name, "The IAM table has no primary key.", "Add one in a schema script.")
+    elif missing := [name for name in there.primary_key if name not in names]:
+        yield Finding("error", there.name, f"The plan does not fill the primary key ({', '.join(missing)}).", "Map it.")
 
 
 def _order(plan: Plan, info: TableInfo, seen: set[str]) -> Iterator[Finding]:

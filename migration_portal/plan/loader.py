@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import Any
 
 from migration_portal.plan import places, schema
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Column, Plan, Read, Rule, Table, Through
+from migration_portal.plan.model import Column, Given, Plan, Read, Rule, Table, Through
 from migration_portal.plan.places import Place
 
 _NEEDED = {
     "source": 'source = "a legacy table"', "target": 'target = "an IAM table"', "key": 'key = ["the legacy table\'s key"]',
-    "columns": "[tables.columns]",
+    "columns": "a section of its own, IAM column = SQL",
 }  # fmt: skip
 
 # Text that would fail a cast to uuid. One regular expression for the whole form takes six times as long.
@@ -68,7 +68,13 @@ def parse(text: str, *, name: str = "plan") -> Plan:
     tables = tuple(_with_lines(_share_secrets(table, tables), n, found) for n, table in enumerate(tables))
     for table in tables:
         _check_through(table, tables, name)
+    rows = tuple(_given(entry, n, f"{name}, row {n + 1}", found) for n, entry in enumerate(document.get("rows", [])))
     targets = [table.target for table in tables]
+    if both := sorted({row.target for row in rows} & set(targets)):
+        raise PlanError(
+            f"Filled by rows and by a table: {', '.join(both)}.", subject=name,
+            todo="Leave the rows out, or let the table's expressions give them.",
+        )  # fmt: skip
     if twice := {target for target in targets if targets.count(target) > 1}:
         raise PlanError(
             f"Filled more than once: {', '.join(sorted(twice))}.",
@@ -82,14 +88,23 @@ def parse(text: str, *, name: str = "plan") -> Plan:
         checksum=hashlib.sha256(text.encode()).hexdigest(),
         source_schema=str(document.get("source_schema", "public")),
         target_schema=str(document.get("target_schema", "public")),
+        rows=rows,
     )
+
+
+def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, int]) -> Given:
+    _only(entry, schema.settings_of(schema.GIVEN), place)
+    _has(entry, ("target", "columns"), place)
+    columns = (
+        Column(name, _sql(sql, place, name), line=found.get((number, "rows.columns", name), 0))
+        for name, sql in entry["columns"].items()
+    )
+    return Given(str(entry["target"]), tuple(columns))
 
 
 def _table(entry: dict[str, Any], place: str) -> Table:
     _only(entry, schema.settings_of(schema.TABLE), place)
-    for needed in _NEEDED:
-        if not entry.get(needed):
-            raise PlanError(f"'{needed}' is missing.", subject=place, todo=f"Add it: {_NEEDED[needed]}.")
+    _has(entry, _NEEDED, place)
     columns = [Column(name, _sql(sql, place, name)) for name, sql in entry["columns"].items()]
     for name, sql in entry.get("defaults", {}).items():
         if name in entry["columns"]:
@@ -115,6 +130,12 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         lossy=_lossy(entry, entry["key"], place),
         reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
     )
+
+
+def _has(entry: dict[str, Any], names: Iterable[str], place: str) -> None:
+    for needed in names:
+        if not entry.get(needed):
+            raise PlanError(f"'{needed}' is missing.", subject=place, todo=f"Add it: {_NEEDED[needed]}.")
 
 
 def _lossy(entry: dict[str, Any], key: Sequence[str], place: str) -> tuple[str, ...]:

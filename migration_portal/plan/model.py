@@ -91,6 +91,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Given:
+    """A row that the IAM needs and legacy does not have: its columns are constants."""
+
+    target: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Tables in foreign-key order."""
 
@@ -100,6 +108,7 @@ class Plan:
     checksum: str
     source_schema: str = "public"
     target_schema: str = "public"
+    rows: tuple[Given, ...] = ()
 
     def table(self, target: str) -> Table:
         """The table plan that fills `target`. Raises KeyError."""
@@ -107,6 +116,14 @@ class Plan:
             if table.target == target:
                 return table
         raise KeyError(target)
+
+    @property
+    def given(self) -> tuple[Table, ...]:
+        """The tables that only `rows` fill, as what a run writes to and an undo takes from: they have no source."""
+        return tuple(
+            Table(source="", target=name, key=(), columns=next(row.columns for row in self.rows if row.target == name))
+            for name in dict.fromkeys(row.target for row in self.rows)
+        )
 
     def siblings(self, source: str) -> list[Table]:
         """The table plans that read this source table, in plan order."""

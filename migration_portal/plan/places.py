@@ -9,7 +9,7 @@ _HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\"' -]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*=")
 
 Place = tuple[int, str, str]
-"""The number of the table in the plan, from 0; the section in it ("" for its own keys), dotted; the key."""
+"""The number of the table in the plan (or of its rows), from 0; the section in it ("" for its own keys), dotted; the key."""
 
 
 def lines(text: str) -> dict[Place, int]:
@@ -18,14 +18,14 @@ def lines(text: str) -> dict[Place, int]:
 
 
 def _found(text: str) -> Iterator[tuple[Place, int]]:
-    table, section = -1, ""
+    numbers, counted, section = {"tables": -1, "rows": -1}, "tables", ""
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
             name = header[2].replace('"', "").replace(" ", "")
+            counted = name.split(".")[0]
             if header[1] == "[[":
-                table, section = table + (name == "tables"), ""
-            else:
-                section = name.removeprefix("tables").removeprefix(".")
-            yield (table, section, ""), number
+                numbers[counted] = numbers.get(counted, -1) + 1
+            section = name.removeprefix("tables").removeprefix(".")
+            yield (numbers.get(counted, -1), section, ""), number
         elif key := _KEY.match(line):
-            yield (table, section, key[1] or key[2] or key[3]), number
+            yield (numbers.get(counted, -1), section, key[1] or key[2] or key[3]), number

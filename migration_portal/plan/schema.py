@@ -76,6 +76,14 @@ TABLE = _object(
     },
     "source", "target", "key", "columns",
 )  # fmt: skip
+GIVEN = _object(
+    "A row that the IAM needs and legacy does not have. It is added where it is missing.",
+    {
+        "target": {"type": "string", "description": "The IAM table; no table of the plan fills it."},
+        "columns": _each("IAM column = SQL constant.", _EXPRESSION),
+    },
+    "target", "columns",
+)  # fmt: skip
 PLAN = _object(
     "A plan of Sigma Transit: from a legacy identity database to the IAM, and back.",
     {
@@ -88,6 +96,11 @@ PLAN = _object(
             "minItems": 1,
             "items": TABLE,
             "description": "In foreign-key order: parents first.",
+        },
+        "rows": {
+            "type": "array",
+            "items": GIVEN,
+            "description": "In foreign-key order, too; they come before all tables.",
         },
     },
     "tables",

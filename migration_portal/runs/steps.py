@@ -63,7 +63,7 @@ def forward(
 
 def backward(plan: Plan, catalog: Catalog, modes: Mapping[str, str], attempt: int) -> list[Step]:
     """The steps of an undo: children before parents, then whatever constraints are still suspended."""
-    tables = [*plan.tables, *(table for table in derived(plan, catalog) if table.target in modes)]
+    tables = [*plan.given, *plan.tables, *(table for table in derived(plan, catalog) if table.target in modes)]
     steps: list[Step] = []
     first = 1000 * attempt
 

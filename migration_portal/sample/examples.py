@@ -1,4 +1,4 @@
-"""Legacy systems with a plan: directories with plan.toml, legacy.sql (tables), rows.sql, and the rows the IAM needs in iam.sql."""
+"""Legacy systems with a plan: directories with plan.toml, legacy.sql (tables) and rows.sql."""
 
 from __future__ import annotations
 
@@ -29,9 +29,3 @@ def fill_legacy(legacy: Connection[Any], example: Path, *, replace: bool = False
         for name in ("legacy.sql", "rows.sql"):
             legacy.execute((example / name).read_bytes())
     legacy.execute("ANALYZE")
-
-
-def fill_iam(iam: Connection[Any], example: Path) -> None:
-    """Give the IAM the rows that the plan takes for granted."""
-    if (example / "iam.sql").is_file():
-        iam.execute((example / "iam.sql").read_bytes())

@@ -18,7 +18,14 @@ from tests.world import World
 NAME = 'full_name = "full_name"'
 USERS = 'source = "users"\ntarget = "users"\nkey = ["id"]\ntenant = "tenant_id"\n'
 SECRET = 'secret = ["hashed_password", "mfa_secret_encrypted", "refresh_token"]\n'
+LICENCES = '[[tables]]\nsource = "licenses"'
 READS = f"{SECRET}[tables.reads.licenses]\n"
+
+
+def row(target: str, **columns: Any) -> str:
+    named = "".join(f"{name} = '{sql}'\n" for name, sql in columns.items())
+    return f'[[rows]]\ntarget = "{target}"\n[rows.columns]\n{named}'
+
 
 BROKEN = {
     # What is replaced, by what; whose fault it is, and why.
@@ -54,6 +61,21 @@ BROKEN = {
     ),
     "a primary key that is not filled": ('id = "id::uuid"\ntenant_id', "tenant_id", "users", "does not fill the primary key"),
     "a parent that comes later": ("*", "later", "users", "refers to tenants, which the plan fills only later"),
+    "a row of no table": (LICENCES, f"[[rows]]\ncolumns = {{ a = 1 }}\n{LICENCES}", "row 1", "'target' is missing"),
+    "a row of a table that the plan fills": (
+        LICENCES, row("users", id=1) + LICENCES, "plan.toml", "Filled by rows and by a table: users",
+    ),
+    "a row of a table that is none": (LICENCES, row("groups", id=1) + LICENCES, "groups", "no such table"),
+    "a row without its key": (
+        LICENCES, row("roles", name=1) + LICENCES, "roles", "does not fill the primary key .id",
+    ),
+    "a row that must have more": (
+        LICENCES, row("permissions", id=1) + LICENCES, "permissions.name", "NOT NULL and the plan gives it no",
+    ),
+    "a row that cannot be computed": (
+        LICENCES, row("roles", id="gen(1)", name=1) + LICENCES, "roles.id",
+        "The IAM cannot compute it: function gen.* does not exist",
+    ),
     "a syntax error": (NAME, 'full_name = "upper(full_name"', "users.full_name", "Legacy cannot compute it: syntax error"),
     "an unknown column": (NAME, 'full_name = "fullname"', "users.full_name", 'column "fullname" does not exist'),
     "an unknown function": (NAME, 'full_name = "titled(full_name)"', "users.full_name", "function titled.* does not exist"),

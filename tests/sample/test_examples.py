@@ -21,9 +21,8 @@ EXAMPLES = sorted(path.parent for path in (BASE_DIR / "examples").glob("*/plan.t
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_runs(world: World, settings: Any, example: Path) -> None:
     settings.MIGRATION_PLAN = example / "plan.toml"
-    with world.legacy() as legacy, world.iam() as iam:
+    with world.legacy() as legacy:
         examples.fill_legacy(legacy, example)
-        examples.fill_iam(iam, example)
     assert [each for each in preflight()["findings"] if each["severity"] == "error"] == []
     told = report(builders.migrated(world, capture=True))
     assert told.passed and told.accounted and sum(table.copied for table in told.tables.values()) >= 500

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import capabilities, capture_queue, ledger, quarantine, source
-from migration_portal.engine.copy import scratch
+from migration_portal.engine.copy import given, scratch
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
@@ -33,12 +33,16 @@ class Definition:
 
 
 def prepare(transfer: Transfer, chunk: Chunk) -> Outcome:
-    """Decide per table between load and upsert, and mark the chunk done. A dry run gets its scratch tables first."""
+    """Add the plan's rows, decide per table between load and upsert, and mark the chunk done.
+
+    A dry run gets its scratch tables first.
+    """
     dry = transfer.schema != transfer.plan.target_schema
     with transfer.target.transaction():
         ledger.fence(transfer.target, chunk)
         if dry:
             scratch.create(transfer)
+        given.add(transfer)
         for table in transfer.plan.tables:
             suspend(transfer, table, transfer.plan.target_schema if dry else None)
         if not dry:

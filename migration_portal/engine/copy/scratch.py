@@ -14,7 +14,7 @@ def create(transfer: Transfer) -> None:
     target = transfer.target
     with target.transaction():
         target.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(transfer.schema)))
-        for table in transfer.plan.tables:
+        for table in (*transfer.plan.given, *transfer.plan.tables):
             real = SQL("{}.{}").format(Identifier(transfer.plan.target_schema), Identifier(table.target))
             copy = transfer.target_table(table.target)
             exists = target.execute(

@@ -6,6 +6,9 @@ FROM {stage} AS s LEFT JOIN {target} AS t ON {same}
 WHERE t.xmin IS NULL OR ({differs} AND t.xmin::text <> ALL({ours}))
 ON CONFLICT DO NOTHING
 
+-- name: remember_added
+INSERT INTO portal_ledger.overwritten (run, table_name, key) VALUES (%(run)s, %(table)s, %(key)s) ON CONFLICT DO NOTHING
+
 -- name: remember_removed
 -- What was there before each row that catch-up is about to remove; the first image counts.
 INSERT INTO portal_ledger.overwritten AS o (run, table_name, key, before, removed)
