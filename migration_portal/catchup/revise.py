@@ -11,7 +11,7 @@ from migration_portal.audit import chain
 from migration_portal.engine import capture, returning
 from migration_portal.engine.errors import describe
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import checks, directions
+from migration_portal.plan import checks, directions, numbers
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.loader import parse, read
 from migration_portal.plan.model import Plan, Table
@@ -32,7 +32,7 @@ def revise(run: Run, *, by: str, reason: str) -> list[str]:
         raise Refusal("It is over.", subject=str(run), todo="Start a run: it begins with the plan as it is.")
     text = read(settings.MIGRATION_PLAN)
     plan = parse(text, name=run.plan_name)
-    changed = _changed(run.plan, plan)
+    changed = _changed(numbers.plain(run.plan), plan)
     if not changed:
         raise Refusal("The plan file is as the run began with it.", subject=str(run))
     with open_transfer(run, "revise") as transfer:

@@ -18,12 +18,13 @@ from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import ledger, subselects
+from migration_portal.engine import numbers as given
 from migration_portal.engine.errors import LockTimeout
 from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock
-from migration_portal.plan import belonging
+from migration_portal.plan import belonging, numbers
 from migration_portal.plan.belonging import Concerned, concerned
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
@@ -51,8 +52,9 @@ _PINNED = SQL(
 def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
     """Watch the source tables before anything is read from them, and mark the chunk done."""
     assert transfer.queue is not None
-    _require_said(transfer.queue, transfer.plan)
+    _require_said(transfer.queue, numbers.plain(transfer.plan))
     install(transfer.queue, transfer.plan, transfer.source_catalog)
+    given.prepare(transfer.queue, transfer.target, transfer.plan)
     with transfer.target.transaction():
         ledger.fence(transfer.target, chunk)
         ledger.done(transfer.target, chunk, Outcome())

@@ -21,7 +21,7 @@ LEASE_SECONDS = 5.0
 """Only covers the moment between the claim and the chunk's transaction; inside it, the row's lock is the lease."""
 MOST_FAILURES = 3
 MOST_DEATHS = 60
-_SCRIPTS = ("ledger_1.sql", "ledger_2.sql", "ledger_3.sql")
+_SCRIPTS = ("ledger_1.sql", "ledger_2.sql", "ledger_3.sql", "ledger_4.sql")
 """What made each version of the ledger out of the one before."""
 
 

@@ -8,11 +8,13 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile, directions
+from migration_portal.plan import compile, directions, numbers
 from migration_portal.plan.checks import words
 from migration_portal.plan.model import Rule, Table
 
 _BATCH = 5000
+_TAKES_ANY = {"text", "character varying", "bpchar", "citext"}
+"""Types to which whatever a target's key holds can be cast."""
 
 
 def keys_in(columns: Sequence[Composable], keys: Sequence[Sequence[str]]) -> Composable:
@@ -47,14 +49,27 @@ def by_target_key(
     rows: list[tuple[list[str], list[str], str]] = []
     wanted = {tuple(key) for key in keys}
     for place in range(0, len(keys), _BATCH):
-        batch = keys[place : place + _BATCH]
-        if len(table.key) == 1:
-            guess = by_source_key(table, [[value] for key in batch for value in key])
-            rows += [row for row in _select(transfer, table, guess) if tuple(row[1]) in wanted]
+        if guessed := _guessed(transfer, table, keys[place : place + _BATCH]):
+            rows += [row for row in _select(transfer, table, by_source_key(table, guessed)) if tuple(row[1]) in wanted]
     missing = wanted - {tuple(row[1]) for row in rows}
     if missing:
         rows += _select(transfer, table, keys_in(_mapped_key(transfer, table), [list(key) for key in missing]))
     return rows
+
+
+def _guessed(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[list[str]]:
+    """What the source keys may be: the same text, or the numbers that UUIDs stand for; none where the type takes neither."""
+    if len(table.key) != 1:
+        return []
+    column = table.column(transfer.info(table).primary_key[0])
+    if column and column.number:
+        begins = numbers.prefix(column.number.of)
+        return [[str(int(key[0][len(begins) :], 16))] for key in keys if key[0].startswith(begins)]
+    of_source = transfer.source_catalog[table.source].columns[table.key[0]].type
+    of_target = {transfer.info(table).columns[name].type for name in transfer.info(table).primary_key}
+    if of_source not in _TAKES_ANY and of_target != {of_source}:
+        return []
+    return [[value] for key in keys for value in key]
 
 
 def target_keys(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> Composed:

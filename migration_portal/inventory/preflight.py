@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,15 +30,17 @@ from migration_portal.schema import scripts
 from migration_portal.schema.apply import DIRECTORY
 
 
-def preflight() -> dict[str, Any]:
+def preflight(path: str | Path = "") -> dict[str, Any]:
     """`findings` (severity, subject, what, todo), worst first, and `completeness` by table; see completeness.py.
+
+    Of the plan file at `path`, or of the portal's own.
 
     What keeps the pre-flight from looking further is a finding, too: nothing is raised but for mistakes of ours.
     """
     findings: list[Finding] = [*_broker()]
     tables: list[dict[str, Any]] = []
     try:
-        plan = load(settings.MIGRATION_PLAN)
+        plan = load(path or settings.MIGRATION_PLAN)
         with databases.both("preflight") as (legacy, iam):
             databases.enter(legacy, plan.source_schema)
             databases.enter(iam, plan.target_schema)

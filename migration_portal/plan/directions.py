@@ -73,9 +73,12 @@ def _through_link(plan: Plan, table: Table, read: Read) -> str:
 
 
 def keyed(plan: Plan, source: Catalog) -> Catalog:
-    """The source's catalog as the way back needs it: tables that are read, by what links them to the rows that read them."""
-    links = {read.source: read.link for table in plan.tables for read in table.reads if read.reverse}
-    return source | {name: replace(source[name], primary_key=link) for name, link in links.items()}
+    """The source's catalog as the way back needs it: each table by the plan's key, which need not be its primary one; those that
+    are read, by what links them to the rows that read them.
+    """
+    keys = {table.source: table.key for table in plan.tables if table.reverse}
+    keys |= {read.source: read.link for table in plan.tables for read in table.reads if read.reverse}
+    return source | {name: replace(source[name], primary_key=key) for name, key in keys.items()}
 
 
 def source_key(table: Table, row: str) -> Composable | None:

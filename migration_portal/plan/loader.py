@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from migration_portal.plan import places, schema
+from migration_portal.plan import numbers, places, schema
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Column, Given, Plan, Read, Rule, Table, Through
+from migration_portal.plan.model import Column, Given, Number, Plan, Read, Rule, Table, Through
 from migration_portal.plan.places import Place
 
 _NEEDED = {
@@ -105,7 +105,7 @@ def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, in
 def _table(entry: dict[str, Any], place: str) -> Table:
     _only(entry, schema.settings_of(schema.TABLE), place)
     _has(entry, _NEEDED, place)
-    columns = [Column(name, _sql(sql, place, name)) for name, sql in entry["columns"].items()]
+    columns = [_column(name, sql, entry["source"], numbers.there, place) for name, sql in entry["columns"].items()]
     for name, sql in entry.get("defaults", {}).items():
         if name in entry["columns"]:
             raise PlanError(f"Column {name} has an expression and a default.", subject=place, todo="Keep one of them.")
@@ -126,10 +126,25 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         secret=frozenset(entry.get("secret", ())),
         reject=_rules(entry.get("reject", {}), place, entry["source"]),
         quality=_rules(entry.get("quality", {}), place, entry["source"]),
-        reads=tuple(_read(name, it, tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()),
+        reads=tuple(
+            _read(name, it, entry["source"], tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()
+        ),
         lossy=_lossy(entry, entry["key"], place),
-        reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
+        reverse=tuple(
+            _column(n, sql, entry["source"], numbers.back, place) for n, sql in entry.get("reverse", {}).items()
+        ),
     )
+
+
+def _column(name: str, value: Any, source: str, made: Callable[[Number], str], place: str) -> Column:
+    """A column by an expression, or by a number of a legacy table's: then `made` says how."""
+    if not isinstance(value, dict):
+        return Column(name, _sql(value, place, name))
+    _only(value, schema.settings_of(schema.NUMBER), f"{place}, {name}")
+    if not isinstance(value.get("number"), str):
+        raise PlanError("'number' is missing.", subject=f"{place}, {name}", todo='Write it like { number = "id" }.')
+    number = Number(str(value.get("of", source)), value["number"])
+    return Column(name, made(number), number=number)
 
 
 def _has(entry: dict[str, Any], names: Iterable[str], place: str) -> None:
@@ -178,7 +193,7 @@ def _with_lines(table: Table, number: int, found: dict[Place, int]) -> Table:
     )
 
 
-def _read(name: str, entry: Any, key: tuple[str, ...], place: str) -> Read:
+def _read(name: str, entry: Any, reader: str, key: tuple[str, ...], place: str) -> Read:
     place = f"{place}, reads.{name}"
     if not isinstance(entry, dict) or not isinstance(entry.get("link"), dict):
         raise PlanError("'link' is missing.", subject=place, todo=f'Write it like link = {{ user_id = "{key[0]}" }}.')
@@ -194,7 +209,7 @@ def _read(name: str, entry: Any, key: tuple[str, ...], place: str) -> Read:
         link=tuple(of_key[column] for column in key),
         ignored=tuple(entry.get("ignored", ())),
         lossy=_lossy(entry, list(entry["link"]), place),
-        reverse=tuple(Column(n, _sql(sql, place, n)) for n, sql in entry.get("reverse", {}).items()),
+        reverse=tuple(_column(n, sql, reader, numbers.back, place) for n, sql in entry.get("reverse", {}).items()),
     )
 
 

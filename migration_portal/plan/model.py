@@ -6,12 +6,23 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Number:
+    """A number by which the source table `of` knows its rows, and a UUID by which the target does: see numbers.py."""
+
+    of: str
+    over: str
+    """The column of the other side."""
+
+
+@dataclass(frozen=True)
 class Column:
     """One target column. `sql` is an expression over the source row, or a constant when `default` is true."""
 
     name: str
     sql: str
     default: bool = False
+    number: Number | None = None
+    """Where `sql` is made of one."""
     line: int = field(default=0, compare=False)
     """Of the plan file; 0 where nobody wrote it."""
 

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
-from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, TableInfo
+from migration_portal.plan.model import Catalog, Column, Number, Plan, Read, Table, TableInfo
 from migration_portal.plan.spelling import spelled
 
 
@@ -48,6 +48,9 @@ class RoundTrip:
     def _same(self, column: Column) -> bool:
         if self.read:
             return column.name in self.read.link
+        if column.number:
+            there = self.table.column(column.number.over)
+            return there is not None and there.number == Number(column.number.of, column.name)
         there = self.table.column(spelled(column.sql))
         if there is None or there.name not in self._iam.columns or spelled(there.sql) != column.name:
             return False
@@ -128,6 +131,7 @@ class RoundTrip:
         if (
             self.read
             or column is None
+            or column.number
             or self._iam.columns[key[0]].type != "uuid"
             or not set(self.table.key) <= back.keys()
         ):
@@ -140,9 +144,13 @@ class RoundTrip:
             )
             for name in self.table.key
         )
-        return SQL("SELECT ({})::uuid = {}.{} FROM (SELECT gen_random_uuid() AS {}) AS {}, LATERAL (SELECT {}) AS {}").format(
-            compile.raw(column.sql), Identifier(self.table.target), Identifier(key[0]), Identifier(key[0]),
-            Identifier(self.table.target), names, Identifier(self.table.source),
+        # In a scope of its own, or a column that both tables have would be ambiguous.
+        return SQL(
+            "SELECT (SELECT ({there})::uuid FROM (SELECT {names}) AS {source}) = {target}.{key}"
+            " FROM (SELECT gen_random_uuid() AS {key}) AS {target}"
+        ).format(
+            there=compile.raw(column.sql), names=names, source=Identifier(self.table.source),
+            target=Identifier(self.table.target), key=Identifier(key[0]),
         )  # fmt: skip
 
 

@@ -9,6 +9,17 @@ import json
 from typing import Any
 
 _EXPRESSION = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}, {"type": "boolean"}]}
+NUMBER = {
+    "type": "object",
+    "description": "The UUID that stands for a number of legacy's, or the number that a UUID stands for.",
+    "properties": {
+        "number": {"type": "string", "description": "The column of the other side."},
+        "of": {"type": "string", "description": "The legacy table that counts so; else the table itself."},
+    },
+    "required": ["number"],
+    "additionalProperties": False,
+}
+_MAPPED = {"anyOf": [*_EXPRESSION["anyOf"], NUMBER]}
 _NAMES = {"type": "array", "items": {"type": "string"}}
 
 
@@ -46,7 +57,7 @@ READ = _object(
         },
         "ignored": _NAMES | {"description": "Its columns that are left out on purpose."},
         "lossy": _NAMES | {"description": "Its columns that may come back as something else."},
-        "reverse": _each("For reversing: its column = SQL over the IAM row.", _EXPRESSION),
+        "reverse": _each("For reversing: its column = SQL over the IAM row.", _MAPPED),
     },
     "link",
 )
@@ -64,7 +75,7 @@ TABLE = _object(
             "maxProperties": 1,
             "description": "Instead: the parent IAM table, and the IAM column that refers to it.",
         },
-        "columns": _each("IAM column = SQL over the legacy row.", _EXPRESSION),
+        "columns": _each("IAM column = SQL over the legacy row.", _MAPPED),
         "defaults": _each("IAM column = SQL constant; the IAM's own from then on.", _EXPRESSION),
         "ignored": _NAMES | {"description": "Legacy columns that are left out on purpose."},
         "secret": _NAMES | {"description": "Columns of either side that are never shown, logged or kept in quarantine."},
@@ -72,7 +83,7 @@ TABLE = _object(
         "quality": _each("Rows worth knowing about; they are copied as they are.", _RULES),
         "reads": _each("Legacy tables that the expressions read.", READ),
         "lossy": _NAMES | {"description": "Legacy columns that may come back as something else."},
-        "reverse": _each("For reversing: legacy column = SQL over the IAM row.", _EXPRESSION),
+        "reverse": _each("For reversing: legacy column = SQL over the IAM row.", _MAPPED),
     },
     "source", "target", "key", "columns",
 )  # fmt: skip

@@ -10,6 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from migration_portal.engine.kinds import KINDS, LOADING
+from migration_portal.plan import numbers
 from migration_portal.plan.loader import parse
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
@@ -91,7 +92,8 @@ class Run(models.Model):
     @property
     def plan(self) -> Plan:
         """The plan as it was when the run began: a file edited since does not change it."""
-        return parse(self.plan_text, name=self.plan_name)
+        plan = parse(self.plan_text, name=self.plan_name)
+        return numbers.with_given(plan) if self.capture else plan
 
     @property
     def schema(self) -> str:

@@ -21,6 +21,8 @@ from tests.world import World
 
 REFUSED = "at home on the other system"
 
+NUMBER = 'id = { number = "id" }'
+
 
 def findings(about: str) -> list[tuple[str, str, str]]:
     return [(f["severity"], f["subject"], f["what"]) for f in preflight()["findings"] if about in f["subject"]]
@@ -169,7 +171,9 @@ def test_ids_that_would_come_back_as_others_keep_their_tenant_in_legacy(
 
 
 def test_numbers_that_the_iam_would_know_nobody_by_are_told(world: World, plan: Any) -> None:
-    plan()
+    there = "('00000000-0000-4000-8000-' || lpad(to_hex(id), 12, '0'))::uuid"
+    back = "('x' || right(id::text, 8))::bit(32)::integer"
+    plan((f"{NUMBER}\ntenant", f'id = "{there}"\ntenant'), (f"{NUMBER}\nusername", f'id = "{back}"\nusername'))
     users(world, "ann")
     assert ("warning", "auth_user") in [found[:2] for found in findings("auth_user")]
 
@@ -234,7 +238,7 @@ def test_a_tenants_own_row_comes_back(world: World, joined: Any) -> None:
 
 
 def test_a_way_back_that_cannot_be_followed_keeps_everybody_in_legacy(world: World, plan: Any) -> None:
-    plan(("id = \"('x' || right(id::text, 8))::bit(32)::integer\"", 'id = "length(username)"'))
+    plan((f"{NUMBER}\nusername", 'id = "length(username)"\nusername'))
     organizations(world, ONE)
     users(world, "ann")
     assert ("error", "auth_user") in [found[:2] for found in findings("auth_user")]

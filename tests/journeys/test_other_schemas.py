@@ -13,6 +13,7 @@ from migration_portal.cutover import guard
 from migration_portal.cutover.models import Stray
 from migration_portal.inventory.preflight import preflight
 from migration_portal.runs.models import QuarantinedRow
+from migration_portal.runs.report import report
 from migration_portal.runs.undo import undo
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
@@ -241,3 +242,16 @@ def test_a_table_that_is_read_unsaid_is_not_captured(world: World, joined: Any) 
     assert "read credentials, whose changes would not be captured" in findings["capture: people"]
     assert builders.migrated(world).state == "completed"
     assert builders.migrated(world, capture=True).state == "failed"
+
+
+def test_two_of_one_address_where_keys_are_numbers_are_quarantined_and_named(world: World, plan: Any) -> None:
+    plan()
+    users(world, "ann", "ben")
+    legacy(world, "UPDATE auth_user SET email = 'both@example.org'")
+    run = builders.migrated(world, capture=True)
+    told = report(run)
+    assert told.tables["users"].reasons == {"duplicate_tenant_id_email": 1}
+    [row] = QuarantinedRow.objects.all()
+    assert row.source_key == [
+        str(number) for (number,) in legacy(world, "SELECT id FROM auth_user WHERE username = 'ben'")
+    ]

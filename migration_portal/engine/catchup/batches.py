@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from migration_portal.engine import ledger, quarantine, source
+from migration_portal.engine import ledger, numbers, quarantine, source
 from migration_portal.engine.catchup import merging, whole
 from migration_portal.engine.catchup.flow import Batch, Entry, Flow, Key
 from migration_portal.engine.catchup.work import Merged, Widen
@@ -84,6 +84,8 @@ def catch_up(transfer: Transfer, chunk: Chunk) -> Outcome:
 
 def apply(flow: Flow, entries: Sequence[Entry], *, any_home: bool = False) -> Batch:
     """Make the target agree with the source about these entries' keys; `any_home`: even if it does not own their tenants."""
+    if flow.direction == "reverse":
+        numbers.give(flow.transfer, flow.ledger)
     if entries[0].key is None:
         return _whole(flow, entries[0])
     keys = _by_table(entries)

@@ -74,6 +74,9 @@ def suspend(transfer: Transfer, table: Table, definitions_from: str | None = Non
         if not recorded or (mode == "upsert" and definitions_from is None):
             return
         for definition in _definitions(transfer, table, definitions_from or transfer.schema):
+            if mode == "upsert":  # a dry run: as in a real one, what is there already is in force
+                _create(transfer, table, definition)
+                continue
             about = {"run": transfer.run, "schema": transfer.schema, "table": table.target}
             target.execute(queries("constraints")["suspend"], about | definition.__dict__)
             if definitions_from is None:

@@ -6,6 +6,7 @@ from psycopg.sql import SQL, Identifier
 
 from migration_portal.engine import ledger
 from migration_portal.engine.ledger import Chunk, Outcome
+from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 
 
@@ -25,7 +26,13 @@ def create(transfer: Transfer) -> None:
             target.execute(SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES)").format(copy, real))
             key = SQL(", ").join(map(Identifier, transfer.info(table).primary_key))
             target.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(copy, key))
-            target.execute(SQL("INSERT INTO {} SELECT * FROM {}").format(copy, real))
+            about = {"table": transfer.quoted(transfer.plan.target_schema, table.target)}
+            names = SQL(", ").join(Identifier(row[0]) for row in target.execute(queries("undo")["columns"], about))
+            target.execute(
+                SQL("INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {}").format(
+                    copy, real, names=names
+                )
+            )
 
 
 def sweep(transfer: Transfer, chunk: Chunk) -> Outcome:

@@ -30,6 +30,7 @@ from migration_portal.management.verbs import (
     decide,
     decommission,
     deployment,
+    drafting,
     notices,
     operate,
     rollback,
@@ -46,7 +47,20 @@ from migration_portal.runs.verbs import VERBS
 from migration_portal.schema import apply
 from migration_portal.traffic.give_up import give_up
 
-_ROOMS = (backups, operate, rollback, capabilities, waves, decide, status, support, decommission, deployment, notices)
+_ROOMS = (
+    drafting,
+    backups,
+    operate,
+    rollback,
+    capabilities,
+    waves,
+    decide,
+    status,
+    support,
+    decommission,
+    deployment,
+    notices,
+)
 _VERBS = {name: do for room in _ROOMS for name, do in room.VERBS.items()}
 
 

@@ -1,0 +1,128 @@
+"""A draft as the text of a plan file: every line with how certain it is, and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import tomlkit
+from tomlkit.items import AoT, Table
+
+from migration_portal.drafting.model import UNSURE, Draft, Line, ReadDraft, TableDraft
+
+
+def text(draft: Draft, name: str, *, source_schema: str = "public") -> str:
+    """A plan file that the loader reads."""
+    document = tomlkit.document()
+    document.add(
+        tomlkit.comment(
+            "A first plan, drafted from both catalogs and some rows. Behind each line: how certain it is, and why."
+        )
+    )
+    document.add(
+        tomlkit.comment(
+            f"What says LOOK is under {UNSURE:.0%}: decide it. Then run pre-flight, which says what is left."
+        )
+    )
+    document.add("name", tomlkit.string(name))
+    if source_schema != "public":
+        document.add("source_schema", tomlkit.string(source_schema))
+    rows = tomlkit.aot()
+    for target, lines in draft.rows.items():
+        rows.append(_row(target, lines))
+    if len(rows):
+        document.add("rows", rows)
+    document.add("tables", _tables(draft.tables))
+    for source, why in draft.left.items():
+        document.add(tomlkit.comment(f"{source} stays behind: {why}."))
+    return tomlkit.dumps(document)
+
+
+def _row(target: str, lines: list[Line]) -> Table:
+    row = tomlkit.table()
+    row.add("target", tomlkit.string(target))
+    row.add("columns", _section(lines))
+    return row
+
+
+def _tables(drafts: list[TableDraft]) -> AoT:
+    tables = tomlkit.aot()
+    for draft in drafts:
+        tables.append(_table(draft))
+    return tables
+
+
+def _table(draft: TableDraft) -> Table:
+    table = tomlkit.table()
+    table.add(tomlkit.comment(f"{draft.certainty:.0%} · {draft.reason}"))
+    table.add("source", tomlkit.string(draft.source))
+    table.add("target", tomlkit.string(draft.target))
+    table.add("key", list(draft.key))
+    if draft.tenant:
+        table.add("tenant", tomlkit.string(draft.tenant))
+    elif draft.through:
+        through = tomlkit.inline_table()
+        through.update({draft.through[0]: draft.through[1]})
+        table.add("tenant_through", through)
+    if draft.ignored:
+        table.add("ignored", draft.ignored)
+        table["ignored"].comment("legacy gives these numbers itself")  # type: ignore[union-attr]
+    if draft.unmapped:
+        table.add(
+            tomlkit.comment(f"Mapped nowhere: {', '.join(draft.unmapped)}. Map them, or list them: ignored = [...]")
+        )
+    if draft.secret:
+        table.add("secret", draft.secret)
+    table.add("columns", _section(draft.lines, draft.source))
+    if draft.defaults:
+        table.add("defaults", _section(draft.defaults))
+    if draft.not_uuids:
+        table.add("reject", _not_uuids(draft.not_uuids))
+    if draft.reads:
+        reads = tomlkit.table(is_super_table=True)
+        for source, read in draft.reads.items():
+            reads.add(source, _read(read, draft.source))
+        table.add("reads", reads)
+    if draft.back:
+        table.add("reverse", _section(draft.back, draft.source))
+    else:
+        table.add(
+            tomlkit.comment(
+                "No way back: nothing leads from the IAM's key to legacy's. A tenant cannot return with these rows."
+            )
+        )
+    return table
+
+
+def _read(read: ReadDraft, reader: str) -> Table:
+    table = tomlkit.table()
+    link = tomlkit.inline_table()
+    link.update(read.link)
+    table.add("link", link)
+    if read.unmapped:
+        table.add(tomlkit.comment(f"Mapped nowhere: {', '.join(read.unmapped)}. List them: ignored = [...]"))
+    if read.back:
+        table.add("reverse", _section(read.back, reader))
+    return table
+
+
+def _not_uuids(columns: list[str]) -> Table:
+    rules = tomlkit.table()
+    for column in columns:
+        rule = tomlkit.inline_table()
+        rule.update({"uuid": column})
+        rules.add(f"{column}_not_uuid", rule)
+    return rules
+
+
+def _section(lines: Iterable[Line], source: str = "") -> Table:
+    section = tomlkit.table()
+    for line in lines:
+        item: Any = tomlkit.string(line.sql)
+        if line.number_of:
+            item = tomlkit.inline_table()
+            item.update({"number": line.sql} | ({} if line.number_of == source else {"of": line.number_of}))
+        said = f"{'LOOK ' if line.certainty < UNSURE else ''}{line.certainty:.0%}{' · ' + line.reason if line.reason else ''}"
+        section.add(line.name, item)
+        section[line.name].comment(said)  # type: ignore[union-attr]
+    return section
