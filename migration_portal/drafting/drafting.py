@@ -11,6 +11,7 @@ from migration_portal.drafting.matching import Match, Matching
 from migration_portal.drafting.model import Draft, Line, ReadDraft, TableDraft
 from migration_portal.drafting.pairing import Pairs, needs_value, pair
 from migration_portal.drafting.satellites import Satellites
+from migration_portal.plan.checks import words
 from migration_portal.plan.model import ColumnInfo
 
 _SECRET = {"hashed_password", "mfa_secret_encrypted"}
@@ -256,26 +257,25 @@ class _Drafting:
                 )
 
     def _told(self) -> None:
+        """What is left over, what is secret, and the order in which people look for it."""
         used = {name for line in self.draft.lines for name in line.uses} | {*self.draft.key}
         left = [name for name in self.source.columns if name not in used]
-        self.draft.ignored = [
-            name for name in left if (name,) == self.source.primary_key and self.source.columns[name].has_default
-        ]
-        self.draft.unmapped = [name for name in left if name not in self.draft.ignored]
-        read = (column for name in self.draft.reads for column in self.legacy.tables[name].columns.values())
-        here = [*self.source.columns.values(), *self.target.columns.values(), *read]
+        own = [name for name in left if (name,) == self.source.primary_key and self.source.columns[name].has_default]
+        self.draft.ignored, self.draft.unmapped = own, [name for name in left if name not in own]
+        columns = [*self.source.columns.values(), *self.target.columns.values()]
+        mentioned = set(words(" ".join(line.sql for line in self.draft.lines)))
+        for source, read in self.draft.reads.items():
+            there = self.legacy.tables[source].columns
+            columns += there.values()
+            if not read.back:
+                read.lost = [name for name in there if name in mentioned and name not in read.link]
         self.draft.secret = list(
-            dict.fromkeys(column.name for column in here if is_text(column) and _is_secret(column.name))
+            dict.fromkeys(column.name for column in columns if is_text(column) and _is_secret(column.name))
         )
-        for lines, columns in ((self.draft.lines, self.target.columns), (self.draft.back, self.source.columns)):
-            lines.sort(key=lambda line, places=list(columns): places.index(line.name))  # type: ignore[misc]
-
-
-def _telling(name: str) -> bool:
-    return any(word in name.lower() for word in ("password", "passwd", "secret", "token"))
+        for lines, order in ((self.draft.lines, [*self.target.columns]), (self.draft.back, [*self.source.columns])):
+            lines.sort(key=lambda line, order=order: order.index(line.name))  # type: ignore[misc]
 
 
 def _is_secret(name: str) -> bool:
-    return names.concept(name) in _SECRET or any(
-        word in name.lower() for word in ("password", "passwd", "secret", "token")
-    )
+    told = ("password", "passwd", "secret", "token")
+    return names.concept(name) in _SECRET or any(word in name.lower() for word in told)

@@ -33,6 +33,8 @@ class ReadDraft:
     link: dict[str, str]
     back: list[Line] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Its columns that are read and that nothing leads back to."""
 
 
 @dataclass

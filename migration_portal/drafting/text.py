@@ -101,6 +101,13 @@ def _read(read: ReadDraft, reader: str) -> Table:
     table.add("link", link)
     if read.unmapped:
         table.add(tomlkit.comment(f"Mapped nowhere: {', '.join(read.unmapped)}. List them: ignored = [...]"))
+    if read.lost:
+        names = ", ".join(f'"{name}"' for name in read.lost)
+        table.add(
+            tomlkit.comment(
+                f"Nothing leads back into it: what the IAM changes of it stays there. To accept that: ignored = [{names}]"
+            )
+        )
     if read.back:
         table.add("reverse", _section(read.back, reader))
     return table

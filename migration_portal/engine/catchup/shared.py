@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier
 
+from migration_portal.engine import numbers
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.catchup.work import listed, query
 from migration_portal.engine.pipe import pipe
@@ -23,6 +24,7 @@ _STAGE = Identifier("portal_shared")
 def share(flow: Flow) -> int:
     """Add what legacy lacks, and change nothing that it has. The flow is the one that leads back. Returns how many rows."""
     transfer, added = flow.transfer, 0
+    numbers.give(transfer, flow.ledger)
     for table in transfer.plan.tables:
         if _may_be_nobodys(transfer, table):
             with transfer.target.transaction():
