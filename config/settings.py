@@ -93,6 +93,9 @@ LEGACY_JWT_SECRET = env("LEGACY_JWT_SECRET", default="") or SECRET_KEY
 ISSUER = env("ISSUER", default="http://localhost:8000").rstrip("/")
 # base64 of the 32 bytes with which the legacy system encrypts the secrets of one-time codes.
 MFA_SECRET_KEY = env("MFA_SECRET_KEY", default="")
+# A Firebase project's hash parameters, as its console shows them: passwords that it exported are checked with them.
+FIREBASE_SIGNER_KEY = env("FIREBASE_SIGNER_KEY", default="")
+FIREBASE_SALT_SEPARATOR = env("FIREBASE_SALT_SEPARATOR", default="Bw==")
 
 # {"google": {"client_id": …, "client_secret": …}, "acme": {"title": "Acme", "server_metadata_url": …, …}}
 SOCIAL_PROVIDERS: dict[str, dict[str, str]] = env.json("SOCIAL_PROVIDERS", default={})

@@ -12,8 +12,13 @@ from functools import cache
 import bcrypt
 from django.contrib.auth import hashers
 
+from iam import hashes
+
 _MOST_BYTES = 72
 """bcrypt looks no further, and its library refuses longer ones; the released service answered 500."""
+
+
+_BCRYPT64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class _Argon2id(hashers.Argon2PasswordHasher):
@@ -28,17 +33,19 @@ _ARGON2 = _Argon2id()
 def verify(password: str, stored: str | None) -> bool:
     """Whether the password is the one behind the stored hash; `stored` None is a user that does not exist.
 
-    A hash of an unknown kind is never matched. Every failure costs one verification of each kind that we store: else the
-    time would tell whether there is such a user, and whose hash is which.
+    A hash of an unknown kind is never matched. Every failure costs one verification of each kind that we store, or have met:
+    else the time would tell whether there is such a user, and whose hash is which.
     """
     if stored is not None and stored.startswith(("$2a$", "$2b$", "$2y$")):
-        return _bcrypt(password, stored) or _argon2(password, _decoy_argon2())
+        return _bcrypt(password, stored) or _argon2(password, _decoy_argon2()) or _foreign(password)
     if stored is not None and stored.startswith("$argon2"):
-        return _argon2(password, stored) or _bcrypt(password, _decoy())
-    if stored is not None and _readable(stored):
-        return bool(hashers.check_password(password, stored))
+        return _argon2(password, stored) or _bcrypt(password, _decoy()) or _foreign(password)
+    if stored is not None and hashes.matches(password, stored):
+        return True
     _bcrypt(password, _decoy())
-    return _argon2(password, _decoy_argon2())
+    _argon2(password, _decoy_argon2())
+    _foreign(password, stored)
+    return False
 
 
 def verify_as_legacy(password: str, stored: str | None, *, by_legacy: bool = True) -> bool:
@@ -54,10 +61,11 @@ def verify_as_legacy(password: str, stored: str | None, *, by_legacy: bool = Tru
 
 def as_if_wrong(password: str, stored: str) -> None:
     """What a failure would have cost more: for a right password that is refused all the same."""
-    if stored.startswith("$argon2"):
+    if not stored.startswith("$2"):
         _bcrypt(password, _decoy())
-    else:
+    if not stored.startswith("$argon2"):
         _argon2(password, _decoy_argon2())
+    _foreign(password, stored)
     if html.escape(password) != password:
         verify(html.escape(password), None)
 
@@ -76,21 +84,35 @@ def outdated(stored: str) -> bool:
 
 def _bcrypt(password: str, stored: str) -> bool:
     try:
-        return bcrypt.checkpw(password.encode()[:_MOST_BYTES], stored.encode())
+        return bcrypt.checkpw(password.encode()[:_MOST_BYTES], _without_spare_bits(stored).encode())
     except ValueError:
         return False
+
+
+def _without_spare_bits(stored: str) -> str:
+    """Four bits of a salt's last character mean nothing: some systems kept them, the library refuses them. Raises ValueError."""
+    last = _BCRYPT64.index(stored[28:29] or "?")
+    return f"{stored[:28]}{_BCRYPT64[last & 0b110000]}{stored[29:]}"
 
 
 def _argon2(password: str, stored: str) -> bool:
     return bool(hashers.check_password(password, f"argon2{stored}"))
 
 
-def _readable(stored: str) -> bool:
-    try:
-        hashers.identify_hasher(stored)
-    except ValueError:
-        return False
-    return True
+_decoys: dict[str, str] = {}
+"""A hash to fail on for each kind and cost that other systems stored, as far as this process has met them."""
+_MOST_DECOYS = 2
+
+
+def _foreign(password: str, stored: str | None = None) -> bool:
+    """Fail on each of them but that of `stored`, which has failed by itself."""
+    own = hashes.cost(stored) if stored is not None and hashes.known(stored) else ""
+    if stored is not None and own and own not in _decoys and len(_decoys) < _MOST_DECOYS:
+        _decoys[own] = hashes.decoy(stored)
+    for cost, decoy in _decoys.items():
+        if cost != own:
+            hashes.matches(password, decoy)
+    return False
 
 
 @cache

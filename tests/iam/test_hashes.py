@@ -1,0 +1,118 @@
+"""Hashes that other systems made: published examples where there are any."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+from argon2.low_level import Type, hash_secret
+from django.contrib.auth import hashers
+
+from iam import hashes, passwords
+
+FIREBASE = (
+    "$firebase-scrypt$r=8,m=14$42xEC+ixf3L2lw==$"
+    "lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="
+)
+PUBLISHED = {
+    # github.com/firebase/scrypt, its README
+    "Firebase": ("user1password", FIREBASE),
+    # passlib's documentation of pbkdf2_sha256
+    "passlib": ("password", "$pbkdf2-sha256$6400$0ZrzXitFSGltTQnBWOsdAw$Y11AchqV4b0sUisdZd0Xr97KWoymNE0LNNrnEgY4H9M"),
+    # PHP's documentation of password_verify and password_hash
+    "PHP bcrypt": ("rasmuslerdorf", "$2y$07$BCryptRequires22Chrcte/VlQH0piJtjXl.0t1XkA8pw9dMXTpOq"),
+    "PHP argon2i": (
+        "rasmuslerdorf", "$argon2i$v=19$m=1024,t=2,p=2$YzJBSzV4TUhkMzc3d3laeg$zqU/1IN0/AogfP4cmSJI1vc8lpXRW9/S0sYY2i2jHT0",
+    ),
+}  # fmt: skip
+SIGNER_KEY = "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="
+
+
+@pytest.fixture(autouse=True)
+def signer_key(settings: Any) -> None:
+    settings.FIREBASE_SIGNER_KEY = SIGNER_KEY
+    passwords._decoys.clear()
+
+
+@pytest.mark.parametrize("system", PUBLISHED)
+def test_a_published_hash_is_the_passwords(system: str) -> None:
+    password, stored = PUBLISHED[system]
+    assert passwords.verify(password, stored)
+    assert not passwords.verify(f"{password}!", stored)
+
+
+def test_a_salt_with_bits_too_many_is_read_as_php_reads_it() -> None:
+    # The last of 22 characters holds two bits of the salt, and four that nobody looks at: s means what e means.
+    stored = "$2a$07$usesomesillystringfore2uDLvp1Ii2e./U9C8sBjqp8I90dH6hi"
+    assert passwords.verify("rasmuslerdorf", stored)
+    assert passwords.verify("rasmuslerdorf", stored.replace("fore2", "fors2"))
+
+
+@pytest.mark.parametrize("digest", ["sha1", "sha256", "sha512"])
+def test_keycloaks_pbkdf2_of_any_digest_and_length_is_checked(digest: str) -> None:
+    salt = bytes(range(16))
+    value = hashlib.pbkdf2_hmac(digest, "päss".encode(), salt, 100, 64)
+    name = "pbkdf2" if digest == "sha1" else f"pbkdf2-{digest}"
+    stored = f"${name}$100${base64.b64encode(salt).decode()}${base64.b64encode(value).decode()}"
+    assert passwords.verify("päss", stored) and not passwords.verify("pass", stored)
+
+
+def test_keycloaks_argon2_is_checked() -> None:
+    stored = hash_secret(
+        b"right", b"0123456789abcdef", time_cost=5, memory_cost=7168, parallelism=1, hash_len=32, type=Type.ID
+    )
+    assert passwords.verify("right", stored.decode()) and not passwords.verify("wrong", stored.decode())
+
+
+@pytest.mark.parametrize("hasher", list(hashes._DJANGOS.values()), ids=lambda hasher: hasher.algorithm)
+def test_each_of_djangos_formats_is_checked_whatever_the_consoles_hashers_are(hasher: Any, settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+    stored = hasher.encode("right", hasher.salt())
+    assert passwords.verify("right", stored) and not passwords.verify("wrong", stored)
+
+
+def test_firebase_needs_the_projects_key(settings: Any) -> None:
+    settings.FIREBASE_SIGNER_KEY = ""
+    assert not passwords.verify("user1password", FIREBASE)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "$pbkdf2-sha256$100$c2FsdA$", "$pbkdf2-sha256$99999999$c2FsdA$aGFzaA", "$pbkdf2-md5$1$c2FsdA$aGFzaA",
+        "$pbkdf2-sha256$1$%%$aGFzaA", "$firebase-scrypt$r=8,m=99$c2FsdA$aGFzaA", "$firebase-scrypt$r=8,m=14$c2FsdA$!",
+        "pbkdf2_sha256$many$salt$hash", "md5$", "bcrypt$x",
+        "scrypt$x", "argon2$", "pbkdf2_sha256", "$", "$$$$",
+    ],
+)  # fmt: skip
+def test_a_damaged_or_hostile_hash_fails_and_says_nothing(stored: str) -> None:
+    assert passwords.verify("x", stored) is False
+
+
+def test_a_decoy_is_of_the_same_kind_and_cost_and_nobodys() -> None:
+    for password, stored in (PUBLISHED["Firebase"], PUBLISHED["passlib"], ("x", hashers.make_password("x"))):
+        decoy = hashes.decoy(stored)
+        assert hashes.cost(decoy) == hashes.cost(stored) and hashes.known(decoy)
+        assert decoy != stored and not hashes.matches(password, decoy)
+
+
+def test_who_does_not_exist_costs_what_a_wrong_password_costs_where_another_kind_is_stored(monkeypatch: Any) -> None:
+    _, stored = PUBLISHED["passlib"]
+    passwords.verify("wrong", stored)
+    asked: list[str] = []
+    kept = hashes.matches
+    monkeypatch.setattr(
+        hashes, "matches", lambda password, stored: asked.append(hashes.cost(stored)) or kept(password, stored)
+    )
+    for other in (None, stored, passwords.hashed("x"), passwords.hashed("x", final=True), "no hash"):
+        asked.clear()
+        passwords.verify("wrong", other)
+        assert [cost for cost in asked if cost].count("$pbkdf2-sha256$6400") == 1, other
+
+
+def test_what_was_met_is_remembered_within_limits() -> None:
+    for rounds in range(100, 110):
+        passwords.verify("wrong", f"$pbkdf2-sha256${rounds}$c2FsdA$aGFzaA")
+    assert len(passwords._decoys) == passwords._MOST_DECOYS
