@@ -56,6 +56,7 @@ UNFOLD: dict[str, Any] = {
                         "Inventory", "inventory_2", "admin:inventory_inventory_changelist", "inventory.view_inventory"
                     ),
                     _link("Plan", "schema", "plan", "inventory.view_preflight"),
+                    _link("Draft a plan", "draw", "drafting", "drafting.view_plandraft"),
                     _link("Pre-flight", "flight_takeoff", "preflight", "inventory.view_preflight"),
                     _link("IAM schema", "database", "admin:schema", "schema.view_appliedscript"),
                     _link("Rehearsal", "science", "rehearsals", "rehearsal.view_rehearsal"),

@@ -153,7 +153,7 @@ ROLLBACK_ASKS = env.list("ROLLBACK_ASKS", default=["undo_run", "restore_backup",
 COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
 # --- Django -------------------------------------------------------------------------------
 _ROOMS = (
-    "audit", "backups", "inventory", "schema", "runs", "sample", "operators", "catchup",
+    "audit", "backups", "inventory", "drafting", "schema", "runs", "sample", "operators", "catchup",
     "monitoring", "cutover", "rollback", "rehearsal", "checkpoints", "notices", "deployment", "traffic",
 )  # fmt: skip
 INSTALLED_APPS = [

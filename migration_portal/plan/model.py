@@ -26,6 +26,11 @@ class Column:
     line: int = field(default=0, compare=False)
     """Of the plan file; 0 where nobody wrote it."""
 
+    @property
+    def written(self) -> str:
+        """As the plan file has it."""
+        return f'{{ number = "{self.number.over}", of = "{self.number.of}" }}' if self.number else self.sql
+
 
 @dataclass(frozen=True)
 class Rule:

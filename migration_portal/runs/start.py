@@ -27,8 +27,10 @@ class RunOverlaps(Refusal):
     """Another run of the plan is not finished."""
 
 
-def start(*, by: str, dry_run: bool = False, capture: bool = False, plan_path: str | Path | None = None) -> Run:
-    """Create the run and hand it to the workers.
+def start(
+    *, by: str, dry_run: bool = False, capture: bool = False, plan_path: str | Path | None = None, plan_text: str = ""
+) -> Run:
+    """Create the run and hand it to the workers: of the plan's text, or file, or the portal's own.
 
     With `capture`, changes in legacy are recorded from before the first row is read, and applied
     until the tenants are cut over; a dry run never captures.
@@ -36,7 +38,7 @@ def start(*, by: str, dry_run: bool = False, capture: bool = False, plan_path: s
     or has left constraints suspended.
     """
     path = Path(plan_path or settings.MIGRATION_PLAN)
-    text = read(path)
+    text = plan_text or read(path)
     plan = parse(text, name=path.name)
     _check(plan, dry_run=dry_run)
     return _create(plan, text, by=by, dry_run=dry_run, capture=capture and not dry_run)
