@@ -93,6 +93,10 @@ LEGACY_JWT_SECRET = env("LEGACY_JWT_SECRET", default="") or SECRET_KEY
 ISSUER = env("ISSUER", default="http://localhost:8000").rstrip("/")
 # base64 of the 32 bytes with which the legacy system encrypts the secrets of one-time codes.
 MFA_SECRET_KEY = env("MFA_SECRET_KEY", default="")
+# Who is asked about passwords whose hash nobody can check: iam/at_login.py.
+PASSWORD_CHECK_URL = env("PASSWORD_CHECK_URL", default="")
+PASSWORD_CHECK_SECRET = env("PASSWORD_CHECK_SECRET", default="")
+PASSWORD_CHECK_SECONDS = env.float("PASSWORD_CHECK_SECONDS", default=5.0)
 # A Firebase project's hash parameters, as its console shows them: passwords that it exported are checked with them.
 FIREBASE_SIGNER_KEY = env("FIREBASE_SIGNER_KEY", default="")
 FIREBASE_SALT_SEPARATOR = env("FIREBASE_SALT_SEPARATOR", default="Bw==")

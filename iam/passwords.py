@@ -6,6 +6,7 @@ The hashing itself is Django's, over bcrypt and argon2-cffi.
 from __future__ import annotations
 
 import html
+import re
 import secrets
 from functools import cache
 
@@ -75,6 +76,18 @@ def hashed(password: str, *, final: bool = False) -> str:
     if final:
         return _ARGON2.encode(password, _ARGON2.salt()).removeprefix("argon2")
     return bcrypt.hashpw(password.encode()[:_MOST_BYTES], bcrypt.gensalt(12)).decode()
+
+
+READABLE = (
+    r"^(\$2[abxy]\$|\$argon2|\$pbkdf2(-sha(1|256|512))?\$|\$firebase-scrypt\$"
+    r"|(pbkdf2_sha(1|256)|argon2|bcrypt(_sha256)?|scrypt|md5)\$)"
+)
+"""How hashes begin that can be checked here, as Python and PostgreSQL read it."""
+
+
+def readable(stored: str) -> bool:
+    """Whether the hash is of a kind that can be checked here."""
+    return re.match(READABLE, stored) is not None
 
 
 def outdated(stored: str) -> bool:

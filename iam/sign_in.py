@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from flags import homes
-from iam import capabilities, passwords, policy, throttles, totp
+from iam import at_login, capabilities, passwords, policy, throttles, totp
 from iam.models import User
 
 _CANDIDATES = 5
@@ -77,7 +77,8 @@ def sign_in(
 
     A door that takes `codes` asks users who enrolled for one; a `strict` door obeys the tenant's policy, and where that wants a
     code, takes one that is appended to the password. Raises WrongCredentials, Refused, and whatever `admit` raises for a user
-    who knows the password: before their policy is asked, or anything written.
+    who knows the password: before their policy is asked, or anything written. Raises throttles.Unavailable where only legacy knows
+    the password, and does not answer.
     """
     users = candidates(asked.name, asked.tenant)
     appended = strict and not codes and not asked.code and _APPENDED.fullmatch(asked.password)
@@ -114,8 +115,10 @@ def sign_in(
 
 
 def _plainly(asked: Asked, user: User) -> Asked | None:
-    """As it was asked, where the password is the user's."""
-    return asked if user.has_password(asked.password) else None
+    """As it was asked, where the password is the user's: by its hash, or by legacy's word where only that can tell."""
+    if user.has_password(asked.password):
+        return asked
+    return asked if _may_try(user, asked.ip) and at_login.knows(user, asked.password) else None
 
 
 def _read(asked: Asked, user: User) -> Asked | None:
@@ -196,14 +199,18 @@ def _failed(users: list[User], asked: Asked) -> SignedIn:
 def _signed_in(user: User, asked: Asked) -> None:
     now = timezone.now()
     before, after = user.hashed_password, user.hashed_password
-    if homes.of(str(user.tenant_id)).final and passwords.outdated(before):
+    final, changed = homes.of(str(user.tenant_id)).final, {}
+    if not passwords.readable(before):
+        # Hashed by us: legacy's ways of writing a password do not count for it.
+        after, changed = passwords.hashed(asked.password, final=final), {"last_password_change": now}
+    elif final and passwords.outdated(before):
         after = passwords.hashed(asked.password, final=True)
     with transaction.atomic(using="iam"), connections["iam"].cursor() as cursor:
         # The trigger that ends sessions (iam/schema/007) heeds it: the password is the same.
         cursor.execute(_SAME_PASSWORD, ["yes"])
         # Not over a password that was changed meanwhile: tokens.begin finds that this one is not the user's any more.
         known = User.objects.filter(pk=user.pk, hashed_password=before)
-        if known.update(last_login=now, last_login_at=now, hashed_password=after):
+        if known.update(last_login=now, last_login_at=now, hashed_password=after, **changed):
             user.hashed_password = after
         cursor.execute(_SAME_PASSWORD, [""])
 

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from iam import throttles, totp
+from iam import at_login, throttles, totp
 
 log = structlog.get_logger(__name__)
 CONTENT_TYPE = "application/problem+json"
@@ -86,7 +86,8 @@ def _unavailable(request: HttpRequest, error: DatabaseError) -> HttpResponse:
 
 
 def _uncounted(request: HttpRequest, error: throttles.Unavailable) -> HttpResponse:
-    return answer(Problem(503, "unavailable", "Calls cannot be counted now; try again.", headers={"Retry-After": "5"}))
+    what = "Sign-ins cannot be checked" if isinstance(error, at_login.Away) else "Calls cannot be counted"
+    return answer(Problem(503, "unavailable", f"{what} now; try again.", headers={"Retry-After": "5"}))
 
 
 def _uncheckable(request: HttpRequest, error: totp.Unreadable) -> HttpResponse:

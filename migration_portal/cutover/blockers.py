@@ -12,6 +12,8 @@ from uuid import UUID
 from django.conf import settings
 
 from flags.models import TenantHome
+from iam.models import User
+from iam.passwords import READABLE
 from legacy_compat.standing import unanswered
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
@@ -48,6 +50,8 @@ class Impact:
     last_activity: Any
     quarantined: int
     strays: int
+    unreadable: int
+    """Users whose password only legacy can check."""
 
 
 def impact(tenant: TenantHome, transfer: Transfer, run: Run) -> Impact:
@@ -57,7 +61,8 @@ def impact(tenant: TenantHome, transfer: Transfer, run: Run) -> Impact:
         run=run.key, state="open", tenant__in=[tenant.tenant, tenant.legacy_tenant]
     )
     strays = Stray.objects.filter(run=run.key, state="open", tenant__in=[tenant.tenant, tenant.legacy_tenant])
-    return Impact(**counts, quarantined=quarantined.count(), strays=strays.count())
+    unreadable = User.objects.filter(tenant_id=tenant.tenant, is_active=True).exclude(hashed_password__regex=READABLE)
+    return Impact(**counts, quarantined=quarantined.count(), strays=strays.count(), unreadable=unreadable.count())
 
 
 def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> list[str]:

@@ -13,6 +13,8 @@ from django.db.models import Count, Max
 from django.utils import timezone
 
 from flags.models import TenantHome
+from iam import passwords
+from iam.models import User
 from iam.oauth.models import OAuthClient
 from legacy_compat.models import LegacyRequest
 from legacy_compat.standing import LEGACY, standings
@@ -119,6 +121,20 @@ def _clients() -> Iterator[Remaining]:
     )  # fmt: skip
 
 
+def _passwords() -> Iterator[Remaining]:
+    left = User.objects.filter(is_active=True).exclude(hashed_password__regex=passwords.READABLE)
+    by_tenant = left.values("tenant__name").annotate(n=Count("pk")).order_by("-n")
+    todo = (
+        "They sign in once, and it is asked; or set them a new one."
+        if settings.PASSWORD_CHECK_URL
+        else "Set PASSWORD_CHECK_URL, or new passwords."
+    )
+    yield Remaining(
+        "users whose password only legacy can check", left.count(), todo, "support",
+        [f"{row['n']:,} of {row['tenant__name'] or 'no tenant'}" for row in by_tenant[:_SHOWN]],
+    )  # fmt: skip
+
+
 def _undecided() -> Iterator[Remaining]:
     run = Run.objects.in_force()
     kept = QuarantinedRow.objects.filter(run=run.key, state="open") if run else QuarantinedRow.objects.none()
@@ -151,4 +167,11 @@ def _installed() -> Iterator[Remaining]:
     )  # fmt: skip
 
 
-_ASKED: tuple[Callable[[], Iterator[Remaining]], ...] = (_tenants, _traffic, _clients, _undecided, _installed)
+_ASKED: tuple[Callable[[], Iterator[Remaining]], ...] = (
+    _tenants,
+    _traffic,
+    _clients,
+    _passwords,
+    _undecided,
+    _installed,
+)
