@@ -13,10 +13,6 @@ SELECT tenant_id::text AS id, count(*) AS n FROM users WHERE tenant_id = ANY(%(t
 SELECT lower(tenant) AS id, count(*) AS n FROM portal_ledger.quarantine
 WHERE run = %(run)s AND state = 'open' AND tenant = ANY(%(tenants)s) GROUP BY 1
 
--- name: find_user
-SELECT id::text FROM users
-WHERE tenant_id::text = %(tenant)s AND (id::text = %(who)s OR email = %(who)s OR username = %(who)s) LIMIT 1
-
 -- name: sizes
 -- What waves choose tenants by.
 SELECT t.id::text, t.created_at, count(u.id) AS users, max(coalesce(u.last_login_at, u.last_login)) AS last_activity, s.plans

@@ -20,7 +20,7 @@ from migration_portal.catchup.chart import lag
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.console.charts import as_json
-from migration_portal.cutover import blockers, finalize, guard, reads_first, requests
+from migration_portal.cutover import blockers, finalize, guard, people, reads_first, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.resolve import Field
 from migration_portal.engine import capture, capture_queue
@@ -207,12 +207,8 @@ def tenant(request: HttpRequest, pk: str) -> HttpResponse:
 
 
 def _user_on_both_sides(transfer: Transfer, chosen: TenantHome, who: str) -> list[Field] | None:
-    with transfer.source.transaction():
-        about = {"tenant": chosen.legacy_tenant, "who": who}
-        row = transfer.source.execute(_QUERIES["find_user"], about).fetchone()
-    if row is None:
-        row = transfer.target.execute(_QUERIES["find_user"], {"tenant": chosen.tenant, "who": who}).fetchone()
-    if row is None:
+    table = next((table for table in transfer.plan.tables if table.target == "users"), None)
+    key = people.legacy_key(transfer, table, chosen, who) if table else None
+    if table is None or key is None:
         return None
-    table = next(table for table in transfer.plan.tables if table.target == "users")
-    return [Field(name, *values) for name, values in tenants.row_on_both_sides(transfer, table, [row[0]]).items()]
+    return [Field(name, *values) for name, values in tenants.row_on_both_sides(transfer, table, key).items()]

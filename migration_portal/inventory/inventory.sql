@@ -12,8 +12,8 @@ WHERE n.nspname = {schema} AND c.relkind IN ('r', 'p') ORDER BY c.relname
 
 -- name: users
 SELECT count(*) AS total, count(*) FILTER (WHERE is_active) AS active,
-       count(*) FILTER (WHERE is_superuser) AS superusers, count(*) FILTER (WHERE {mfa}) AS mfa
-FROM {users}
+       count(*) FILTER (WHERE is_superuser) AS superusers, count(*) FILTER (WHERE mfa_enabled) AS mfa
+FROM {users} AS u
 
 -- name: schemes
 -- The census of password hashes, by what they begin with.
@@ -23,12 +23,12 @@ SELECT CASE WHEN hashed_password ~ '^[$]2[aby][$]' THEN 'bcrypt, cost ' || subst
             WHEN hashed_password LIKE 'scrypt%' OR hashed_password LIKE '$scrypt%' THEN 'scrypt'
             WHEN hashed_password ~ '^[0-9a-f]{{32}}$' THEN 'md5-like'
             ELSE 'unknown' END AS scheme, count(*) AS count
-FROM {users} GROUP BY 1 ORDER BY 2 DESC
+FROM {users} AS u GROUP BY 1 ORDER BY 2 DESC
 
 -- name: tenants
 -- Per tenant, with those that users name but that do not exist. Aggregated before joining.
-WITH u AS (SELECT tenant_id, count(*) AS users, max(last_login) AS last_login FROM {users} GROUP BY tenant_id),
-     l AS (SELECT tenant_id, count(*) AS licenses FROM {licenses} GROUP BY tenant_id)
+WITH u AS (SELECT tenant_id, count(*) AS users, max(last_login) AS last_login FROM {users} AS u GROUP BY tenant_id),
+     l AS (SELECT tenant_id, count(*) AS licenses FROM {licenses} AS l GROUP BY tenant_id)
 SELECT coalesce(t.id, u.tenant_id) AS id, t.name, t.slug, t.is_active, t.max_licenses,
        coalesce(u.users, 0) AS users, coalesce(l.licenses, 0) AS licenses, u.last_login
 FROM {tenants} AS t FULL JOIN u ON u.tenant_id = t.id LEFT JOIN l ON l.tenant_id = coalesce(t.id, u.tenant_id)

@@ -7,14 +7,25 @@ from typing import Any
 
 from django.conf import settings
 from psycopg import Connection
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal import databases
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
+from migration_portal.plan import compile
 from migration_portal.plan.loader import load
+from migration_portal.plan.model import Plan, Table
+from migration_portal.plan.spelling import spelled
 
-_NEEDED = ("users", "tenants", "licenses")
+_ASKED = {
+    # Of each IAM table, the columns that are asked about, and their type.
+    "users": {
+        "tenant_id": "text", "is_active": "boolean", "is_superuser": "boolean", "mfa_enabled": "boolean",
+        "hashed_password": "text", "last_login": "timestamptz",
+    },
+    "tenants": {"id": "text", "name": "text", "slug": "text", "is_active": "boolean", "max_licenses": "integer"},
+    "licenses": {"tenant_id": "text"},
+}  # fmt: skip
 
 
 def take() -> dict[str, Any]:
@@ -22,21 +33,23 @@ def take() -> dict[str, Any]:
 
     Raises DatabaseUnreachable, psycopg.Error, or PlanError when the plan cannot be read.
     """
-    schema = load(settings.MIGRATION_PLAN).source_schema
+    plan = load(settings.MIGRATION_PLAN)
     with databases.legacy("inventory") as legacy, legacy.transaction():
-        return read(legacy, schema)
+        return read(legacy, plan)
 
 
-def read(legacy: Connection[Any], schema: str) -> dict[str, Any]:
+def read(legacy: Connection[Any], plan: Plan) -> dict[str, Any]:
     """The inventory as JSON-ready data: database, tables, users, password_schemes, tenants.
 
-    The last three are empty where the database has no such tables.
+    What is a user, a tenant or a licence in legacy is the plan's to say. The last three are empty where it says of no users, or of
+    tables that are not there.
     """
     queries = named(Path(__file__).parent / "inventory.sql")
     database = rows(legacy, queries["database"])[0]
     tables = {}
-    for row in rows(legacy, queries["tables"].format(schema=Literal(schema))):
-        count = legacy.execute(SQL("SELECT count(*) FROM {}").format(Identifier(schema, row["name"]))).fetchone()
+    for row in rows(legacy, queries["tables"].format(schema=Literal(plan.source_schema))):
+        name = Identifier(plan.source_schema, row["name"])
+        count = legacy.execute(SQL("SELECT count(*) FROM {}").format(name)).fetchone()
         assert count is not None
         tables[row["name"]] = {"rows": count[0], "bytes": row["bytes"], "columns": row["columns"]}
     content: dict[str, Any] = {
@@ -46,15 +59,49 @@ def read(legacy: Connection[Any], schema: str) -> dict[str, Any]:
         "password_schemes": {},
         "tenants": [],
     }
-    if not set(_NEEDED) <= set(tables):
+    planned = {table.target: table for table in plan.tables if table.source in tables}
+    if "users" not in planned:
         return content
-    names = {name: Identifier(schema, name) for name in _NEEDED}
-    columns = {column["name"] for column in tables["users"]["columns"]}
-    mfa = Identifier("mfa_enabled") if "mfa_enabled" in columns else SQL("false")
-    content["users"] = rows(legacy, queries["users"].format(mfa=mfa, **names))[0]
-    schemes = rows(legacy, queries["schemes"].format(**names))
+    legacy.execute(SQL("SET LOCAL search_path = {}, pg_catalog").format(Identifier(plan.source_schema)))
+    said = {name: _said(plan, planned.get(name), name, tables) for name in _ASKED}
+    content["users"] = rows(legacy, queries["users"].format(**said))[0]
+    schemes = rows(legacy, queries["schemes"].format(**said))
     content["password_schemes"] = {row["scheme"]: row["count"] for row in schemes}
-    for row in rows(legacy, queries["tenants"].format(**names)):
+    for row in rows(legacy, queries["tenants"].format(**said)):
         last = row.pop("last_login")
         content["tenants"].append(row | {"last_login": last.isoformat() if last else None})
     return content
+
+
+def _said(plan: Plan, table: Table | None, name: str, tables: dict[str, Any]) -> Composable:
+    """The legacy rows of which the plan makes the IAM's table, with the columns asked about; or those that it gives."""
+    asked = _ASKED[name]
+    if table is not None:
+        known = {column["name"] for column in tables[table.source]["columns"]}
+        parts = [_column(table, known, column, kind) for column, kind in asked.items()]
+        return SQL("(SELECT {} FROM {})").format(SQL(", ").join(parts), compile.source_table(plan, table))
+    nothing = SQL(", ").join(
+        SQL("NULL::{} AS {}").format(compile.raw(kind), Identifier(each)) for each, kind in asked.items()
+    )
+    selects = [SQL("SELECT {} WHERE false").format(nothing)]
+    for row in plan.rows:
+        if row.target == name:
+            given = {column.name: column.sql for column in row.columns}
+            values = (
+                SQL("({})::{}").format(compile.raw(given.get(each, "NULL")), compile.raw(kind))
+                for each, kind in asked.items()
+            )
+            selects.append(SQL("SELECT {}").format(SQL(", ").join(values)))
+    return SQL("({})").format(SQL(" UNION ALL ").join(selects))
+
+
+def _column(table: Table, known: set[str], name: str, kind: str) -> Composable:
+    """A column as legacy writes it, where the plan only writes it in another way; else as the plan makes it of rows that arrive."""
+    column, alias = table.column(name), Identifier(name)
+    if column is None:
+        return SQL("NULL::{} AS {}").format(compile.raw(kind), alias)
+    plain = column.number.over if column.number else spelled(column.sql)
+    if plain in known:
+        return SQL("{}::{} AS {}").format(Identifier(plain), compile.raw(kind), alias)
+    made = SQL("(CASE WHEN NOT {} THEN {} END)").format(compile.rejected(table), compile.raw(column.sql))
+    return SQL("{}::{} AS {}").format(made, compile.raw(kind), alias)
