@@ -19,6 +19,7 @@ from migration_portal.engine import catalog, subselects
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.expressions import expressions, given
+from migration_portal.inventory.parents import with_absent
 from migration_portal.inventory.surroundings import each, surroundings
 from migration_portal.inventory.way_back import way_back
 from migration_portal.plan import checks
@@ -66,7 +67,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
                 )
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
-                tables = completeness(legacy, plan, source, target)
+                tables = completeness(legacy, with_absent(legacy, iam, plan, target), source, target)
                 findings += _rows(tables)
     except Refusal as refusal:
         findings.append(Finding("error", refusal.subject or "pre-flight", refusal.what, refusal.todo))

@@ -86,8 +86,17 @@ def mappable(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Comp
 
 
 def missing(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[tuple[str, Composable]]:
-    """Per planned parent, the condition on a row `child` that refers to one that cannot arrive."""
-    return [
+    """Per parent, the condition on a row `child` that refers to one that cannot arrive, or that the IAM was found not to have."""
+    absent: list[tuple[str, Composable]] = [
+        (
+            each.parent,
+            SQL("coalesce(child.{}::text = ANY({}), false)").format(
+                Identifier(each.column), Literal(list(each.values))
+            ),
+        )
+        for each in table.absent
+    ]
+    return absent + [
         (
             key.parent,
             SQL("({} AND NOT EXISTS (SELECT FROM ({}) AS parent WHERE {}))").format(

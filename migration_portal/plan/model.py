@@ -68,6 +68,15 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """Values, as text, of a target column that refers to `parent`, which the plan does not fill: rows that are not there."""
+
+    column: str
+    parent: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """How the rows of one source table become rows of one target table."""
 
@@ -95,6 +104,8 @@ class Table:
     """Of a table plan that leads back: the one that it is the way back of."""
     read: Read | None = None
     """And the table that it leads back into, where that is one that is read."""
+    absent: tuple[Absent, ...] = ()
+    """What a pre-flight found."""
     kept: tuple[str, ...] = ()
     """Of a table plan that leads back: columns of which legacy keeps its own unless the IAM changed what they are made of."""
 

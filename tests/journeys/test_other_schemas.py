@@ -255,3 +255,18 @@ def test_two_of_one_address_where_keys_are_numbers_are_quarantined_and_named(wor
     assert row.source_key == [
         str(number) for (number,) in legacy(world, "SELECT id FROM auth_user WHERE username = 'ben'")
     ]
+
+
+def test_parents_that_only_the_iam_should_have_are_foretold(world: World, plan: Any) -> None:
+    plan(*BY_ORGANIZATION)
+    users(world, "ann")
+    users(world, "bob", organization="two")
+    told = {
+        each["table"]: {rule["rule"]: rule["count"] for rule in each["rejected"]}
+        for each in preflight()["completeness"]
+    }
+    assert told["users"] == {"missing_tenants": 1}, "one is given by the plan, of the other nobody knows"
+    run = report(builders.migrated(world))
+    assert run.tables["users"].reasons == {"missing_tenants": 1}
+    organizations(world, TWO)
+    assert [each["rejected"] for each in preflight()["completeness"]] == [[]]
