@@ -56,6 +56,8 @@ def _changed(before: Plan, after: Plan) -> list[str]:
         (plan.name, plan.source_schema, plan.target_schema, plan.rows, [*names])
         for plan, names in ((before, old), (after, new))
     ]
+    if numbers.given_for(before) != numbers.given_for(after):
+        others += sorted(numbers.given_for(before) ^ numbers.given_for(after))
     if others or schemas[0] != schemas[1]:
         raise PlanError(
             f"More than the way back and quality rules changed: {', '.join(others) or 'its tables, rows or schemas'}.",

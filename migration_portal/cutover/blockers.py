@@ -18,7 +18,7 @@ from legacy_compat.standing import unanswered
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
-from migration_portal.engine import returning
+from migration_portal.engine import numbers, returning
 from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
@@ -130,6 +130,7 @@ def _way_back(run: Run, transfer: Transfer) -> _WayBack:
             f"The way back of {column} fails: {describe(error).what} Correct the plan's reverse expression."
             for column, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items()
         ]
+        trouble += [str(refusal) for refusal in numbers.unnumberable(transfer.source, run.plan)]
         _known[key] = _WayBack(now, trouble, returning.uncertain(transfer.source, run.plan, *about))
     return _known[key]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +15,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal import databases
 from migration_portal.engine import catalog
-from migration_portal.engine.errors import describe
+from migration_portal.engine.errors import describe, fault_of
 from migration_portal.inventory.expressions import expressions, given
 from migration_portal.plan import checks, compile
 from migration_portal.plan.checks import Finding, words
@@ -22,8 +24,8 @@ from migration_portal.plan.model import Catalog, Column, Plan, Table
 from migration_portal.refusal import Refusal
 
 ROWS = 10
-_SECONDS = 5
-"""For one statement: a plan is checked while somebody types."""
+_SECONDS = 10.0
+"""For all of it: a plan is checked while somebody types."""
 _LONGEST = 80
 _HIDDEN = "••••"
 _SAID = re.compile(r"#\s*(LOOK )?(\d{1,3})%(?: · (.*))?$")
@@ -62,6 +64,11 @@ class Checked:
         return [finding for finding in self.findings if finding.severity == "error"]
 
     @property
+    def failing(self) -> list[str]:
+        """The columns that fail on some of the rows shown."""
+        return [f"{table.target}.{column.name}" for table in self.tables for column in table.columns if column.error]
+
+    @property
     def warnings(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.severity == "warning"]
 
@@ -71,9 +78,9 @@ def check(text: str) -> Checked:
     checked = Checked()
     try:
         plan = parse(text, name="plan")
-        with databases.both("draft") as (legacy, iam):
+        with databases.legacy("draft") as legacy, databases.iam_source("draft") as iam, _deadline(legacy, iam):
             databases.enter(legacy, plan.source_schema)
-            legacy.execute(SQL("SET statement_timeout = {}").format(Literal(f"{_SECONDS}s")))
+            databases.enter(iam, plan.target_schema)
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
@@ -81,19 +88,63 @@ def check(text: str) -> Checked:
             if not checked.errors:
                 checked.findings += [*expressions(legacy, plan, target), *given(iam, plan, target)]
             fitting = {table.target for table in plan.tables} & target.keys()
+            for table in plan.tables if not checked.errors else ():
+                if found := _failing_rule(legacy, plan, table):
+                    rule, error = found
+                    what = f"The rule fails on some row: {describe(error).what}"
+                    checked.findings.append(Finding("error", f"{table.target}: {rule}", what, "Correct the rule."))
             checked.tables = [
-                _shown(legacy, plan, table, source, target, text.splitlines())
+                _shown(legacy, plan, table, source, target, text.split("\n"))
                 for table in plan.tables
                 if table.source in source and table.target in fitting
             ]
     except Refusal as refusal:
         checked.findings.append(Finding("error", refusal.subject, refusal.what, refusal.todo))
+    except psycopg.errors.QueryCanceled:
+        what = f"It takes longer than {_SECONDS:.0f} seconds to look at some rows of it."
+        checked.findings.append(
+            Finding("error", "draft", what, "Find the expression or rule that is slow, or run pre-flight.")
+        )
     except psycopg.Error as error:
         named = describe(error, subject="draft")
         checked.findings.append(Finding("error", named.subject, named.what, named.todo))
     order = {"error": 0, "warning": 1, "info": 2}
     checked.findings.sort(key=lambda finding: order[finding.severity])
     return checked
+
+
+@contextmanager
+def _deadline(*sessions: Connection[Any]) -> Iterator[None]:
+    """Read-only sessions, in which nothing runs on when the time is up: whatever a statement has set."""
+    over = threading.Event()
+
+    def cancel() -> None:
+        if over.wait(_SECONDS):
+            return
+        while not over.wait(0.2):
+            for session in sessions:
+                session.cancel_safe(timeout=2)
+
+    for session in sessions:
+        session.execute("SET default_transaction_read_only = on")
+    watch = threading.Thread(target=cancel, daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watch.join()
+
+
+def _failing_rule(legacy: Connection[Any], plan: Plan, table: Table) -> tuple[str, psycopg.Error] | None:
+    """A reject rule that fails on one of the first rows: every column would seem to."""
+    for rule in table.reject:
+        statement = SQL("SELECT ({}) IS TRUE FROM (SELECT * FROM {} LIMIT {}) AS {}").format(
+            compile.raw(rule.sql), compile.source_table(plan, table), Literal(ROWS), Identifier(table.source)
+        )
+        if error := fault_of(legacy, statement):
+            return rule.name, error
+    return None
 
 
 def _shown(
@@ -110,12 +161,18 @@ def _shown(
     ]
     try:
         _rows(legacy, plan, table, source, wanted, by_name, shown)
+    except psycopg.errors.QueryCanceled:
+        raise
     except psycopg.Error:
         for column, sql in wanted:  # one of them fails on some row: which
             try:
                 _rows(legacy, plan, table, source, [(column, sql)], by_name, shown)
+            except psycopg.errors.QueryCanceled:
+                raise
             except psycopg.Error as error:
-                by_name[column.name].error = describe(error).what
+                # What it says may quote a value.
+                secret = {column.name, *by_name[column.name].reads} & table.secret
+                by_name[column.name].error = "It fails on some row." if secret else describe(error).what
     return shown
 
 
@@ -133,7 +190,7 @@ def _rows(
         compile.source_table(plan, table), Literal(ROWS), Identifier(table.source),
     )  # fmt: skip
     with legacy.transaction():
-        found = legacy.execute(statement).fetchall()
+        found = legacy.execute(statement, prepare=True).fetchall()  # one statement, whatever is in it
     told.quarantined = sum(1 for row in found if row[0])
     for row in found:
         before = dict(zip(names, row[1:], strict=False))

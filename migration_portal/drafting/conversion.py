@@ -14,6 +14,13 @@ from migration_portal.plan.model import ColumnInfo
 _WHOLE = ("smallint", "integer", "bigint")
 _NUMBERS = (*_WHOLE, "numeric", "real", "double precision")
 _JSON = ("json", "jsonb")
+_EPOCHS = {
+    "milliseconds": ("to_timestamp({0} / 1000.0)", "round(extract(epoch FROM {0}) * 1000)"),
+    "seconds": ("to_timestamp({0})", "extract(epoch FROM {0})"),
+}
+"""There and back."""
+_PLACE = "{0}"
+"""Where the value stands in a conversion: a word that holds it could not be told apart."""
 _CLOSE = 60
 """How alike, of 100, two words of enumerations must be."""
 
@@ -65,10 +72,19 @@ def _text(column: ColumnInfo, found: Values, target: ColumnInfo) -> Conversion |
 
 def _uuid(column: ColumnInfo, found: Values) -> Conversion | None:
     if column.type in _WHOLE:
-        return Conversion("", "", 0.9, "a number, and a UUID that stands for it", number=True)
+        if any(not 0 <= int(value) < 2**48 for value in found if value is not None):
+            return Conversion(
+                "md5({0}::text)::uuid",
+                None,
+                0.6,
+                "numbers that no UUID can stand for: one is made of each, and nothing leads back",
+            )
+        return Conversion("", "", 0.95, "a number, and a UUID that stands for it", number=True)
     if not is_text(column):
         return None
-    if values.look(found) in ("uuid", ""):
+    if values.look(found) == "":
+        return Conversion("{0}::uuid", "{0}::text", 0.7, "no values to look at: taken for UUIDs", uuid=True)
+    if values.look(found) == "uuid":
         return Conversion("{0}::uuid", "{0}::text", 0.95, "text that holds UUIDs", uuid=True)
     return Conversion("md5({0})::uuid", None, 0.6, "no UUIDs: one is made of each, and nothing leads back")
 
@@ -79,12 +95,21 @@ def _time(column: ColumnInfo, found: Values) -> Conversion | None:
         return Conversion("{0} AT TIME ZONE 'UTC'", "{0} AT TIME ZONE 'UTC'", 0.9, "taken for UTC")
     if column.type == "date":
         return Conversion("{0}::timestamp AT TIME ZONE 'UTC'", "({0} AT TIME ZONE 'UTC')::date", 0.8, "midnight in UTC")
-    if column.type in _NUMBERS and look == "milliseconds":
+    if column.type in _NUMBERS and look in ("milliseconds", "seconds"):
+        there, back = _EPOCHS[look]
+        if "0" in found:  # for never
+            return Conversion(
+                there.replace("{0}", "nullif({0}, 0)"),
+                f"coalesce({back}, 0)::{column.type}",
+                0.8,
+                f"{look} since 1970; 0 for never",
+            )
+        return Conversion(there, f"({back})::{column.type}", 0.95, f"{look} since 1970")
+    if is_text(column) and look in ("milliseconds", "seconds"):
+        there, back = _EPOCHS[look]
         return Conversion(
-            "to_timestamp({0} / 1000.0)", f"round(extract(epoch FROM {{0}}) * 1000)::{column.type}", 0.95, "milliseconds since 1970"
-        )  # fmt: skip
-    if column.type in _NUMBERS and look == "seconds":
-        return Conversion("to_timestamp({0})", f"extract(epoch FROM {{0}})::{column.type}", 0.9, "seconds since 1970")
+            there.replace("{0}", "{0}::bigint"), f"({back})::bigint::text", 0.85, f"text that holds {look} since 1970"
+        )
     if is_text(column) and look == "time":
         return Conversion("{0}::timestamptz", None, 0.7, "text that holds times; how legacy writes them is not known")
     return None
@@ -102,15 +127,20 @@ def _boolean(column: ColumnInfo, found: Values) -> Conversion | None:
         back = f"CASE WHEN {{0}} THEN {ayes} WHEN NOT {{0}} THEN {noes} END"
         return Conversion(f"{{0}} = {ayes}", back, 0.9, "0 and 1")
     if is_text(column):
-        return _yes(values.words(found), no)
+        return _yes(values.different(found), no)
     if column.type.startswith("timestamp"):
-        return Conversion("{0} IS NOT NULL", None, 0.6, "true where there is a time; the time itself would be lost")
+        return Conversion(
+            f"{{0}} IS {'' if no else 'NOT '}NULL",
+            None,
+            0.6,
+            f"{'false' if no else 'true'} where there is a time, which would be lost",
+        )
     return None
 
 
 def _yes(words: list[str], no: str) -> Conversion | None:
     told = values.yes(words)
-    if told is None:
+    if told is None or any(_PLACE in word for word in words):
         return None
     ayes, noes = told
     listed = ", ".join(map(literal, ayes))
@@ -126,7 +156,7 @@ def _enumeration(found: Values, allowed: Sequence[str]) -> Conversion | None:
     different = values.words(found)
     if set(different) <= set(allowed):
         return Conversion("{0}", "{0}", 1.0 if different else 0.8, "only values that the IAM allows")
-    if not different:
+    if not different or any(_PLACE in word for word in different):
         return None
     pairs = {word: _closest(word, allowed) for word in different}
     known = {word: to for word, to in pairs.items() if to is not None}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 
-from migration_portal.drafting import names, values
+from migration_portal.drafting import names
 from migration_portal.drafting.conversion import literal
-from migration_portal.drafting.evidence import Evidence, is_text
+from migration_portal.drafting.evidence import Evidence
 from migration_portal.drafting.matching import Match, Matching
 from migration_portal.drafting.model import Draft, Line, ReadDraft, TableDraft
 from migration_portal.drafting.pairing import Pairs, needs_value, pair
@@ -15,6 +15,17 @@ from migration_portal.plan.checks import words
 from migration_portal.plan.model import ColumnInfo
 
 _SECRET = {"hashed_password", "mfa_secret_encrypted"}
+_HARMLESS = {
+    "boolean",
+    "smallint",
+    "integer",
+    "bigint",
+    "uuid",
+    "date",
+    "timestamp with time zone",
+    "timestamp without time zone",
+}
+"""Types of columns that may be called like a secret, and are none: when it expires, whether there is one."""
 _ORGANIZATION = str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:sigma-transit:organization"))
 """Of a legacy without tenants: the one that all its users belong to."""
 
@@ -33,8 +44,14 @@ def draft(legacy: Evidence, iam: Evidence) -> Draft:
     found.rows = _organization(found, iam)
     read = {name for table in found.tables for name in table.reads}
     for name in sorted(legacy.tables.keys() - read - found.left.keys() - {table.source for table in found.tables}):
-        found.left[name] = "nothing of the IAM is like it"
+        found.left[name] = _why_left(name, pairs)
+    found.left |= dict.fromkeys(sorted(legacy.closed), "the role may not read it")
     return found
+
+
+def _why_left(name: str, pairs: Pairs) -> str:
+    like = next((target for target in sorted(pairs) if names.tables(name, target)), "")
+    return f"it is like {like}, which {pairs[like][0]} fills" if like else "nothing of the IAM is like it"
 
 
 def _in_order(pairs: Pairs, iam: Evidence) -> list[str]:
@@ -85,12 +102,13 @@ class _Drafting:
         source, certainty, reason = pairs[target]
         self.source, self.target = legacy.tables[source], iam.tables[target]
         self.matching = Matching(legacy, iam, pairs, self.source, self.target)
-        self.draft = TableDraft(source, target, certainty, reason)
+        self.draft = TableDraft(source, target, certainty, reason, tuple(self.source.columns))
 
     def table(self) -> tuple[TableDraft | None, str]:
         """The drafted table, or None and why there is none."""
         for match in self.matching.assigned():
             self._map(match)
+        self._salted()
         self._whole_names()
         self._satellites()
         self._user_name()
@@ -120,13 +138,24 @@ class _Drafting:
             return
         self.draft.lines.append(Line(match.target, there.replace("{0}", own), match.score, reason, (match.column,)))
         if match.conversion.uuid:
-            self.draft.not_uuids.append(match.column)
-        if match.conversion.back:
+            self.draft.not_uuids[match.column] = own
+        if match.conversion.back and not self.source.columns[match.column].computed:
             back = match.conversion.back.replace("{0}", self.iam.name(match.target))
             self.draft.back.append(Line(match.column, back, match.score, "", (match.column,)))
 
     def _mapped(self) -> set[str]:
         return {line.name for line in self.draft.lines}
+
+    def _salted(self) -> None:
+        """Firebase's export: a hash and its salt, beside the id that it calls localId."""
+        hashed = next((line for line in self.draft.lines if line.name == "hashed_password"), None)
+        if hashed is None or not {"localId", "salt"} <= self.source.columns.keys():
+            return
+        sql = f"concat('$firebase-scrypt$r=8,m=14$', {self.legacy.name('salt')}, '$', {hashed.sql})"
+        said = "Firebase's scrypt: compare rounds and memory cost with the project's, and set FIREBASE_SIGNER_KEY"
+        self.draft.lines.remove(hashed)
+        self.draft.lines.append(Line(hashed.name, sql, 0.7, said, (*hashed.uses, "salt")))
+        self.draft.back = [line for line in self.draft.back if line.name not in hashed.uses]
 
     def _whole_names(self) -> None:
         """A full name from a first and a last one."""
@@ -141,11 +170,13 @@ class _Drafting:
         first, last, full = parts["first_name"], parts["last_name"], self.iam.name(whole)
         sql = ", ".join(f"nullif({self.legacy.name(part)}, '')" for part in (first, last))
         self.draft.lines.append(Line(whole, f"concat_ws(' ', {sql})", 0.8, "first and last name", (first, last)))
-        said = "what comes before the first space, and after it"
-        self.draft.back += [
-            Line(first, f"split_part({full}, ' ', 1)", 0.6, said, (first,)),
-            Line(last, f"substr({full}, length(split_part({full}, ' ', 1)) + 2)", 0.6, said, (last,)),
-        ]
+        said, known = "what comes before the first space, and after it", {line.name for line in self.draft.back}
+        for name, sql in (
+            (first, f"split_part({full}, ' ', 1)"),
+            (last, f"substr({full}, length(split_part({full}, ' ', 1)) + 2)"),
+        ):
+            if name not in known and not self.source.columns[name].computed:
+                self.draft.back.append(Line(name, sql, 0.6, said, (name,)))
 
     def _user_name(self) -> None:
         """Who has none signs in with the e-mail."""
@@ -174,9 +205,12 @@ class _Drafting:
                 continue
             parent = self.matching.parent(name)
             if parent == "tenants" and parent not in self.pairs:
-                self.draft.lines.append(
-                    Line(name, literal(_ORGANIZATION) + "::uuid", 0.8, "legacy has no tenants: all are of one")
-                )
+                paired = {source for source, _, _ in self.pairs.values()}
+                others = sorted({key.parent for key in self.source.foreign_keys} - paired)
+                sure, said = 0.8, "legacy has no tenants: all are of one"
+                if others:
+                    sure, said = 0.4, f"no tenants were found, so all are of one; or are they in {', '.join(others)}?"
+                self.draft.lines.append(Line(name, literal(_ORGANIZATION) + "::uuid", sure, said))
             elif parent or name in self.target.primary_key:
                 return f"{self.target.name} needs a {name}, and nothing leads to one"
             else:
@@ -234,15 +268,18 @@ class _Drafting:
             return
         for name, column in self.source.columns.items():
             if needs_value(self.source, name) and name not in restored and not column.computed:
-                found = values.words(self.legacy.values(self.source.name, name))
-                said = literal(found[0]) if found and is_text(column) else _constant(column)
+                allowed = self.legacy.allowed.get((self.source.name, name))
+                said = literal(allowed[0]) if allowed else _constant(column)
                 self.draft.back.append(
                     Line(name, said, 0.2, "it must be filled, and nothing tells with what: choose", (name,))
                 )
         for source, read in self.draft.reads.items():
             if read.back and self.draft.tenant:
                 [(link, key)] = read.link.items()
-                way = next(line for line in self.draft.back if line.name == key)
+                way = next((line for line in self.draft.back if line.name == key), None)
+                if way is None or self.draft.key != (key,):
+                    read.back = []
+                    continue
                 read.back.insert(0, Line(link, way.sql, way.certainty, "", number_of=way.number_of))
                 self._fill_read(source, read)
             else:
@@ -269,13 +306,18 @@ class _Drafting:
             columns += there.values()
             if not read.back:
                 read.lost = [name for name in there if name in mentioned and name not in read.link]
+        telling = {name for line in self.draft.lines if names.concept(line.name) in _SECRET for name in words(line.sql)}
         self.draft.secret = list(
-            dict.fromkeys(column.name for column in columns if is_text(column) and _is_secret(column.name))
+            dict.fromkeys(
+                column.name
+                for column in columns
+                if column.type not in _HARMLESS and (_is_secret(column.name) or column.name in telling)
+            )
         )
         for lines, order in ((self.draft.lines, [*self.target.columns]), (self.draft.back, [*self.source.columns])):
             lines.sort(key=lambda line, order=order: order.index(line.name))  # type: ignore[misc]
 
 
 def _is_secret(name: str) -> bool:
-    told = ("password", "passwd", "secret", "token")
+    told = ("password", "passwd", "secret", "token", "api_key", "apikey", "private_key")
     return names.concept(name) in _SECRET or any(word in name.lower() for word in told)

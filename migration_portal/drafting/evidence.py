@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -16,6 +17,10 @@ ROWS = 500
 """Of each table."""
 _ALLOWED = re.compile(r"ANY \(+ARRAY\[(.*?)\]")
 _VALUE = re.compile(r"'((?:[^']|'')*)'")
+
+_PARTITIONS = """
+SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relispartition
+"""
 
 Values = list[str | None]
 
@@ -30,6 +35,8 @@ class Evidence:
     allowed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """By table and column: all values that a CHECK or an enumeration allows."""
     quoted: dict[str, str] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
+    """Tables that the role may not read: they are in none of the others."""
 
     def values(self, table: str, column: str) -> Values:
         return self.samples.get(table, {}).get(column, [])
@@ -41,14 +48,20 @@ class Evidence:
 def look(connection: Connection[Any], schema: str, *, rows: int = ROWS) -> Evidence:
     """Read-only. Without rows when `rows` is 0. Raises psycopg.Error."""
     tables = catalog.read(connection, schema)
+    for name in connection.execute(_PARTITIONS, [schema]):
+        tables.pop(name[0], None)  # it is a part of another
     named = {*tables, *(column for info in tables.values() for column in info.columns)}
+    samples, closed = {}, set()
+    for name in list(tables) if rows else ():
+        try:
+            with connection.transaction():
+                samples[name] = _sample(connection, schema, tables[name], rows)
+        except psycopg.errors.InsufficientPrivilege:
+            closed.add(name)
+            del tables[name]
     statement = "SELECT name, quote_ident(name) FROM unnest(%s::text[]) AS name"
-    return Evidence(
-        tables,
-        {name: _sample(connection, schema, info, rows) for name, info in tables.items()} if rows else {},
-        _allowed(connection, schema),
-        dict(connection.execute(statement, [sorted(named)]).fetchall()),
-    )
+    quoted = dict(connection.execute(statement, [sorted(named)]).fetchall())
+    return Evidence(tables, samples, _allowed(connection, schema), quoted, frozenset(closed))
 
 
 def _sample(connection: Connection[Any], schema: str, info: TableInfo, rows: int) -> dict[str, Values]:
@@ -66,7 +79,8 @@ def _allowed(connection: Connection[Any], schema: str) -> dict[tuple[str, str], 
         "SELECT c.relname, a.attname, pg_get_constraintdef(k.oid) FROM pg_constraint AS k"
         " JOIN pg_class AS c ON c.oid = k.conrelid"
         " JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]"
-        " WHERE k.contype = 'c' AND array_length(k.conkey, 1) = 1 AND c.relnamespace = %s::regnamespace",
+        " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE k.contype = 'c' AND array_length(k.conkey, 1) = 1 AND n.nspname = %s",
         [schema],
     ).fetchall()
     found = {
@@ -77,7 +91,7 @@ def _allowed(connection: Connection[Any], schema: str) -> dict[tuple[str, str], 
     enumerations = connection.execute(
         "SELECT c.relname, a.attname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum AS e"
         " JOIN pg_attribute AS a ON a.atttypid = e.enumtypid JOIN pg_class AS c ON c.oid = a.attrelid"
-        " WHERE c.relnamespace = %s::regnamespace AND NOT a.attisdropped GROUP BY 1, 2",
+        " WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND NOT a.attisdropped GROUP BY 1, 2",
         [schema],
     ).fetchall()
     return found | {(table, column): labels for table, column, labels in enumerations}

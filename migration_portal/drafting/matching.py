@@ -67,12 +67,19 @@ class Matching:
             return (0.9 + 0.09 * named, f"it refers to {refers}") if same else (0.0, "")
         if column.name in self.source.primary_key and target.name in self.target.primary_key and not parent:
             return 0.99, "the key"
+        if target.name == "full_name" and column.name.lower() in ("title", "label"):  # a person's is a salutation
+            return 0.0, ""
         score = names.columns(column.name, target.name, self.source.name)
+        if target.name == "hashed_password" and score and self._look(column) not in ("password hash", "JSON", ""):
+            return 0.6, "by its name a password; its values do not look like hashes that the IAM can check"
         look = BY_LOOK.get(names.concept(target.name))
-        if score < 0.8 and look and values.look(self.legacy.values(self.source.name, column.name)) == look:
+        if score < 0.8 and look and self._look(column) == look:
             return 0.8, f"its values look like a {look}"
         said = {names.EXACT: "the same name", names.CONCEPT: "what its name means"}
         return score, said.get(score, "a similar name")
+
+    def _look(self, column: ColumnInfo) -> str:
+        return values.look(self.legacy.values(self.source.name, column.name))
 
     def _empty(self, column: ColumnInfo) -> bool:
         """Whether legacy has rows, and none of them has a value."""

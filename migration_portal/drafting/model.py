@@ -43,6 +43,8 @@ class TableDraft:
     target: str
     certainty: float
     reason: str
+    columns: tuple[str, ...] = ()
+    """All of the legacy table's."""
     key: tuple[str, ...] = ()
     tenant: str = ""
     through: tuple[str, str] | None = None
@@ -51,8 +53,8 @@ class TableDraft:
     defaults: list[Line] = field(default_factory=list)
     back: list[Line] = field(default_factory=list)
     reads: dict[str, ReadDraft] = field(default_factory=dict)
-    not_uuids: list[str] = field(default_factory=list)
-    """Legacy columns whose text may be no UUID."""
+    not_uuids: dict[str, str] = field(default_factory=dict)
+    """Legacy columns whose text may be no UUID, and how SQL writes them."""
     secret: list[str] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
     """Legacy columns that nothing is made of."""

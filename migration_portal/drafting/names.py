@@ -20,7 +20,9 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 def columns(source: str, target: str, table: str = "") -> float:
     """0 to 1. What repeats the name of the source's `table` counts for nothing: user_email in users."""
-    return max(_alike(name, _plain(target), "columns") for name in {_plain(source), _without(source, table)} if name)
+    whole, rest = _plain(source), _without(source, table)
+    told = [whole] if whole in _concepts("columns") or not rest else [whole, rest]
+    return max(_alike(name, _plain(target), "columns") for name in told)
 
 
 def tables(source: str, target: str) -> float:

@@ -9,6 +9,8 @@ from migration_portal.plan import derived
 from migration_portal.plan.model import Catalog, TableInfo
 
 _ENOUGH = 0.5
+_UNNAMED = 0.6
+"""What a name counts that says nothing, where the columns are alike."""
 _COLUMNS = 4
 """That tables must share whose names are not alike: everything has an id and a name."""
 _OURS = {"system_capabilities", "audit_log", *(table.target for table in derived.TABLES)}
@@ -34,10 +36,12 @@ def pair(legacy: Catalog, iam: Catalog) -> Pairs:
         if score >= _ENOUGH and target not in pairs and source not in _taken(pairs):
             pairs[target] = source, score, why
     for target in sorted(links):
-        for source in sorted(legacy.keys() - _taken(pairs)):
-            if _links_alike(legacy[source], iam[target], pairs):
-                pairs[target] = source, 0.95, "it links the same tables"
-                break
+        fitting = [name for name in legacy.keys() - _taken(pairs) if _links_alike(legacy[name], iam[target], pairs)]
+        fitting.sort(key=lambda name: (-names.tables(name, target), name))
+        if fitting:
+            others = f"; {', '.join(fitting[1:])} would, too" if len(fitting) > 1 else ""
+            alone = not others or names.tables(fitting[0], target) > names.tables(fitting[1], target)
+            pairs[target] = fitting[0], 0.95 if alone else 0.5, f"it links the same tables{others}"
     return pairs
 
 
@@ -69,17 +73,25 @@ def _links_alike(source: TableInfo, target: TableInfo, pairs: Pairs) -> bool:
 
 def _score(source: TableInfo, target: TableInfo) -> tuple[float, str]:
     named = names.tables(source.name, target.name)
-    needed = [name for name in target.columns if name in target.primary_key or needs_value(target, name)]
+    # A tenant may be said by a constant.
+    constant = {column for key in target.foreign_keys if key.parent == "tenants" for column in key.columns} - {
+        *target.primary_key
+    }
+    needed = [
+        name
+        for name in target.columns
+        if (name in target.primary_key or needs_value(target, name)) and name not in constant
+    ]
     filled = [max(_names(source, name), default=0.0) for name in needed]
     used = [
         max((names.columns(own, name, source.name) for name in target.columns), default=0.0) for own in source.columns
     ]
     have, use = sum(filled) / max(len(filled), 1), sum(used) / max(len(used), 1)
-    if not named and (have < 0.75 or use < 0.6 or sum(1 for each in used if each) < _COLUMNS):
+    if not named and (have < 0.55 or use < 0.5 or sum(1 for each in used if each) < _COLUMNS):
         return 0.0, ""
     said = "its name" if named == names.EXACT else "what its name means" if named else "its columns"
     return (
-        0.5 * named + 0.3 * have + 0.2 * use,
+        0.5 * (named or _UNNAMED) + 0.3 * have + 0.2 * use,
         f"{said}; {sum(1 for each in filled if each)} of {len(needed)} columns that must be filled",
     )
 

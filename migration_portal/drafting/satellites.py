@@ -92,9 +92,12 @@ class Satellites:
                 )
                 if conversion and not conversion.number:
                     sql = self._select(info, link, conversion.there, value, (key, word))
-                    yield Line(
-                        target.name, sql, score * conversion.certainty * 0.9, f"{info.name} has it by name; nothing leads back"
-                    )  # fmt: skip
+                    several = (
+                        max(Counter(_where(told, word, self.legacy.values(info.name, link))).values(), default=1) > 1
+                    )
+                    said = "several of one name, of which one is taken" if several else "nothing leads back"
+                    sure = score * conversion.certainty * (0.5 if several else 0.9)
+                    yield Line(target.name, sql, sure, f"{info.name} has it by name; {said}")
                     left.remove(target.name)
                     break
 

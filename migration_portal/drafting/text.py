@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 import tomlkit
-from tomlkit.items import AoT, Table
+from tomlkit.items import AoT, Comment, Table
 
 from migration_portal.drafting.model import UNSURE, Draft, Line, ReadDraft, TableDraft
 
@@ -15,14 +16,12 @@ def text(draft: Draft, name: str, *, source_schema: str = "public") -> str:
     """A plan file that the loader reads."""
     document = tomlkit.document()
     document.add(
-        tomlkit.comment(
+        _comment(
             "A first plan, drafted from both catalogs and some rows. Behind each line: how certain it is, and why."
         )
     )
     document.add(
-        tomlkit.comment(
-            f"What says LOOK is under {UNSURE:.0%}: decide it. Then run pre-flight, which says what is left."
-        )
+        _comment(f"What says LOOK is under {UNSURE:.0%}: decide it. Then run pre-flight, which says what is left.")
     )
     document.add("name", tomlkit.string(name))
     if source_schema != "public":
@@ -34,7 +33,7 @@ def text(draft: Draft, name: str, *, source_schema: str = "public") -> str:
         document.add("rows", rows)
     document.add("tables", _tables(draft.tables))
     for source, why in draft.left.items():
-        document.add(tomlkit.comment(f"{source} stays behind: {why}."))
+        document.add(_comment(f"{source} stays behind: {why}."))
     return tomlkit.dumps(document)
 
 
@@ -54,7 +53,7 @@ def _tables(drafts: list[TableDraft]) -> AoT:
 
 def _table(draft: TableDraft) -> Table:
     table = tomlkit.table()
-    table.add(tomlkit.comment(f"{draft.certainty:.0%} · {draft.reason}"))
+    table.add(_comment(f"{draft.certainty:.0%} · {draft.reason}"))
     table.add("source", tomlkit.string(draft.source))
     table.add("target", tomlkit.string(draft.target))
     table.add("key", list(draft.key))
@@ -68,11 +67,20 @@ def _table(draft: TableDraft) -> Table:
         table.add("ignored", draft.ignored)
         table["ignored"].comment("legacy gives these numbers itself")  # type: ignore[union-attr]
     if draft.unmapped:
-        table.add(
-            tomlkit.comment(f"Mapped nowhere: {', '.join(draft.unmapped)}. Map them, or list them: ignored = [...]")
-        )
+        table.add(_comment(f"Mapped nowhere: {', '.join(draft.unmapped)}. Map them, or list them: ignored = [...]"))
     if draft.secret:
         table.add("secret", draft.secret)
+    if not draft.back:
+        table.add(
+            _comment(
+                "No way back: nothing leads from the IAM's key to legacy's. To cut tenants over all the same, for good:"
+            )
+        )
+        table.add(
+            _comment(
+                f"ignored = {json.dumps(list(dict.fromkeys([*draft.ignored, *draft.columns])), ensure_ascii=False)}"
+            )
+        )
     table.add("columns", _section(draft.lines, draft.source))
     if draft.defaults:
         table.add("defaults", _section(draft.defaults))
@@ -85,12 +93,6 @@ def _table(draft: TableDraft) -> Table:
         table.add("reads", reads)
     if draft.back:
         table.add("reverse", _section(draft.back, draft.source))
-    else:
-        table.add(
-            tomlkit.comment(
-                "No way back: nothing leads from the IAM's key to legacy's. A tenant cannot return with these rows."
-            )
-        )
     return table
 
 
@@ -100,11 +102,11 @@ def _read(read: ReadDraft, reader: str) -> Table:
     link.update(read.link)
     table.add("link", link)
     if read.unmapped:
-        table.add(tomlkit.comment(f"Mapped nowhere: {', '.join(read.unmapped)}. List them: ignored = [...]"))
+        table.add(_comment(f"Mapped nowhere: {', '.join(read.unmapped)}. List them: ignored = [...]"))
     if read.lost:
         names = ", ".join(f'"{name}"' for name in read.lost)
         table.add(
-            tomlkit.comment(
+            _comment(
                 f"Nothing leads back into it: what the IAM changes of it stays there. To accept that: ignored = [{names}]"
             )
         )
@@ -113,11 +115,11 @@ def _read(read: ReadDraft, reader: str) -> Table:
     return table
 
 
-def _not_uuids(columns: list[str]) -> Table:
+def _not_uuids(columns: dict[str, str]) -> Table:
     rules = tomlkit.table()
-    for column in columns:
+    for column, sql in columns.items():
         rule = tomlkit.inline_table()
-        rule.update({"uuid": column})
+        rule.update({"uuid": sql})
         rules.add(f"{column}_not_uuid", rule)
     return rules
 
@@ -131,5 +133,14 @@ def _section(lines: Iterable[Line], source: str = "") -> Table:
             item.update({"number": line.sql} | ({} if line.number_of == source else {"of": line.number_of}))
         said = f"{'LOOK ' if line.certainty < UNSURE else ''}{line.certainty:.0%}{' · ' + line.reason if line.reason else ''}"
         section.add(line.name, item)
-        section[line.name].comment(said)  # type: ignore[union-attr]
+        section[line.name].comment(_one_line(said))  # type: ignore[union-attr]
     return section
+
+
+def _comment(text: str) -> Comment:
+    return tomlkit.comment(_one_line(text))
+
+
+def _one_line(text: str) -> str:
+    """Names and words of legacy may hold anything; a comment may not."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

@@ -73,10 +73,17 @@ def fields(value: str | None) -> list[str] | None:
 
 
 def words(values: Iterable[str | None]) -> list[str]:
-    """The different values of an enumeration, the commonest first; none when there are too many, or none occurs twice."""
+    """The different values of an enumeration, the commonest first; none when there are too many, or they hardly occur twice."""
     given = [value for value in values if value is not None]
-    different = sorted(set(given), key=lambda value: (-given.count(value), value))
-    return different if len(different) <= min(_MOST_WORDS, max(len(given) - 1, 1)) else []
+    found = different(given)
+    return found if len(found) <= len(given) // 2 else []
+
+
+def different(values: Iterable[str | None]) -> list[str]:
+    """All of them, the commonest first; none when there are too many for an enumeration."""
+    given = [value for value in values if value is not None]
+    found = sorted(set(given), key=lambda value: (-given.count(value), value))
+    return found if len(found) <= _MOST_WORDS else []
 
 
 def yes(values: Iterable[str]) -> tuple[list[str], list[str]] | None:

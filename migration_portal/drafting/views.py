@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from migration_portal import console
@@ -17,21 +18,33 @@ from migration_portal.runs.start import start
 
 _SEE, _WRITE = "drafting.view_plandraft", "drafting.write_plandraft"
 _NAME = "drafted"
+_MOST = 50
+"""Versions that are offered."""
 
 
 def board(request: HttpRequest) -> HttpResponse:
-    """The latest version of the text, and what it would do."""
+    """A version of the text, else the latest, and what it would do."""
     may = request.user.has_perm(_WRITE)
     console.need(request, _WRITE if may else _SEE)
-    latest = PlanDraft.objects.first()
+    chosen = console.whole(request.GET.get("version", ""), 1, 2**31)
+    shown = PlanDraft.objects.filter(pk=chosen).first() if chosen else PlanDraft.objects.first()
+    return _page(
+        request, shown.text if shown else "", shown, base=latest.pk if (latest := PlanDraft.objects.first()) else 0
+    )
+
+
+def _page(
+    request: HttpRequest, text: str, shown: PlanDraft | None, *, base: int, trouble: str = "", status: int = 200
+) -> HttpResponse:
+    """`base` is the version that the next one is to replace."""
+    may = request.user.has_perm(_WRITE)
     context = {
-        "draft": latest,
-        "versions": PlanDraft.objects.count(),
-        "checked": check(latest.text) if latest and may else None,
-        "may_write": may,
-        "may_start": request.user.has_perm("runs.start_run"),
-    }
-    return console.page(request, "portal/drafting/board.html", "Draft a plan", **context)
+        "draft": shown, "text": text, "base": base, "trouble": trouble, "versions": list(PlanDraft.objects.all()[:_MOST]),
+        "checked": check(text) if text and may else None, "may_write": may, "may_start": request.user.has_perm("runs.start_run"),
+    }  # fmt: skip
+    answer = console.page(request, "portal/drafting/board.html", "Draft a plan", **context)
+    answer.status_code = status
+    return answer
 
 
 def draft(request: HttpRequest) -> HttpResponse:
@@ -57,12 +70,25 @@ def checked(request: HttpRequest) -> HttpResponse:
 
 
 def save(request: HttpRequest) -> HttpResponse:
-    """Keep the text as a new version, also one that does not fit yet: but it must be a plan."""
-
-    def do() -> None:
-        _save(request.POST.get("text", ""), by=console.by(request), verb="save_plan_draft")
-
-    return console.act(request, _WRITE, do, back=reverse("drafting"), done="Saved as a new version.")
+    """Keep the text as a new version, also one that does not fit yet. What cannot be saved stays in the editor."""
+    console.need(request, _WRITE)
+    if request.method != "POST":  # as after signing in again
+        return redirect("drafting")
+    text = request.POST.get("text", "").replace("\r\n", "\n")
+    latest = PlanDraft.objects.first()
+    base = console.whole(request.POST.get("base", ""), 0, 2**31)
+    if latest is None or base != latest.pk:
+        trouble = "Somebody has saved another version meanwhile. What you typed is below; Save replaces theirs."
+        return _page(request, text, latest, base=latest.pk if latest else 0, trouble=trouble, status=409)
+    if text != latest.text:
+        try:
+            _save(text, by=console.by(request), verb="save_plan_draft")
+        except Refusal as refusal:
+            return _page(request, text, latest, base=latest.pk, trouble=f"Not saved: {refusal}", status=422)
+        messages.success(request, "Saved as a new version.")
+    else:
+        messages.success(request, "Nothing has changed since the version before.")
+    return redirect("drafting")
 
 
 def dry_run(request: HttpRequest) -> HttpResponse:
@@ -81,7 +107,7 @@ def dry_run(request: HttpRequest) -> HttpResponse:
 
 def download(request: HttpRequest) -> HttpResponse:
     """The latest version as a file."""
-    console.need(request, _SEE)
+    console.need(request, _WRITE if request.user.has_perm(_WRITE) else _SEE)
     latest = PlanDraft.objects.first()
     if latest is None:
         return HttpResponse(status=404)
@@ -92,7 +118,6 @@ def download(request: HttpRequest) -> HttpResponse:
 
 def _save(text: str, *, by: str, verb: str) -> None:
     """Raises PlanError."""
-    text = text.replace("\r\n", "\n")
     plan = parse(text, name="plan")
     draft = PlanDraft.objects.create(name=plan.name[:100], text=text, saved_by=by)
     chain.record(verb, of=draft, by=by, data={"plan": plan.name, "plan_checksum": plan.checksum})

@@ -62,10 +62,13 @@ _PASSING = (DatabaseUnreachable, LockTimeout, LeaseLost)
 
 
 def fault_of(connection: Connection[Any], statement: Composed) -> psycopg.Error | None:
-    """Why the server does not carry out the statement, where that is the statement's fault. Raises other psycopg.Error."""
+    """Why the server does not carry out the statement, where that is the statement's fault. Raises other psycopg.Error.
+
+    Prepared, it is one statement: what is in it cannot end it and begin another.
+    """
     try:
         with connection.transaction():
-            connection.execute(statement)
+            connection.execute(statement, prepare=True)
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
         return error
     return None

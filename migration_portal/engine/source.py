@@ -63,7 +63,7 @@ def _guessed(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) ->
         return []
     column = table.column(transfer.info(table).primary_key[0])
     if column and column.number:
-        begins = numbers.prefix(column.number.of)
+        begins = numbers.prefix(column.number)
         return [[str(int(key[0][len(begins) :], 16))] for key in keys if key[0].startswith(begins)]
     of_source = transfer.source_catalog[table.source].columns[table.key[0]].type
     of_target = {transfer.info(table).columns[name].type for name in transfer.info(table).primary_key}

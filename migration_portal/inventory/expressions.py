@@ -4,16 +4,16 @@ constants of the rows that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from psycopg import Connection
-from psycopg.sql import SQL, Composable, Composed
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine.errors import describe, fault_of
 from migration_portal.plan import compile
 from migration_portal.plan.checks import Finding
-from migration_portal.plan.model import Catalog, Column, Plan, Rule, Table
+from migration_portal.plan.model import Catalog, Column, Given, Plan, Rule, Table, TableInfo
 
 
 def expressions(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Finding]:
@@ -30,15 +30,70 @@ def expressions(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterato
 
 
 def given(iam: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Finding]:
-    """An error for each column of a given row that the IAM cannot compute."""
-    for row in plan.rows:
+    """An error for each column of a given row that the IAM cannot compute, and for each row that could not be added.
+
+    For a plan that fits both catalogs. Whatever the constants call changes nothing.
+    """
+    with iam.transaction():
+        iam.execute("SET TRANSACTION READ ONLY")
+        yield from _given(iam, plan, target)
+
+
+def _given(iam: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Finding]:
+    keys: dict[tuple[Any, ...], int] = {}
+    for number, row in enumerate(plan.rows, 1):
+        info, faulty = target[row.target], False
         for column in row.columns:
-            kind = target[row.target].columns[column.name]
+            kind = info.columns[column.name]
             if error := fault_of(iam, SQL("SELECT ({})::{}").format(compile.raw(column.sql), compile.raw(kind.type))):
+                faulty = True
                 yield Finding(
                     "error", f"{row.target}.{column.name}", f"The IAM cannot compute it: {describe(error).what}",
                     f"Correct line {column.line} of the plan: {column.name} = {column.sql}",
                 )  # fmt: skip
+        if faulty:
+            continue
+        key, again = (_values(iam, row, info, info.primary_key) for _ in range(2))
+        if key != again:
+            yield Finding(
+                "error", row.target, "The key of a row is another each time: every run would add one more.",
+                f"Let row {number} of the plan have a constant key.",
+            )  # fmt: skip
+        if (first := keys.setdefault((row.target, *key), number)) != number:
+            yield Finding("error", row.target, f"Rows {first} and {number} have one key.", "Keep one of them.")
+        yield from _in_the_way(iam, plan, row, info, key, number)
+
+
+def _in_the_way(
+    iam: Connection[Any], plan: Plan, row: Given, info: TableInfo, key: tuple[Any, ...], number: int
+) -> Iterator[Finding]:
+    """Another row of the IAM that has the same in unique columns."""
+    names = {column.name for column in row.columns}
+    for columns in info.uniques.values():
+        if not set(columns) <= names:
+            continue
+        same = _same(columns, _values(iam, row, info, columns))
+        own = _same(info.primary_key, key)
+        table = Identifier(plan.target_schema, row.target)
+        if iam.execute(SQL("SELECT FROM {} WHERE {} AND NOT ({})").format(table, same, own)).rowcount:
+            yield Finding(
+                "error", row.target, f"Another row of the IAM has its {', '.join(columns)}: it cannot be added.",
+                f"Change that row, or row {number} of the plan.",
+            )  # fmt: skip
+
+
+def _values(iam: Connection[Any], row: Given, info: TableInfo, names: Sequence[str]) -> tuple[Any, ...]:
+    said = {column.name: column.sql for column in row.columns}
+    parts = [
+        SQL("(({})::{})::text").format(compile.raw(said[name]), compile.raw(info.columns[name].type)) for name in names
+    ]
+    found = iam.execute(SQL("SELECT {}").format(SQL(", ").join(parts)), prepare=True).fetchone()
+    return tuple(found or ())
+
+
+def _same(names: Sequence[str], values: Sequence[Any]) -> Composable:
+    pairs = zip(names, values, strict=True)
+    return SQL(" AND ").join(SQL("{}::text = {}").format(Identifier(name), Literal(value)) for name, value in pairs)
 
 
 def _all(plan: Plan, table: Table, target: Catalog) -> Composed:

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL
 
-from migration_portal.engine import returning
+from migration_portal.engine import numbers, returning
 from migration_portal.engine.errors import describe
 from migration_portal.plan import checks, directions, round_trip
 from migration_portal.plan.checks import Finding
@@ -34,6 +34,8 @@ def way_back(
     back = directions.backward(plan, source, target)
     for refusal in returning.unfollowed(plan, back, source, target):
         yield Finding("error", refusal.subject, refusal.what, refusal.todo)
+    for refusal in numbers.unnumberable(legacy, plan):
+        yield Finding("warning", refusal.subject, refusal.what, f"{refusal.todo} Until then no tenant can be cut over.")
     failing = returning.failing(iam, back, source, rows=_TRIED)
     for subject, (column, error) in failing.items():
         yield Finding(

@@ -186,6 +186,10 @@ def _filled(columns: Sequence[Column], there: TableInfo) -> Iterator[Finding]:
     names = [column.name for column in columns]
     yield from _there(there, names, "The plan fills a column that the IAM does not have.")
     for info in there.columns.values():
+        if info.computed and info.name in names:
+            yield Finding(
+                "error", f"{there.name}.{info.name}", "Its server computes it: nobody can write it.", "Take it out of the plan.",
+            )  # fmt: skip
         if info.not_null and not info.has_default and info.name not in names:
             yield Finding(
                 "error", f"{there.name}.{info.name}", "This column is NOT NULL and the plan gives it no value.",

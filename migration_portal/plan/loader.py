@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -60,7 +60,13 @@ def parse(text: str, *, name: str = "plan") -> Plan:
         raise PlanError(
             f"The plan is not valid TOML: {error}.", subject=name, todo="Correct that line; strings stand in quotes."
         ) from error
-    _only(document, schema.settings_of(schema.PLAN), name)
+    except (RecursionError, ValueError) as error:  # nested too deep, or a number without end
+        raise PlanError(
+            "The plan is not valid TOML: it is nested too deep, or a number is too long.",
+            subject=name,
+            todo="Correct it.",
+        ) from error
+    _typed(document, schema.PLAN, name)
     tables = tuple(_table(entry, f"{name}, table {n}") for n, entry in enumerate(document.get("tables", []), 1))
     if not tables:
         raise PlanError("The plan lists no tables.", subject=name, todo="Add at least one [[tables]].")
@@ -81,7 +87,7 @@ def parse(text: str, *, name: str = "plan") -> Plan:
             subject=name,
             todo="Keep one [[tables]] for each target.",
         )
-    return Plan(
+    plan = Plan(
         name=str(document.get("name", Path(name).stem)),
         description=str(document.get("description", "")),
         tables=tables,
@@ -90,10 +96,11 @@ def parse(text: str, *, name: str = "plan") -> Plan:
         target_schema=str(document.get("target_schema", "public")),
         rows=rows,
     )
+    return numbers.in_its_schema(plan)
 
 
 def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, int]) -> Given:
-    _only(entry, schema.settings_of(schema.GIVEN), place)
+    _typed(entry, schema.GIVEN, place)
     _has(entry, ("target", "columns"), place)
     columns = (
         Column(name, _sql(sql, place, name), line=found.get((number, "rows.columns", name), 0))
@@ -103,7 +110,7 @@ def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, in
 
 
 def _table(entry: dict[str, Any], place: str) -> Table:
-    _only(entry, schema.settings_of(schema.TABLE), place)
+    _typed(entry, schema.TABLE, place)
     _has(entry, _NEEDED, place)
     columns = [_column(name, sql, entry["source"], numbers.there, place) for name, sql in entry["columns"].items()]
     for name, sql in entry.get("defaults", {}).items():
@@ -124,7 +131,7 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         through=_through(entry.get("tenant_through"), place),
         ignored=tuple(entry.get("ignored", ())),
         secret=frozenset(entry.get("secret", ())),
-        reject=_rules(entry.get("reject", {}), place, entry["source"]),
+        reject=(*_rules(entry.get("reject", {}), place, entry["source"]), *_uncountable(columns)),
         quality=_rules(entry.get("quality", {}), place, entry["source"]),
         reads=tuple(
             _read(name, it, entry["source"], tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()
@@ -134,6 +141,14 @@ def _table(entry: dict[str, Any], place: str) -> Table:
             _column(n, sql, entry["source"], numbers.back, place) for n, sql in entry.get("reverse", {}).items()
         ),
     )
+
+
+def _uncountable(columns: list[Column]) -> Iterator[Rule]:
+    """A number that no UUID can stand for must not become a reference to nothing."""
+    for number in dict.fromkeys(column.number for column in columns):
+        if number is not None:
+            advice = "UUIDs stand for numbers from 0 to 2⁴⁸ - 1: map these rows by an expression of their own."
+            yield Rule(f"{number.over}_has_no_uuid", numbers.uncountable(number), advice)
 
 
 def _column(name: str, value: Any, source: str, made: Callable[[Number], str], place: str) -> Column:
@@ -197,7 +212,7 @@ def _read(name: str, entry: Any, reader: str, key: tuple[str, ...], place: str) 
     place = f"{place}, reads.{name}"
     if not isinstance(entry, dict) or not isinstance(entry.get("link"), dict):
         raise PlanError("'link' is missing.", subject=place, todo=f'Write it like link = {{ user_id = "{key[0]}" }}.')
-    _only(entry, schema.settings_of(schema.READ), place)
+    _typed(entry, schema.READ, place)
     of_key = {str(ours): str(theirs) for theirs, ours in entry["link"].items()}
     if set(of_key) != set(key) or len(entry["link"]) != len(key):
         raise PlanError(
@@ -277,8 +292,30 @@ def _sql(value: Any, place: str, name: str) -> str:
     return value.strip()
 
 
-def _only(entry: dict[str, Any], known: set[str], place: str) -> None:
+def _only(entry: Any, known: set[str], place: str) -> None:
+    if not isinstance(entry, dict):
+        raise PlanError(
+            "A section is expected here.", subject=place, todo=f"Known settings are: {', '.join(sorted(known))}."
+        )
     if unknown := sorted(set(entry) - known):
         raise PlanError(
             f"Unknown setting: {', '.join(unknown)}.", subject=place, todo=f"Known are: {', '.join(sorted(known))}."
         )
+
+
+_KINDS: dict[str, tuple[type[Any], str]] = {
+    "object": (dict, "a section"), "array": (list, "a list"), "string": (str, "a text in quotes"),
+}  # fmt: skip
+
+
+def _typed(entry: Any, of: dict[str, Any], place: str) -> None:
+    """Raises PlanError for a setting that the schema does not know, or that is of another kind there, in lists too."""
+    _only(entry, schema.settings_of(of), place)
+    for name, value in entry.items():
+        about = of["properties"][name]
+        kind, said = _KINDS.get(about.get("type", ""), (object, ""))
+        if not isinstance(value, kind):
+            raise PlanError(f"'{name}' must be {said}.", subject=place, todo="Correct it.")
+        each = _KINDS.get(about.get("items", {}).get("type", ""))
+        if each and isinstance(value, list) and not all(isinstance(item, each[0]) for item in value):
+            raise PlanError(f"'{name}' must be a list, each of it {each[1]}.", subject=place, todo="Correct it.")

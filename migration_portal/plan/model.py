@@ -12,6 +12,8 @@ class Number:
     of: str
     over: str
     """The column of the other side."""
+    schema: str = "public"
+    """Of the source table: another schema counts for itself."""
 
 
 @dataclass(frozen=True)

@@ -19,35 +19,64 @@ _MOST = 2**48 - 1
 # The names begin with portal_: whoever looks for columns that an expression mentions must not take them for the plan's.
 _GIVEN_THERE = (
     "(SELECT portal_g.portal_uuid FROM portal_capture.portal_numbers AS portal_g"
-    " WHERE portal_g.portal_of = 'portal_of_{of}' AND portal_g.portal_number = {over})"
+    " WHERE portal_g.portal_of = '{of}' AND portal_g.portal_number = {over} AND portal_g.portal_written)"
 )
 _GIVEN_BACK = (
     "(SELECT portal_g.portal_number FROM portal_ledger.portal_numbers AS portal_g"
-    " WHERE portal_g.portal_of = 'portal_of_{of}' AND portal_g.portal_uuid = {over})"
+    " WHERE portal_g.portal_of = '{of}' AND portal_g.portal_uuid = {over})"
 )
 
 
-def prefix(source: str) -> str:
+def prefix(number: Number) -> str:
     """How the UUIDs of a legacy table's numbers begin: each table's own; of version 8 (RFC 9562, 5.8), which is never random."""
-    digest = hashlib.sha256(source.encode()).hexdigest()
+    digest = hashlib.sha256(_table(number).encode()).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-8{digest[15:18]}-"
 
 
-def name_of(source: str) -> str:
-    """By what the tables of given numbers know a source table."""
-    return f"portal_of_{source}"
+def name_of(number: Number) -> str:
+    """By what the tables of given numbers know a source table; never a word that a column could be called."""
+    return f"portal_of_{_table(number)}"
+
+
+def _table(number: Number) -> str:
+    return number.of if number.schema == "public" else f"{number.schema}.{number.of}"
+
+
+def uncountable(number: Number) -> str:
+    """True for numbers that no UUID can stand for, as SQL."""
+    return f"{_quoted(number.over)} NOT BETWEEN 0 AND {_MOST}"
 
 
 def there(number: Number) -> str:
     """The UUID of a legacy column, as SQL; NULL for numbers that none can stand for."""
     over = _quoted(number.over)
-    return f"(CASE WHEN {over} BETWEEN 0 AND {_MOST} THEN ('{prefix(number.of)}' || lpad(to_hex({over}), 12, '0'))::uuid END)"
+    return f"(CASE WHEN {over} BETWEEN 0 AND {_MOST} THEN ('{prefix(number)}' || lpad(to_hex({over}::bigint), 12, '0'))::uuid END)"
 
 
 def back(number: Number) -> str:
     """The number of an IAM column, as SQL; NULL for a UUID that stands for none."""
     over = _quoted(number.over)
-    return f"(CASE WHEN {over}::text LIKE '{prefix(number.of)}%' THEN ('x' || right({over}::text, 12))::bit(48)::bigint END)"
+    return (
+        f"(CASE WHEN {over}::text LIKE '{prefix(number)}%' THEN ('x' || right({over}::text, 12))::bit(48)::bigint END)"
+    )
+
+
+def in_its_schema(plan: Plan) -> Plan:
+    """The plan whose numbers are of its source schema: another schema of the same database counts for itself."""
+
+    def named(column: Column) -> Column:
+        return replace(column, number=replace(column.number, schema=plan.source_schema)) if column.number else column
+
+    tables = tuple(
+        replace(
+            table,
+            columns=tuple(map(named, table.columns)),
+            reverse=tuple(map(named, table.reverse)),
+            reads=tuple(replace(read, reverse=tuple(map(named, read.reverse))) for read in table.reads),
+        )
+        for table in plan.tables
+    )
+    return plain(replace(plan, tables=tables))
 
 
 def plain(plan: Plan) -> Plan:
@@ -65,7 +94,7 @@ def with_given(plan: Plan) -> Plan:
         number = _number(column)
         if number.of not in given:
             return otherwise(number)
-        asked = template.format(of=number.of, over=_quoted(number.over))
+        asked = template.format(of=name_of(number).replace("'", "''"), over=_quoted(number.over))
         return f"coalesce({asked}, {otherwise(number)})"
 
     return _mapped(
@@ -76,22 +105,19 @@ def with_given(plan: Plan) -> Plan:
 
 
 def given_for(plan: Plan) -> set[str]:
-    """The legacy tables whose new rows get numbers: not the tenants, of whom capture must tell without a look-up."""
-    return {
-        table.source
-        for table in plan.tables
-        if own(table.reverse, table.source, table.key) and table.target_tenant != _quoted(own_over(table))
-    }
+    """The legacy tables whose new rows get numbers."""
+    return {table.source for table in plan.tables if given_to(table)}
 
 
-def own(columns: tuple[Column, ...], of: str, key: tuple[str, ...]) -> Column | None:
-    """The column, of a reverse section, that is the table's own number and its whole key."""
-    return next((each for each in columns if each.number and each.number.of == of and key == (each.name,)), None)
+def given_to(table: Table) -> Number | None:
+    """The number that is a table's own and its whole key, both ways, where its new rows get one.
 
-
-def own_over(table: Table) -> str:
-    column = own(table.reverse, table.source, table.key)
-    return column.number.over if column and column.number else ""
+    Tenants get none: capture must tell them without a look-up.
+    """
+    back = next((each for each in table.reverse if table.key == (each.name,)), None)
+    if back is None or back.number is None or back.number.of != table.source:
+        return None
+    return None if table.target_tenant == _quoted(back.number.over) else back.number
 
 
 def _mapped(plan: Plan, forward: Callable[[Column], str], backward: Callable[[Column], str]) -> Plan:

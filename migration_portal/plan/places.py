@@ -19,7 +19,7 @@ def lines(text: str) -> dict[Place, int]:
 
 def _found(text: str) -> Iterator[tuple[Place, int]]:
     numbers, counted, section = {"tables": -1, "rows": -1}, "tables", ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if header := _HEADER.match(line):
             name = header[2].replace('"', "").replace(" ", "")
             counted = name.split(".")[0]

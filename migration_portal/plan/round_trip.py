@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
-from migration_portal.plan.model import Catalog, Column, Number, Plan, Read, Table, TableInfo
+from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, TableInfo
 from migration_portal.plan.spelling import spelled
 
 
@@ -50,7 +50,7 @@ class RoundTrip:
             return column.name in self.read.link
         if column.number:
             there = self.table.column(column.number.over)
-            return there is not None and there.number == Number(column.number.of, column.name)
+            return there is not None and there.number == replace(column.number, over=column.name)
         there = self.table.column(spelled(column.sql))
         if there is None or there.name not in self._iam.columns or spelled(there.sql) != column.name:
             return False

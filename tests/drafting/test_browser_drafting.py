@@ -69,6 +69,7 @@ def test_what_is_typed_is_checked_and_kept_only_when_saved(world: World, site: s
     assert PlanDraft.objects.count() == 1
     drafter.keyboard.press("Control+z")
     drafter.wait_for_selector("text=It fits both databases.")
+    drafter.keyboard.type(" # decided")
     drafter.click("button:has-text('Save')")
     drafter.wait_for_selector("text=Saved as a new version.")
     assert PlanDraft.objects.count() == 2
@@ -81,3 +82,14 @@ def test_the_keyboard_leaves_the_editor_by_tab(world: World, site: str, drafter:
     drafter.click(".CodeMirror")
     drafter.keyboard.press("Tab")
     assert not drafter.evaluate("document.activeElement.closest('.CodeMirror') !== null")
+
+
+def test_a_check_that_fails_takes_its_green_word_back(world: World, site: str, drafter: Any) -> None:
+    fill(world, "django")
+    drafter.click("button:has-text('Draft a plan')")
+    drafter.wait_for_selector("text=It fits both databases.")
+    drafter.route("**/draft/check/", lambda route: route.abort())
+    drafter.click(".CodeMirror")
+    drafter.keyboard.type("# more")
+    drafter.wait_for_selector("text=It could not be checked: the portal does not answer. What you typed is still here.")
+    assert drafter.get_attribute("#checked", "aria-busy") == "true"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -54,15 +55,33 @@ def test_whoever_sees_the_plan_sees_the_draft_and_none_of_its_rows(django: None)
 def test_a_draft_and_each_saved_version_is_on_the_record(django: None) -> None:
     client = _client(writes=True)
     client.post("/admin/draft/draft/", {"source_schema": "public"})
-    client.post("/admin/draft/save/", {"text": PlanDraft.objects.first().text + "\n# decided\r\n"})
+    latest = PlanDraft.objects.first()
+    client.post("/admin/draft/save/", {"text": latest.text + "\n# decided\r\n", "base": latest.pk})
     assert [draft.text.endswith("# decided\n") for draft in PlanDraft.objects.all()] == [True, False]
     verbs = list(Event.objects.filter(verb__contains="draft").order_by("pk").values_list("verb", flat=True))
     assert verbs == ["draft_plan", "save_plan_draft"]
 
 
-def test_a_text_that_is_no_plan_is_not_saved_and_says_why(django: None) -> None:
-    answer = _client(writes=True).post("/admin/draft/save/", {"text": "name = "}, follow=True)
-    assert "not valid TOML" in answer.content.decode() and not PlanDraft.objects.exists()
+def test_what_cannot_be_saved_stays_in_the_editor_and_says_why(django: None) -> None:
+    latest = PlanDraft.objects.create(name="x", text=draft_now("x").text, saved_by="ann")
+    answer = _client(writes=True).post("/admin/draft/save/", {"text": "name = # mine", "base": latest.pk})
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "not valid TOML" in page and "# mine" in page
+    assert PlanDraft.objects.count() == 1
+
+
+def test_a_later_save_does_not_silently_replace_anothers(django: None) -> None:
+    first = PlanDraft.objects.create(name="x", text=draft_now("x").text, saved_by="ann")
+    theirs = PlanDraft.objects.create(name="x", text=f"{first.text}# of ben", saved_by="ben")
+    client = _client(writes=True)
+    answer = client.post("/admin/draft/save/", {"text": f"{first.text}# of ann", "base": first.pk})
+    assert answer.status_code == 409 and "# of ann" in answer.content.decode() and PlanDraft.objects.first() == theirs
+    assert client.post("/admin/draft/save/", {"text": f"{first.text}# of ann", "base": theirs.pk}).status_code == 302
+    assert "# of ben" in client.get(f"/admin/draft/?version={theirs.pk}").content.decode()
+
+
+def test_after_signing_in_again_the_editor_is_shown(django: None) -> None:
+    assert _client(writes=True).get("/admin/draft/save/")["Location"] == "/admin/draft/"
 
 
 def test_a_schema_that_is_not_there_is_told(django: None) -> None:
@@ -98,11 +117,56 @@ def test_an_expression_that_fails_on_a_row_is_told_apart_from_those_that_do_not(
     assert told["email"] == (True, 0) and told["username"] == (False, 10)
 
 
-def test_a_statement_that_takes_for_ever_is_given_up(django: None, monkeypatch: Any) -> None:
+def test_what_takes_for_ever_is_given_up_as_a_whole(django: None, monkeypatch: Any) -> None:
     monkeypatch.setattr("migration_portal.drafting.checking._SECONDS", 1)
-    text = draft_now("x").text.replace('email = "email"', 'email = "(SELECT email FROM pg_sleep(30))"')
-    users = next(table for table in check(text).tables if table.target == "users")
-    assert "time" in next(column for column in users.columns if column.name == "email").error
+    slow = "(SELECT email FROM (SELECT set_config('statement_timeout', '0', false), pg_sleep(30)) AS s)"
+    begun = time.monotonic()
+    [finding] = check(draft_now("x").text.replace('email = "email"', f'email = "{slow}"')).errors
+    assert "longer than 1 seconds" in finding.what and finding.todo and time.monotonic() - begun < 8
+
+
+def test_a_rule_that_fails_is_named(django: None) -> None:
+    text = draft_now("x").text.replace(
+        'source = "auth_user"\n', 'source = "auth_user"\nreject = { odd = "1 / (id - 3) > 0" }\n'
+    )
+    [finding] = check(text).errors
+    assert finding.subject == "users: odd" and "division by zero" in finding.what
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "1)::text; COMMIT; BEGIN READ WRITE; UPDATE auth_user SET email = 'gone'; COMMIT; SELECT ('x'",
+        "'x'); DROP TABLE auth_user; --",
+    ],
+)
+def test_an_expression_cannot_end_its_statement(django: None, world: World, sql: str) -> None:
+    PlanDraft.objects.create(
+        name="x", text=draft_now("x").text.replace('email = "email"', f'email = "{sql}"'), saved_by="eve"
+    )
+    assert check(PlanDraft.objects.first().text).errors
+    assert _client(writes=True).get("/admin/draft/").status_code == 200
+    with world.legacy() as legacy:
+        assert legacy.execute("SELECT count(*) FROM auth_user WHERE email LIKE '%@%'").fetchone() == (300,)
+
+
+def test_a_given_row_cannot_write_into_the_iam(django: None, world: World) -> None:
+    with world.iam() as iam:
+        iam.execute(
+            "CREATE FUNCTION spoil() RETURNS text LANGUAGE sql AS"
+            " $$ INSERT INTO tenants (id, name) VALUES (gen_random_uuid(), 'spoilt') RETURNING 'x' $$"
+        )
+    assert check(draft_now("x").text.replace("\"'Our organization'\"", '"spoil()"')).errors
+    with world.iam() as iam:
+        assert iam.execute("SELECT count(*) FROM tenants").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "text", ["tables = 3", "key = 5", "a = " + "[" * 5000, "n = " + "9" * 5000, 'rows = "x"', "[[tables]]\nkey = [1]"]
+)
+def test_whatever_is_typed_is_answered(django: None, text: str) -> None:
+    client = _client(writes=True)
+    assert "cannot be carried out yet" in client.post("/admin/draft/check/", {"text": text}).content.decode()
 
 
 def test_an_expression_cannot_write(django: None, world: World) -> None:

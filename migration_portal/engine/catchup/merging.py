@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import capabilities, ledger, quarantine, source, upserts
+from migration_portal.engine import capabilities, ledger, numbers, quarantine, source, upserts
 from migration_portal.engine.catchup import lookup, quarantined
 from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
 from migration_portal.engine.catchup.uniques import free, wants_new_values
@@ -54,6 +54,8 @@ def alone(work: Work) -> Iterator[None]:
         work.homes = flow.homes()
         work.left = {tenant: Departure(*left) for tenant, left in flow.left().items()}
         yield
+        if flow.direction == "reverse":
+            numbers.note_written(flow.transfer)
 
 
 def merge(

@@ -30,6 +30,7 @@ def share(flow: Flow) -> int:
             with transfer.target.transaction():
                 flow.still_ours()
                 added += _add(transfer, table)
+                numbers.note_written(transfer)
     if added:
         flow.queue.execute(queries("queue")["due_now"])
     return added
@@ -55,7 +56,7 @@ def _add(transfer: Transfer, table: Table) -> int:
         pipe(transfer.source, select, transfer.target, _STAGE, table.column_names)
     parts: dict[str, Any] = {
         "target": target, "stage": _STAGE, "names": names, "same": compile.same(key, key, "t", "s"),
-        "orphaned": _orphaned(transfer, table),
+        "orphaned": _orphaned(transfer, table), "keyed": compile.all_set(key, "s"),
     }  # fmt: skip
     added = transfer.target.execute(query("share", **parts)).rowcount
     transfer.target.execute(SQL("DROP TABLE {}").format(_STAGE))

@@ -145,5 +145,5 @@ UPDATE portal_ledger.strays SET state = %(state)s, decided_at = now(), decided_b
 
 -- name: share
 INSERT INTO {target} ({names}) SELECT {names} FROM {stage} AS s
-WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {same}) AND NOT ({orphaned})
+WHERE {keyed} AND NOT EXISTS (SELECT FROM {target} AS t WHERE {same}) AND NOT ({orphaned})
 ON CONFLICT DO NOTHING

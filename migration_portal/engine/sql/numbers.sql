@@ -1,8 +1,10 @@
 -- name: table
+-- `portal_written`: the row has come back under this number. Until then the number means what legacy has under it.
 CREATE TABLE IF NOT EXISTS portal_capture.portal_numbers (
     portal_of text NOT NULL,
     portal_uuid uuid NOT NULL,
     portal_number bigint NOT NULL,
+    portal_written boolean NOT NULL DEFAULT false,
     PRIMARY KEY (portal_of, portal_uuid),
     UNIQUE (portal_of, portal_number)
 )
@@ -15,16 +17,30 @@ WHERE (t.{key} < {first} OR t.{key} > {last})
 ORDER BY t.{key} LIMIT {most}
 
 -- name: sequence
-SELECT pg_get_serial_sequence(%(table)s, %(column)s)
+-- The sequence that owns the column, and whether we may use it.
+SELECT sequence, sequence IS NOT NULL AND has_sequence_privilege(sequence, 'USAGE')
+FROM pg_get_serial_sequence(%(table)s, %(column)s) AS sequence
 
--- name: give
-INSERT INTO portal_capture.portal_numbers (portal_of, portal_uuid, portal_number)
-SELECT %(of)s, uuid, nextval(%(sequence)s::regclass) FROM unnest(%(uuids)s::uuid[]) AS uuid
-WHERE NOT EXISTS (SELECT FROM portal_capture.portal_numbers WHERE portal_of = %(of)s AND portal_uuid = uuid)
-ON CONFLICT DO NOTHING
+-- name: taken
+-- Numbers that were given, and that legacy has used for a row of its own before ours came.
+SELECT g.portal_uuid FROM portal_capture.portal_numbers AS g
+WHERE g.portal_of = {name} AND NOT g.portal_written AND EXISTS (SELECT FROM {table} AS t WHERE t.{key} = g.portal_number)
+
+-- name: take_back
+DELETE FROM {numbers} WHERE portal_of = %(of)s AND portal_uuid = ANY(%(uuids)s::uuid[])
+
+-- name: free
+-- A sequence may be behind its table: numbers that are there are nobody else's.
+SELECT n FROM (SELECT nextval({sequence}::regclass) AS n FROM generate_series(1, {most}::int)) AS c
+WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE t.{key} = c.n)
+  AND NOT EXISTS (SELECT FROM portal_capture.portal_numbers AS g WHERE g.portal_of = {name} AND g.portal_number = c.n)
 
 -- name: given
 SELECT portal_uuid, portal_number FROM portal_capture.portal_numbers WHERE portal_of = %(of)s AND portal_uuid = ANY(%(uuids)s::uuid[])
+
+-- name: written
+UPDATE portal_capture.portal_numbers AS g SET portal_written = true
+WHERE g.portal_of = {name} AND NOT g.portal_written AND EXISTS (SELECT FROM {table} AS t WHERE t.{key} = g.portal_number)
 
 -- name: known
 SELECT portal_of, portal_uuid, portal_number FROM portal_ledger.portal_numbers WHERE portal_of = ANY(%(of)s)

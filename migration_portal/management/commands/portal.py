@@ -31,6 +31,7 @@ from migration_portal.management.verbs import (
     decommission,
     deployment,
     drafting,
+    importing,
     notices,
     operate,
     rollback,
@@ -48,6 +49,7 @@ from migration_portal.schema import apply
 from migration_portal.traffic.give_up import give_up
 
 _ROOMS = (
+    importing,
     drafting,
     backups,
     operate,

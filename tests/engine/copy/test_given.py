@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from migration_portal.inventory.preflight import preflight
+from migration_portal.plan.errors import PlanError
 from migration_portal.runs.report import report
+from migration_portal.runs.start import start
 from migration_portal.runs.states import State
 from migration_portal.runs.undo import undo
 from tests import builders
@@ -60,13 +63,33 @@ def test_a_dry_run_has_the_row_in_its_scratch_schema_alone(world: World, one: No
     assert iam(world, TENANTS) == []
 
 
-def test_a_row_in_whose_way_another_is_says_what_to_do(world: World, one: None) -> None:
+def test_a_row_in_whose_way_another_is_is_foretold(world: World, one: None) -> None:
     iam(world, "INSERT INTO tenants (id, name, slug) VALUES (gen_random_uuid(), 'Another', 'ours')")
-    run = builders.migrated(world)
-    assert run.state == State.FAILED
-    with world.iam() as connection:
-        errors = [row[0] for row in connection.execute("SELECT error FROM portal_ledger.chunks WHERE error <> ''")]
-    assert "tenants: A row that the plan gives cannot be added" in errors[0] and "Correct lines" in errors[0]
+    found = [each for each in preflight()["findings"] if each["severity"] == "error"]
+    assert [(each["subject"], each["what"]) for each in found] == [
+        ("tenants", "Another row of the IAM has its slug: it cannot be added.")
+    ]
+    with pytest.raises(PlanError, match="Another row of the IAM has its slug"):
+        start(by="tester")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (f"'{ONE}'\"\nname", 'gen_random_uuid()"\nname', "another each time"),
+        (
+            "[[tables]]",
+            f'[[rows]]\ntarget = "tenants"\n[rows.columns]\nid = "\'{ONE}\'"\n\n[[tables]]',
+            "Rows 1 and 2 have one key",
+        ),
+    ],
+)
+def test_a_row_that_every_run_would_add_or_that_is_there_twice_is_refused(
+    world: World, plan: Callable[..., None], old: str, new: str, why: str
+) -> None:
+    plan((old, new))
+    with pytest.raises(PlanError, match=why):
+        start(by="tester")
 
 
 def test_each_run_takes_back_its_own(world: World, one: None) -> None:
