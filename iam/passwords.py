@@ -1,6 +1,6 @@
 """Checking a password against whatever hash the legacy system stored, at the same cost for every failure.
 
-The hashing itself is Django's, over bcrypt and argon2-cffi.
+The hashing itself is of the libraries that hashes.py names.
 """
 
 from __future__ import annotations
@@ -8,18 +8,13 @@ from __future__ import annotations
 import html
 import re
 import secrets
+from collections import OrderedDict
 from functools import cache
 
 import bcrypt
 from django.contrib.auth import hashers
 
 from iam import hashes
-
-_MOST_BYTES = 72
-"""bcrypt looks no further, and its library refuses longer ones; the released service answered 500."""
-
-
-_BCRYPT64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class _Argon2id(hashers.Argon2PasswordHasher):
@@ -29,6 +24,9 @@ class _Argon2id(hashers.Argon2PasswordHasher):
 
 
 _ARGON2 = _Argon2id()
+_met: OrderedDict[str, str] = OrderedDict()
+"""A hash to fail on for each kind and cost that is not ours, as far as this process has met them: the latest ones."""
+_MOST_MET = 2
 
 
 def verify(password: str, stored: str | None) -> bool:
@@ -37,16 +35,30 @@ def verify(password: str, stored: str | None) -> bool:
     A hash of an unknown kind is never matched. Every failure costs one verification of each kind that we store, or have met:
     else the time would tell whether there is such a user, and whose hash is which.
     """
-    if stored is not None and stored.startswith(("$2a$", "$2b$", "$2y$")):
-        return _bcrypt(password, stored) or _argon2(password, _decoy_argon2()) or _foreign(password)
-    if stored is not None and stored.startswith("$argon2"):
-        return _argon2(password, stored) or _bcrypt(password, _decoy()) or _foreign(password)
-    if stored is not None and hashes.matches(password, stored):
+    kind = _meet(stored)
+    if stored is not None and kind and hashes.matches(password, stored):
         return True
-    _bcrypt(password, _decoy())
-    _argon2(password, _decoy_argon2())
-    _foreign(password, stored)
+    _fail(password, besides=kind)
     return False
+
+
+def _meet(stored: str | None) -> str:
+    """The hash's kind."""
+    kind = hashes.kind(stored or "")
+    if stored is not None and kind and kind not in _ours():
+        if kind not in _met:
+            _met[kind] = hashes.decoy(stored)
+        _met.move_to_end(kind)
+        while len(_met) > _MOST_MET:
+            _met.popitem(last=False)
+    return kind
+
+
+def _fail(password: str, *, besides: str) -> None:
+    """On a hash of each kind but this one."""
+    for kind, decoy in {**_ours(), **_met.copy()}.items():
+        if kind != besides:
+            hashes.matches(password, decoy)
 
 
 def verify_as_legacy(password: str, stored: str | None, *, by_legacy: bool = True) -> bool:
@@ -62,11 +74,7 @@ def verify_as_legacy(password: str, stored: str | None, *, by_legacy: bool = Tru
 
 def as_if_wrong(password: str, stored: str) -> None:
     """What a failure would have cost more: for a right password that is refused all the same."""
-    if not stored.startswith("$2"):
-        _bcrypt(password, _decoy())
-    if not stored.startswith("$argon2"):
-        _argon2(password, _decoy_argon2())
-    _foreign(password, stored)
+    _fail(password, besides=hashes.kind(stored))
     if html.escape(password) != password:
         verify(html.escape(password), None)
 
@@ -75,7 +83,7 @@ def hashed(password: str, *, final: bool = False) -> str:
     """A new hash: argon2id once the tenant is final; until then it may go back, and legacy reads only bcrypt."""
     if final:
         return _ARGON2.encode(password, _ARGON2.salt()).removeprefix("argon2")
-    return bcrypt.hashpw(password.encode()[:_MOST_BYTES], bcrypt.gensalt(12)).decode()
+    return bcrypt.hashpw(password.encode()[: hashes.MOST_BYTES], bcrypt.gensalt(12)).decode()
 
 
 READABLE = (
@@ -91,41 +99,19 @@ def readable(stored: str) -> bool:
 
 
 def outdated(stored: str) -> bool:
-    """Whether the hash should be made anew once its tenant is final."""
-    return not stored.startswith("$argon2id$")
+    """Whether the hash should be made anew once its tenant is final: it is not of the kind that we make then."""
+    return hashes.kind(stored) != hashes.kind(_decoy_argon2())
 
 
-def _bcrypt(password: str, stored: str) -> bool:
-    try:
-        return bcrypt.checkpw(password.encode()[:_MOST_BYTES], _without_spare_bits(stored).encode())
-    except ValueError:
-        return False
+def renewable(password: str, stored: str) -> bool:
+    """Whether the password is known whole: bcrypt looks at its beginning alone, and the rest may be a slip."""
+    return len(password.encode()) <= hashes.MOST_BYTES or not hashes.kind(stored).startswith("bcrypt ")
 
 
-def _without_spare_bits(stored: str) -> str:
-    """Four bits of a salt's last character mean nothing: some systems kept them, the library refuses them. Raises ValueError."""
-    last = _BCRYPT64.index(stored[28:29] or "?")
-    return f"{stored[:28]}{_BCRYPT64[last & 0b110000]}{stored[29:]}"
-
-
-def _argon2(password: str, stored: str) -> bool:
-    return bool(hashers.check_password(password, f"argon2{stored}"))
-
-
-_decoys: dict[str, str] = {}
-"""A hash to fail on for each kind and cost that other systems stored, as far as this process has met them."""
-_MOST_DECOYS = 2
-
-
-def _foreign(password: str, stored: str | None = None) -> bool:
-    """Fail on each of them but that of `stored`, which has failed by itself."""
-    own = hashes.cost(stored) if stored is not None and hashes.known(stored) else ""
-    if stored is not None and own and own not in _decoys and len(_decoys) < _MOST_DECOYS:
-        _decoys[own] = hashes.decoy(stored)
-    for cost, decoy in _decoys.items():
-        if cost != own:
-            hashes.matches(password, decoy)
-    return False
+@cache
+def _ours() -> dict[str, str]:
+    """The kinds that we make, each with a hash to fail on."""
+    return {hashes.kind(decoy): decoy for decoy in (_decoy(), _decoy_argon2())}
 
 
 @cache

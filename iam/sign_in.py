@@ -203,7 +203,7 @@ def _signed_in(user: User, asked: Asked) -> None:
     if not passwords.readable(before):
         # Hashed by us: legacy's ways of writing a password do not count for it.
         after, changed = passwords.hashed(asked.password, final=final), {"last_password_change": now}
-    elif final and passwords.outdated(before):
+    elif final and passwords.outdated(before) and passwords.renewable(asked.password, before):
         after = passwords.hashed(asked.password, final=True)
     with transaction.atomic(using="iam"), connections["iam"].cursor() as cursor:
         # The trigger that ends sessions (iam/schema/007) heeds it: the password is the same.

@@ -76,7 +76,9 @@ class User(IamModel):
 
     def has_password(self, password: str) -> bool:
         """At the same cost whatever is stored; also as legacy stored it, where the hash is legacy's."""
-        by_legacy = self.last_password_change is None
+        by_legacy = self.last_password_change is None and self.hashed_password.startswith(
+            "$2"
+        )  # the service knew no other
         return passwords.verify_as_legacy(password, self.hashed_password, by_legacy=by_legacy)
 
     def set_password(self, password: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.drafting.draft import draft_now
 from migration_portal.engine import numbers
 from migration_portal.inventory.preflight import preflight
 from migration_portal.plan.loader import load
@@ -152,3 +153,58 @@ def test_a_legacy_without_a_sequence_is_told_before_anybody_moves(world: World, 
     assert "auth_user.id: No sequence owns it" in moved(tenant).error
     found = [each for each in preflight()["findings"] if "No sequence owns it" in each["what"]]
     assert [(each["severity"], each["subject"]) for each in found] == [("warning", "auth_user.id")]
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_number_that_legacy_has_is_given_to_nobody(world: World, tenant: str, when: str) -> None:
+    if when == "before":  # as after a restoration without setval
+        legacy(world, "SELECT setval('auth_user_id_seq', 5)")
+    assert moved(tenant).error == ""
+    zoe = _born(world, tenant, "zoe")
+    if when == "meanwhile":  # an explicit id, which no guard sees coming
+        given = "INSERT INTO portal_capture.portal_numbers (portal_of, portal_uuid, portal_number) VALUES (%s, %s, 6)"
+        legacy(world, given, "portal_of_auth_user", zoe)
+        iam(world, "INSERT INTO portal_ledger.portal_numbers VALUES ('portal_of_auth_user', %s, 6)", zoe)
+    both_loops()
+    assert moved(tenant, "legacy").error == ""
+    assert legacy(world, "SELECT username FROM auth_user WHERE id = 6") == [("user6",)]
+    assert legacy(world, "SELECT count(*) FROM auth_user WHERE username = 'zoe'") == [(1,)] and _unlike(world) == set()
+
+
+def test_two_schemas_that_count_from_one_are_told_apart(world: World, settings: Any, tmp_path: Path) -> None:
+    people = (
+        "CREATE SCHEMA {0};"
+        " CREATE TABLE {0}.users (id serial PRIMARY KEY, login text NOT NULL, mail text NOT NULL, pw text NOT NULL);"
+        " INSERT INTO {0}.users (login, mail, pw) VALUES ('of {0}', '{0}@example.org', 'x')"
+    )
+    for schema in ("a", "b"):
+        legacy(world, people.format(schema))
+        settings.MIGRATION_PLAN = tmp_path / f"{schema}.toml"
+        settings.MIGRATION_PLAN.write_text(draft_now(schema, source_schema=schema).text)
+        assert report(builders.migrated(world)).passed
+    assert iam(world, "SELECT username FROM users ORDER BY 1") == [("of a",), ("of b",)]
+
+
+def test_a_number_that_no_uuid_can_stand_for_is_quarantined_and_not_lost(
+    world: World, settings: Any, tmp_path: Path
+) -> None:
+    settings.MIGRATION_PLAN = drafted(world, "django", tmp_path, *DECIDED)
+    legacy(world, "INSERT INTO auth_group (id, name) VALUES (-1, 'odd')")
+    assert report(builders.migrated(world)).tables["roles"].reasons == {"id_has_no_uuid": 1}
+
+
+def test_a_role_that_both_sides_count_alike_stays_what_it_is(world: World, settings: Any, tmp_path: Path) -> None:
+    """Legacy's first groups and the IAM's own roles, before a sequence that was never advanced."""
+    settings.MIGRATION_PLAN = drafted(world, "django", tmp_path, *DECIDED)
+    legacy(world, "SELECT setval('auth_group_id_seq', 1, false)")
+    builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    [(tenant,)] = iam(world, "SELECT id::text FROM tenants")
+    assert moved(tenant).error == ""
+    legacy(world, "UPDATE auth_group SET name = name")
+    both_loops()
+    assert iam(world, "SELECT count(*) FROM user_roles m JOIN roles r ON r.id = m.role_id WHERE r.name = 'admin'") == [
+        (0,)
+    ]
+    assert moved(tenant, "legacy").error == "" and _unlike(world) == set()
