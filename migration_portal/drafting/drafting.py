@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-
 from migration_portal.drafting import names
+from migration_portal.drafting.constants import ORGANIZATION, constant, organization
 from migration_portal.drafting.conversion import literal
 from migration_portal.drafting.evidence import Evidence
 from migration_portal.drafting.matching import Match, Matching
@@ -12,7 +11,6 @@ from migration_portal.drafting.model import Draft, Line, ReadDraft, TableDraft
 from migration_portal.drafting.pairing import Pairs, needs_value, pair
 from migration_portal.drafting.satellites import Satellites
 from migration_portal.plan.checks import words
-from migration_portal.plan.model import ColumnInfo
 
 _SECRET = {"hashed_password", "mfa_secret_encrypted"}
 _HARMLESS = {
@@ -26,8 +24,6 @@ _HARMLESS = {
     "timestamp without time zone",
 }
 """Types of columns that may be called like a secret, and are none: when it expires, whether there is one."""
-_ORGANIZATION = str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:sigma-transit:organization"))
-"""Of a legacy without tenants: the one that all its users belong to."""
 
 
 def draft(legacy: Evidence, iam: Evidence) -> Draft:
@@ -41,7 +37,7 @@ def draft(legacy: Evidence, iam: Evidence) -> Draft:
             found.left[source] = why_not
         else:
             found.tables.append(table)
-    found.rows = _organization(found, iam)
+    found.rows = organization(found, iam)
     read = {name for table in found.tables for name in table.reads}
     for name in sorted(legacy.tables.keys() - read - found.left.keys() - {table.source for table in found.tables}):
         found.left[name] = _why_left(name, pairs)
@@ -66,32 +62,6 @@ def _in_order(pairs: Pairs, iam: Evidence) -> list[str]:
         ordered += ready
         waiting = [name for name in waiting if name not in ready]
     return ordered
-
-
-def _organization(found: Draft, iam: Evidence) -> dict[str, list[Line]]:
-    """The row of the one tenant, where legacy has none."""
-    if not any(line.sql == literal(_ORGANIZATION) + "::uuid" for table in found.tables for line in table.lines):
-        return {}
-    info, said = iam.tables["tenants"], {"name": "'Our organization'", "slug": "'ours'"}
-    lines = [Line(info.primary_key[0], literal(_ORGANIZATION), 0.9, "the one tenant of all users")]
-    lines += [
-        Line(name, said.get(name, _constant(column)), 0.3, "choose it")
-        for name, column in info.columns.items()
-        if (needs_value(info, name) or name in said) and name not in info.primary_key
-    ]
-    return {"tenants": lines}
-
-
-def _constant(column: ColumnInfo) -> str:
-    if column.type == "boolean":
-        return "false"
-    if column.type in ("smallint", "integer", "bigint", "numeric"):
-        return "0"
-    if column.type.startswith(("timestamp", "date")):
-        return "now()"
-    if column.type in ("json", "jsonb"):
-        return "'{}'"
-    return "''"
 
 
 class _Drafting:
@@ -210,12 +180,12 @@ class _Drafting:
                 sure, said = 0.8, "legacy has no tenants: all are of one"
                 if others:
                     sure, said = 0.4, f"no tenants were found, so all are of one; or are they in {', '.join(others)}?"
-                self.draft.lines.append(Line(name, literal(_ORGANIZATION) + "::uuid", sure, said))
+                self.draft.lines.append(Line(name, literal(ORGANIZATION) + "::uuid", sure, said))
             elif parent or name in self.target.primary_key:
                 return f"{self.target.name} needs a {name}, and nothing leads to one"
             else:
                 default = next(iter(self.matching.allowed(column)), None)
-                said = literal(default) if default else _constant(column)
+                said = literal(default) if default else constant(column)
                 self.draft.defaults.append(
                     Line(name, said, 0.2, "it must be filled, and nothing tells with what: choose")
                 )
@@ -269,7 +239,7 @@ class _Drafting:
         for name, column in self.source.columns.items():
             if needs_value(self.source, name) and name not in restored and not column.computed:
                 allowed = self.legacy.allowed.get((self.source.name, name))
-                said = literal(allowed[0]) if allowed else _constant(column)
+                said = literal(allowed[0]) if allowed else constant(column)
                 self.draft.back.append(
                     Line(name, said, 0.2, "it must be filled, and nothing tells with what: choose", (name,))
                 )
@@ -290,7 +260,7 @@ class _Drafting:
         for name, column in info.columns.items():
             if needs_value(info, name) and name not in {line.name for line in read.back} and not column.computed:
                 read.back.append(
-                    Line(name, _constant(column), 0.2, "it must be filled, and nothing tells with what: choose")
+                    Line(name, constant(column), 0.2, "it must be filled, and nothing tells with what: choose")
                 )
 
     def _told(self) -> None:

@@ -14,6 +14,7 @@ from migration_portal.plan import numbers, places, schema
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Column, Given, Number, Plan, Read, Rule, Table, Through
 from migration_portal.plan.places import Place
+from migration_portal.plan.settings import only, typed
 
 _NEEDED = {
     "source": 'source = "a legacy table"', "target": 'target = "an IAM table"', "key": 'key = ["the legacy table\'s key"]',
@@ -66,7 +67,7 @@ def parse(text: str, *, name: str = "plan") -> Plan:
             subject=name,
             todo="Correct it.",
         ) from error
-    _typed(document, schema.PLAN, name)
+    typed(document, schema.PLAN, name)
     tables = tuple(_table(entry, f"{name}, table {n}") for n, entry in enumerate(document.get("tables", []), 1))
     if not tables:
         raise PlanError("The plan lists no tables.", subject=name, todo="Add at least one [[tables]].")
@@ -100,7 +101,7 @@ def parse(text: str, *, name: str = "plan") -> Plan:
 
 
 def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, int]) -> Given:
-    _typed(entry, schema.GIVEN, place)
+    typed(entry, schema.GIVEN, place)
     _has(entry, ("target", "columns"), place)
     columns = (
         Column(name, _sql(sql, place, name), line=found.get((number, "rows.columns", name), 0))
@@ -110,7 +111,7 @@ def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, in
 
 
 def _table(entry: dict[str, Any], place: str) -> Table:
-    _typed(entry, schema.TABLE, place)
+    typed(entry, schema.TABLE, place)
     _has(entry, _NEEDED, place)
     columns = [_column(name, sql, entry["source"], numbers.there, place) for name, sql in entry["columns"].items()]
     for name, sql in entry.get("defaults", {}).items():
@@ -155,7 +156,7 @@ def _column(name: str, value: Any, source: str, made: Callable[[Number], str], p
     """A column by an expression, or by a number of a legacy table's: then `made` says how."""
     if not isinstance(value, dict):
         return Column(name, _sql(value, place, name))
-    _only(value, schema.settings_of(schema.NUMBER), f"{place}, {name}")
+    only(value, schema.settings_of(schema.NUMBER), f"{place}, {name}")
     if not isinstance(value.get("number"), str):
         raise PlanError("'number' is missing.", subject=f"{place}, {name}", todo='Write it like { number = "id" }.')
     number = Number(str(value.get("of", source)), value["number"])
@@ -212,7 +213,7 @@ def _read(name: str, entry: Any, reader: str, key: tuple[str, ...], place: str) 
     place = f"{place}, reads.{name}"
     if not isinstance(entry, dict) or not isinstance(entry.get("link"), dict):
         raise PlanError("'link' is missing.", subject=place, todo=f'Write it like link = {{ user_id = "{key[0]}" }}.')
-    _typed(entry, schema.READ, place)
+    typed(entry, schema.READ, place)
     of_key = {str(ours): str(theirs) for theirs, ours in entry["link"].items()}
     if set(of_key) != set(key) or len(entry["link"]) != len(key):
         raise PlanError(
@@ -268,7 +269,7 @@ def _rules(entries: dict[str, Any], place: str, source: str) -> tuple[Rule, ...]
     for name, entry in entries.items():
         if isinstance(entry, str):
             entry = {"sql": entry}
-        _only(entry, schema.settings_of(schema.RULE), f"{place}, rule {name}")
+        only(entry, schema.settings_of(schema.RULE), f"{place}, rule {name}")
         sql = _rule(entry, place, name, source)
         rules.append(Rule(name, sql, entry.get("advice", ""), cast="uuid" in entry))
     return tuple(rules)
@@ -290,32 +291,3 @@ def _sql(value: Any, place: str, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise PlanError(f"'{name}' needs an SQL expression.", subject=place, todo="Write one, or NULL.")
     return value.strip()
-
-
-def _only(entry: Any, known: set[str], place: str) -> None:
-    if not isinstance(entry, dict):
-        raise PlanError(
-            "A section is expected here.", subject=place, todo=f"Known settings are: {', '.join(sorted(known))}."
-        )
-    if unknown := sorted(set(entry) - known):
-        raise PlanError(
-            f"Unknown setting: {', '.join(unknown)}.", subject=place, todo=f"Known are: {', '.join(sorted(known))}."
-        )
-
-
-_KINDS: dict[str, tuple[type[Any], str]] = {
-    "object": (dict, "a section"), "array": (list, "a list"), "string": (str, "a text in quotes"),
-}  # fmt: skip
-
-
-def _typed(entry: Any, of: dict[str, Any], place: str) -> None:
-    """Raises PlanError for a setting that the schema does not know, or that is of another kind there, in lists too."""
-    _only(entry, schema.settings_of(of), place)
-    for name, value in entry.items():
-        about = of["properties"][name]
-        kind, said = _KINDS.get(about.get("type", ""), (object, ""))
-        if not isinstance(value, kind):
-            raise PlanError(f"'{name}' must be {said}.", subject=place, todo="Correct it.")
-        each = _KINDS.get(about.get("items", {}).get("type", ""))
-        if each and isinstance(value, list) and not all(isinstance(item, each[0]) for item in value):
-            raise PlanError(f"'{name}' must be a list, each of it {each[1]}.", subject=place, todo="Correct it.")
