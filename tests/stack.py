@@ -74,6 +74,7 @@ def inhabited(world: World, portal: str, iam: str) -> Iterator[World]:
     for name, template in zip(names, (portal, "template1", iam), strict=True):
         create(name, world.server, template)
     _point(*names, world.server)
+    _anchor(world)
     try:
         yield world
     finally:
@@ -145,6 +146,7 @@ def rolled_back(common_world: World, django_db_blocker: Any) -> Iterator[World]:
     redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
     with django_db_blocker.unblock():
         _point(*(f"{common_world.name}_{database}" for database in DATABASES))
+        _anchor(common_world)
         with transaction.atomic(), transaction.atomic(using="iam"):
             definitions(fresh=True)
             maintenance.forget()
@@ -162,6 +164,13 @@ def _point(portal: str, legacy: str, iam: str, server: str = SERVER) -> None:
     for alias, name in (("default", portal), ("iam", iam)):
         connections[alias].close()
         connections[alias].settings_dict |= {"NAME": name, **_address(server)}
+
+
+def _anchor(world: World) -> None:
+    """Each world's audit chain has anchors of its own: those of another would seem to belie it."""
+    from django.conf import settings
+
+    settings.AUDIT_ANCHORS = os.environ["AUDIT_ANCHORS"] = f"{os.environ['PORTAL_HOME']}/anchors/{world.name}"
 
 
 def _address(server: str) -> dict[str, Any]:
