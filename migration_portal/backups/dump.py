@@ -101,7 +101,7 @@ def _finished(told: str, sizes: dict[str, int]) -> int:
 
 def _export_users(side: str, name: str, plan: Plan, target: Path) -> int:
     """The side's users as JSON Lines, without what the plan calls secret. Returns how many; 0 where the plan has no users."""
-    table = next((table for table in plan.tables if table.target == _USERS), None)
+    table = plan.find(_USERS)
     if table is None or side == "portal":
         return 0
     place = (plan.source_schema, table.source) if side == "legacy" else (plan.target_schema, table.target)

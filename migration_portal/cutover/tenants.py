@@ -13,7 +13,7 @@ from flags.models import TenantHome
 from migration_portal.catchup.flows import captured_run
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import belonging, compile
-from migration_portal.plan.model import Plan, Table
+from migration_portal.plan.model import Table
 from migration_portal.runs.connections import open_transfer
 
 
@@ -23,7 +23,7 @@ def sync_tenants() -> int:
     if run is None:
         return TenantHome.objects.count()
     with open_transfer(run, "board") as transfer:
-        table = _tenants_table(transfer.plan)
+        table = transfer.plan.find("tenants")
         with transfer.target.cursor(row_factory=dict_row) as cursor:
             names = {row["id"]: row["name"] or "" for row in cursor.execute("SELECT id::text, name FROM tenants")}
         with transfer.source.transaction():
@@ -43,10 +43,6 @@ def sync_tenants() -> int:
     gone = TenantHome.objects.filter(pk__in=[id for id in known if id not in names], moves=None)
     gone.filter(Q(home=TenantHome.Home.LEGACY) | Q(changed_at__lt=hour_ago)).delete()
     return len(names)
-
-
-def _tenants_table(plan: Plan) -> Table | None:
-    return next((table for table in plan.tables if table.target == "tenants"), None)
 
 
 def _written(transfer: Transfer, table: Table) -> Composed:

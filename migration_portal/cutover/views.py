@@ -207,7 +207,7 @@ def tenant(request: HttpRequest, pk: str) -> HttpResponse:
 
 
 def _user_on_both_sides(transfer: Transfer, chosen: TenantHome, who: str) -> list[Field] | None:
-    table = next((table for table in transfer.plan.tables if table.target == "users"), None)
+    table = transfer.plan.find("users")
     key = people.legacy_key(transfer, table, chosen, who) if table else None
     if table is None or key is None:
         return None

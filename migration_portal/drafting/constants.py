@@ -12,11 +12,14 @@ from migration_portal.plan.model import ColumnInfo
 
 ORGANIZATION = str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:sigma-transit:organization"))
 """Of a legacy without tenants: the one that all its users belong to."""
+ITS_UUID = f"{literal(ORGANIZATION)}::uuid"
+CHOOSE = 0.2, "it must be filled, and nothing tells with what: choose"
+"""How certain a constant is, and why."""
 
 
 def organization(found: Draft, iam: Evidence) -> dict[str, list[Line]]:
     """The row of the one tenant, where legacy has none."""
-    if not any(line.sql == literal(ORGANIZATION) + "::uuid" for table in found.tables for line in table.lines):
+    if not any(line.sql == ITS_UUID for table in found.tables for line in table.lines):
         return {}
     info, said = iam.tables["tenants"], {"name": "'Our organization'", "slug": "'ours'"}
     lines = [Line(info.primary_key[0], literal(ORGANIZATION), 0.9, "the one tenant of all users")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migration_portal.drafting import names
-from migration_portal.drafting.constants import ORGANIZATION, constant, organization
+from migration_portal.drafting.constants import CHOOSE, ITS_UUID, constant, organization
 from migration_portal.drafting.conversion import literal
 from migration_portal.drafting.evidence import Evidence
 from migration_portal.drafting.matching import Match, Matching
@@ -180,15 +180,13 @@ class _Drafting:
                 sure, said = 0.8, "legacy has no tenants: all are of one"
                 if others:
                     sure, said = 0.4, f"no tenants were found, so all are of one; or are they in {', '.join(others)}?"
-                self.draft.lines.append(Line(name, literal(ORGANIZATION) + "::uuid", sure, said))
+                self.draft.lines.append(Line(name, ITS_UUID, sure, said))
             elif parent or name in self.target.primary_key:
                 return f"{self.target.name} needs a {name}, and nothing leads to one"
             else:
                 default = next(iter(self.matching.allowed(column)), None)
                 said = literal(default) if default else constant(column)
-                self.draft.defaults.append(
-                    Line(name, said, 0.2, "it must be filled, and nothing tells with what: choose")
-                )
+                self.draft.defaults.append(Line(name, said, *CHOOSE))
         return ""
 
     def _key(self) -> tuple[str, ...]:
@@ -240,9 +238,7 @@ class _Drafting:
             if needs_value(self.source, name) and name not in restored and not column.computed:
                 allowed = self.legacy.allowed.get((self.source.name, name))
                 said = literal(allowed[0]) if allowed else constant(column)
-                self.draft.back.append(
-                    Line(name, said, 0.2, "it must be filled, and nothing tells with what: choose", (name,))
-                )
+                self.draft.back.append(Line(name, said, *CHOOSE, (name,)))
         for source, read in self.draft.reads.items():
             if read.back and self.draft.tenant:
                 [(link, key)] = read.link.items()
@@ -259,9 +255,7 @@ class _Drafting:
         info = self.legacy.tables[source]
         for name, column in info.columns.items():
             if needs_value(info, name) and name not in {line.name for line in read.back} and not column.computed:
-                read.back.append(
-                    Line(name, constant(column), 0.2, "it must be filled, and nothing tells with what: choose")
-                )
+                read.back.append(Line(name, constant(column), *CHOOSE))
 
     def _told(self) -> None:
         """What is left over, what is secret, and the order in which people look for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -10,17 +11,13 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine.errors import describe
+from migration_portal.engine.queries import named
 from migration_portal.importing.model import ImportedTable
 from migration_portal.refusal import Refusal
 
 SCHEMA = "imported"
 _SIGNED = "imported by Sigma Transit"
-_HELD = """
-SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'portal_capture')
-  AND n.nspname !~ '^pg_toast'
-  AND coalesce(obj_description(n.oid, 'pg_namespace'), '') <> %s LIMIT 1
-"""
+_QUERIES = named(Path(__file__).parent / "importing.sql")
 
 
 def load(database: Connection[Any], tables: Sequence[ImportedTable], *, replace: bool = False) -> dict[str, int]:
@@ -48,7 +45,7 @@ def load(database: Connection[Any], tables: Sequence[ImportedTable], *, replace:
 
 
 def _make_room(database: Connection[Any], *, replace: bool) -> None:
-    if held := database.execute(_HELD, [_SIGNED]).fetchone():
+    if held := database.execute(_QUERIES["held"], {"signed": _SIGNED}).fetchone():
         raise Refusal(
             f"It holds tables in the schema {held[0]}: an import needs a database of its own.", subject="legacy database",
             todo="Create an empty one, and let LEGACY_DATABASE_URL name it.",

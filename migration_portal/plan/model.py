@@ -141,10 +141,13 @@ class Plan:
 
     def table(self, target: str) -> Table:
         """The table plan that fills `target`. Raises KeyError."""
-        for table in self.tables:
-            if table.target == target:
-                return table
-        raise KeyError(target)
+        if (table := self.find(target)) is None:
+            raise KeyError(target)
+        return table
+
+    def find(self, target: str) -> Table | None:
+        """The same, or None where none does."""
+        return next((table for table in self.tables if table.target == target), None)
 
     @property
     def given(self) -> tuple[Table, ...]:

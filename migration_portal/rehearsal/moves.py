@@ -47,7 +47,7 @@ def catch_up(run: Run) -> dict[str, Any]:
 def _written(run: Run, most: int) -> int:
     """Rows written once more as they are; capture sees a write."""
     plan = run.plan
-    table = next((table for table in plan.tables if table.target == "users"), plan.tables[0])
+    table = plan.find("users") or plan.tables[0]
     key = Identifier(table.key[0])
     statement = SQL("UPDATE {table} SET {key} = {key} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {most})").format(
         table=compile.source_table(plan, table), key=key, most=SQL(str(most))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -92,8 +93,7 @@ class Run(models.Model):
     @property
     def plan(self) -> Plan:
         """The plan as it was when the run began: a file edited since does not change it."""
-        plan = parse(self.plan_text, name=self.plan_name)
-        return numbers.with_given(plan) if self.capture else plan
+        return _plan(self.plan_text, self.plan_name, self.capture)
 
     @property
     def schema(self) -> str:
@@ -160,6 +160,13 @@ class Chunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step} {self.ordinal}"
+
+
+@lru_cache(maxsize=16)
+def _plan(text: str, name: str, captures: bool) -> Plan:
+    """Asked for at every turn of every loop."""
+    plan = parse(text, name=name)
+    return numbers.with_given(plan) if captures else plan
 
 
 class QuarantinedRow(models.Model):

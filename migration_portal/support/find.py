@@ -61,14 +61,9 @@ def _in_iam(who: str) -> list[Found]:
     ]
 
 
-def users_of(plan: Plan) -> Table | None:
-    """The plan's table of users, or None."""
-    return next((table for table in plan.tables if table.target == "users"), None)
-
-
 def _in_legacy(who: str) -> list[Found]:
     run = Run.objects.in_force()
-    table = users_of(run.plan) if run else None
+    table = run.plan.find("users") if run else None
     if run is None or table is None or len(table.key) != 1:
         return []
     with databases.legacy("support") as legacy:

@@ -32,7 +32,6 @@ from migration_portal.plan.model import Plan, Table
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import QuarantinedRow, Run
-from migration_portal.support.find import users_of
 
 _MOST = 50
 
@@ -124,7 +123,7 @@ def _from_portal(made: Person) -> None:
 
 def _from_both(made: Person) -> None:
     made.run = run = Run.objects.in_force()
-    table = users_of(run.plan) if run else None
+    table = run.plan.find("users") if run else None
     if run is None or table is None:
         return
     with open_transfer(run, "support") as transfer:
@@ -150,7 +149,7 @@ def _from_both(made: Person) -> None:
 
 def _sources(plan: Plan) -> list[str]:
     """The source tables whose key is a user's."""
-    users = users_of(plan)
+    users = plan.find("users")
     return [users.source] if users else []
 
 
