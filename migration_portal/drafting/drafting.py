@@ -192,12 +192,9 @@ class _Drafting:
     def _key(self) -> tuple[str, ...]:
         """A key that part of the IAM's key follows from: what is deleted in legacy must be found there."""
         made_of = [set(line.uses) for line in self.draft.lines if line.name in self.target.primary_key]
-        uniques = [
-            columns
-            for columns in self.source.uniques.values()
-            if all(self.source.columns[name].not_null for name in columns)
-        ]
-        for key in (self.source.primary_key, *uniques):
+        for key in self.source.keys:
+            if not all(self.source.columns[name].not_null for name in key):
+                continue
             if key and any(uses and uses <= set(key) for uses in made_of):
                 return key
         return ()

@@ -43,7 +43,7 @@ class Satellites:
                 yield name, read, lines
 
     def _lines(self, info: TableInfo, link: str, read: ReadDraft, free: list[str]) -> Iterator[Line]:
-        if (link,) in [info.primary_key, *info.uniques.values()]:
+        if (link,) in info.keys:
             return self._row(info, link, read, free)
         if (named := _named_values(info, link)) is not None:
             return self._attributes(info, link, *named, free)

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
-from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, TableInfo
+from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, TableInfo, Unique, mentions
 
 
 def read(connection: Connection[Any], schema: str) -> Catalog:
@@ -23,12 +23,12 @@ def read(connection: Connection[Any], schema: str) -> Catalog:
         table = row.pop("table_name")
         columns.setdefault(table, {})[row["name"]] = ColumnInfo(**row)
     primary: dict[str, tuple[str, ...]] = {}
-    uniques: dict[str, dict[str, tuple[str, ...]]] = {}
+    uniques: dict[str, dict[str, Unique]] = {}
     for row in rows(connection, queries("catalog")["keys"], arguments):
         if row["is_primary"]:
             primary[row["table_name"]] = tuple(row["columns"])
         else:
-            uniques.setdefault(row["table_name"], {})[row["name"]] = tuple(row["columns"])
+            uniques.setdefault(row["table_name"], {})[row["name"]] = _index(row)
     foreign: dict[str, list[ForeignKey]] = {}
     for row in rows(connection, queries("catalog")["foreign_keys"], arguments):
         foreign.setdefault(row["table_name"], []).append(
@@ -85,7 +85,7 @@ def _catalog(plain: dict[str, Any]) -> Catalog:
             name=name,
             columns={column: ColumnInfo(**info) for column, info in table["columns"].items()},
             primary_key=tuple(table["primary_key"]),
-            uniques={index: tuple(columns) for index, columns in table["uniques"].items()},
+            uniques={index: _unique(said) for index, said in table["uniques"].items()},
             foreign_keys=tuple(
                 ForeignKey(
                     key["name"], tuple(key["columns"]), key["parent"], tuple(key["parent_columns"]), key["validated"]
@@ -95,3 +95,16 @@ def _catalog(plain: dict[str, Any]) -> Catalog:
         )
         for name, table in plain.items()
     }
+
+
+def _index(row: dict[str, Any]) -> Unique:
+    columns, parts = tuple(row["columns"]), tuple(row["parts"])
+    if parts:  # an index depends on the columns that it only INCLUDEs, too
+        columns = tuple(name for name in columns if any(mentions(sql, name) for sql in (*parts, row["condition"])))
+    return Unique(columns, parts, row["condition"], row["nulls_alike"])
+
+
+def _unique(plain: dict[str, Any] | list[str]) -> Unique:
+    if isinstance(plain, list):  # an earlier version remembered the columns alone
+        return Unique(tuple(plain))
+    return Unique(tuple(plain["columns"]), tuple(plain["parts"]), plain["where"], plain["nulls_alike"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,8 +11,8 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine.errors import describe
-from migration_portal.plan import arriving, checks, compile
-from migration_portal.plan.model import Catalog, Plan, Table
+from migration_portal.plan import arriving, checks, compile, uniques
+from migration_portal.plan.model import Catalog, Plan, Table, Unique
 
 _SAMPLE = 5
 
@@ -40,6 +40,8 @@ class TableCompleteness:
     rejected: list[Counted] = field(default_factory=list)
     quality: list[Counted] = field(default_factory=list)
     error: str = ""
+    unforeseen: list[str] = field(default_factory=list)
+    """Unique indexes of the IAM over expressions that legacy cannot compute."""
 
     @property
     def kept_out(self) -> int:
@@ -56,10 +58,12 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
     unmapped = checks.unmapped(plan, table, source[table.source])
     result = TableCompleteness(table.target, table.source, total, 0, unmapped, list(table.ignored))
     rejected: Composable = SQL("false")
-    for rule in table.reject:
-        condition = SQL("({}) IS TRUE AND NOT ({})").format(compile.raw(rule.sql), rejected)
-        result.rejected.append(_count(legacy, plan, table, rule.name, condition, rule.advice))
+    for rule in (rule for rule in table.reject if not rule.looks_up):
+        first = SQL("({}) IS TRUE AND NOT ({})").format(compile.raw(rule.sql), rejected)
+        result.rejected.append(_count(legacy, plan, table, rule.name, first, rule.advice))
         rejected = SQL("{} OR ({}) IS TRUE").format(rejected, compile.raw(rule.sql))
+    for rule, condition in compile.looked_up(plan, table, SQL("true")):
+        result.rejected.append(_count(legacy, plan, table, rule.name, condition, rule.advice))
     try:
         with legacy.transaction():
             result.rejected += _refused(legacy, plan, table, source, target)
@@ -67,9 +71,15 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
             if total > arrive + result.kept_out:
                 result.rejected += _without_parent(legacy, plan, table, source, target)
             if total > arrive + result.kept_out:
-                keys = {"duplicate_key": target[table.target].primary_key}
-                result.rejected += _twice(legacy, plan, table, source, target, keys)
-            result.rejected += _twice(legacy, plan, table, source, target, _uniques(table, source, target))
+                key = Unique(target[table.target].primary_key)
+                result.rejected.append(_twice(legacy, plan, table, source, target, key, "duplicate_key"))
+            for name, unique in _uniques(table, source, target):
+                try:
+                    with legacy.transaction():
+                        twice = _twice(legacy, plan, table, source, target, unique, uniques.reason(unique))
+                        result.rejected.append(twice)
+                except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedObject):
+                    result.unforeseen.append(name)
         result.mappable = total - result.kept_out
     except psycopg.Error as error:
         result.error = str(describe(error, subject=table.target))
@@ -127,38 +137,38 @@ def _without_parent(
         yield _of_mapped(legacy, rows, condition, f"missing_{parent}", advice, alias="child")
 
 
-def _uniques(table: Table, source: Catalog, target: Catalog) -> dict[str, tuple[str, ...]]:
-    """The IAM's unique columns by reason; not those that are one and the same in legacy, and unique there."""
-    here = source[table.source]
-    known = {frozenset(here.primary_key), *map(frozenset, here.uniques.values())}
-    found = {}
-    for columns in target[table.target].uniques.values():
-        mapped = [column for name in columns if (column := table.column(name))]
-        if len(mapped) == len(columns) and frozenset(column.sql for column in mapped) not in known:
-            found[f"duplicate_{'_'.join(columns)}"] = columns
-    return found
+def _uniques(table: Table, source: Catalog, target: Catalog) -> Iterator[tuple[str, Unique]]:
+    """The IAM's unique indexes; not those over columns that are one and the same in legacy, and unique there."""
+    known = [set(key) for key in source[table.source].keys]
+    for name, unique in target[table.target].uniques.items():
+        mapped = {column.sql for column in table.columns if column.name in unique.columns}
+        if uniques.filled(unique, table) and not (unique.plain and mapped in known):
+            yield name, unique
 
 
 def _twice(
-    legacy: Connection[Any],
-    plan: Plan,
-    table: Table,
-    source: Catalog,
-    target: Catalog,
-    keys: Mapping[str, tuple[str, ...]],
-) -> Iterator[Counted]:
-    """Rows that are there before in the IAM's key or in unique columns; of those the first stays."""
-    rows = arriving.mappable(plan, table, source, target)
-    for reason, columns in keys.items():
-        twice = SQL(
-            "SELECT m.*, row_number() OVER (PARTITION BY {} ORDER BY {}) AS portal_n FROM ({}) AS m WHERE {}"
-        ).format(
-            SQL(", ").join(map(Identifier, columns)), Identifier(arriving.KEY), rows, compile.all_set(columns, "m")
-        )
-        advice = (
-            f"Several legacy rows have one {' and '.join(columns)} in the IAM: the first stays. Correct them in legacy."
-        )
-        yield _of_mapped(legacy, twice, SQL("m.portal_n > 1"), reason, advice)
+    legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog, unique: Unique, reason: str
+) -> Counted:
+    """Rows that are there before in the IAM's key or a unique index; of those the first stays.
+
+    Raises psycopg.errors.UndefinedFunction or UndefinedObject where legacy cannot compute what the index compares.
+    """
+    # A citext is sent as the text it is made of, which knows capitals.
+    folded = [
+        SQL("lower({})").format(value) if target[table.target].columns[name].type.endswith("citext") else value
+        for name, value in zip(unique.columns, uniques.values(unique), strict=False)
+    ]
+    twice = SQL(
+        "SELECT m.*, row_number() OVER (PARTITION BY {} ORDER BY {}) AS portal_n FROM ({}) AS m WHERE {}"
+    ).format(
+        SQL(", ").join(folded) if unique.plain else uniques.listed(unique), Identifier(arriving.KEY),
+        arriving.mappable(plan, table, source, target), uniques.counts(unique),
+    )  # fmt: skip
+    advice = (
+        f"Several legacy rows have one {' and '.join(unique.parts or unique.columns)} in the IAM: the first stays."
+        " Correct them in legacy."
+    )
+    return _of_mapped(legacy, twice, SQL("m.portal_n > 1"), reason, advice)
 
 
 def _of_mapped(

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine.errors import describe, fault_of
-from migration_portal.plan import compile
+from migration_portal.plan import compile, uniques
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.model import Catalog, Column, Given, Plan, Rule, Table, TableInfo
 
@@ -68,16 +68,23 @@ def _in_the_way(
     iam: Connection[Any], plan: Plan, row: Given, info: TableInfo, key: tuple[Any, ...], number: int
 ) -> Iterator[Finding]:
     """Another row of the IAM that has the same in unique columns."""
-    names = {column.name for column in row.columns}
-    for columns in info.uniques.values():
-        if not set(columns) <= names:
+    said = {column.name: column.sql for column in row.columns}
+    for unique in info.uniques.values():
+        if not set(unique.columns) <= said.keys():
             continue
-        same = _same(columns, _values(iam, row, info, columns))
-        own = _same(info.primary_key, key)
-        table = Identifier(plan.target_schema, row.target)
-        if iam.execute(SQL("SELECT FROM {} WHERE {} AND NOT ({})").format(table, same, own)).rowcount:
+        wanted = SQL(", ").join(
+            SQL("({})::{} AS {}").format(
+                compile.raw(said[name]), compile.raw(info.columns[name].type), Identifier(name)
+            )
+            for name in unique.columns
+        )
+        table = uniques.searched(unique, Identifier(plan.target_schema, row.target))
+        another = SQL("SELECT FROM {} AS t, (SELECT {}) AS s WHERE {} AND NOT ({})").format(
+            table, wanted, uniques.collide(unique, "t", "s"), _same(info.primary_key, key)
+        )
+        if iam.execute(another).rowcount:
             yield Finding(
-                "error", row.target, f"Another row of the IAM has its {', '.join(columns)}: it cannot be added.",
+                "error", row.target, f"Another row of the IAM has its {', '.join(unique.columns)}: it cannot be added.",
                 f"Change that row, or row {number} of the plan.",
             )  # fmt: skip
 
@@ -93,7 +100,7 @@ def _values(iam: Connection[Any], row: Given, info: TableInfo, names: Sequence[s
 
 def _same(names: Sequence[str], values: Sequence[Any]) -> Composable:
     pairs = zip(names, values, strict=True)
-    return SQL(" AND ").join(SQL("{}::text = {}").format(Identifier(name), Literal(value)) for name, value in pairs)
+    return SQL(" AND ").join(SQL("t.{}::text = {}").format(Identifier(name), Literal(value)) for name, value in pairs)
 
 
 def _all(plan: Plan, table: Table, target: Catalog) -> Composed:

@@ -233,6 +233,11 @@ def _rows(tables: list[dict[str, Any]]) -> Iterator[Finding]:
                 "warning", table["table"], f"An expression fails on some rows: {table['error']}",
                 "Add a reject rule that names them; else they are found one by one, which is slow.",
             )  # fmt: skip
+        for index in table["unforeseen"]:
+            yield Finding(
+                "warning", f"{table['table']}: {index}", "Legacy cannot compute what this unique index of the IAM compares.",
+                "A dry run shows how many rows collide in it.",
+            )  # fmt: skip
         for rule in table["rejected"]:
             yield Finding(
                 "warning", f"{table['table']}: {rule['rule']}", f"Rows to quarantine: {rule['count']:,}.",

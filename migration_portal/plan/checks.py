@@ -85,7 +85,7 @@ def _there(info: TableInfo, names: Iterable[str], otherwise: str) -> Iterator[Fi
 
 
 def _unique(info: TableInfo, columns: Sequence[str]) -> bool:
-    return set(columns) in [set(info.primary_key), *map(set, info.uniques.values())] and bool(columns)
+    return set(columns) in map(set, info.keys) and bool(columns)
 
 
 def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:

@@ -7,10 +7,11 @@ values are composed with psycopg.sql, so no statement built here takes bound par
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, Plan, Table, TableInfo
+from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, Plan, Rule, Table, TableInfo
 
 # Types without a hash operator class: compared by their text.
 _UNHASHABLE = {"json", "xml", "point", "box", "path", "polygon", "circle", "line", "lseg"}
@@ -48,9 +49,60 @@ def rejected(table: Table, *, casts: bool = True) -> Composable:
     return SQL("({})").format(SQL(" OR ").join(SQL("({}) IS TRUE").format(raw(rule.sql)) for rule in rules))
 
 
-def reject_reason(table: Table) -> Composable:
-    """The name of the first reject rule that holds, as text."""
-    cases = [SQL("WHEN ({}) IS TRUE THEN {}").format(raw(rule.sql), Literal(rule.name)) for rule in table.reject]
+def kept(plan: Plan, table: Table, where: Composable, *, casts: bool = True) -> Composable:
+    """True for those of the rows `where` that no reject rule names.
+
+    Rules that look into tables are joined, which takes as long as reading the tables; asked of each row, a rule that no index
+    helps would read a whole table a row.
+    """
+    parts = [SQL("NOT {}").format(_rejected_alone(table, casts=casts))]
+    parts += [_not_among(plan, table, condition) for rule, condition in looked_up(plan, table, where)]
+    return SQL(" AND ").join(parts)
+
+
+def looked_up(plan: Plan, table: Table, where: Composable) -> list[tuple[Rule, Composable]]:
+    """Each reject rule that looks into tables, and the condition on the rows `where` that it is the first to name.
+
+    They come after the other rules, which may keep out the rows of which they cannot be asked.
+    """
+    found: list[tuple[Rule, Composable]] = []
+    for rule in (rule for rule in table.reject if rule.looks_up):
+        others = [SQL("NOT {}").format(_rejected_alone(table))]
+        others += [_not_among(plan, table, condition) for _, condition in found]
+        condition = SQL("({}) AND {} AND ({})").format(where, SQL(" AND ").join(others), raw(rule.sql))
+        found.append((rule, condition))
+    return found
+
+
+def rejections(plan: Plan, table: Table, where: Composable) -> Composed:
+    """Those of the rows `where` that reject rules name, as a SELECT: source key, the first rule that holds, the row as JSON."""
+    select = "SELECT {}, {}, row_to_json({})::text FROM {} WHERE {}"
+    alone = SQL("({}) AND {}").format(where, _rejected_alone(table))
+    arms: list[tuple[Composable, Composable]] = [(_reason(table), alone)]
+    arms += [(Literal(rule.name), condition) for rule, condition in looked_up(plan, table, where)]
+    return SQL(" UNION ALL ").join(
+        SQL(select).format(source_key(table), reason, Identifier(table.source), source_table(plan, table), condition)
+        for reason, condition in arms
+    )
+
+
+def _rejected_alone(table: Table, *, casts: bool = True) -> Composable:
+    """As `rejected`, by the rules that look at the row alone."""
+    return rejected(replace(table, reject=tuple(rule for rule in table.reject if not rule.looks_up)), casts=casts)
+
+
+def _not_among(plan: Plan, table: Table, condition: Composable) -> Composed:
+    """True for the rows that are not among those of the same table that the condition holds for."""
+    among = SQL("SELECT tableoid AS portal_table, ctid AS portal_row FROM {} WHERE {}")
+    return SQL("NOT EXISTS (SELECT FROM ({}) AS named WHERE portal_table = {}.tableoid AND portal_row = {}.ctid)").format(
+        among.format(source_table(plan, table), condition), Identifier(table.source), Identifier(table.source)
+    )  # fmt: skip
+
+
+def _reason(table: Table) -> Composable:
+    """The name of the first rule that holds of those that look at the row alone, as text."""
+    alone = (rule for rule in table.reject if not rule.looks_up)
+    cases = [SQL("WHEN ({}) IS TRUE THEN {}").format(raw(rule.sql), Literal(rule.name)) for rule in alone]
     return SQL("CASE {} END").format(SQL(" ").join(cases)) if cases else SQL("NULL::text")
 
 
@@ -114,8 +166,8 @@ def mapped(
     Not `guarded`, a cast that fails on some row fails the query, which is otherwise a third faster.
     """
     columns = SQL(", ").join([mapped_columns(table, target), *extra])
-    return SQL("SELECT {} FROM {} WHERE ({}) AND NOT {}").format(
-        columns, source_table(plan, table), where, rejected(table, casts=guarded)
+    return SQL("SELECT {} FROM {} WHERE ({}) AND {}").format(
+        columns, source_table(plan, table), where, kept(plan, table, where, casts=guarded)
     )
 
 

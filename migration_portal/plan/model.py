@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 
@@ -46,6 +47,11 @@ class Rule:
     advice: str = ""
     cast: bool = False
     line: int = field(default=0, compare=False)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether it asks what is in a table, perhaps its own, in words that the server can make a join of."""
+        return re.search(r"\b(exists|in)\s*\(\s*select\b", self.sql, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)
@@ -200,15 +206,48 @@ class ForeignKey:
 
 
 @dataclass(frozen=True)
+class Unique:
+    """A unique index that is not the primary key's."""
+
+    columns: tuple[str, ...]
+    """All that it is made of, in its order where it is `plain`."""
+    parts: tuple[str, ...] = ()
+    """What must differ, as SQL over the row; empty where that is the columns themselves."""
+    where: str = ""
+    """SQL over the row: those for which it holds alone, if not for all."""
+    nulls_alike: bool = False
+    """Whether two NULLs collide."""
+
+    @property
+    def plain(self) -> bool:
+        return not self.parts
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The columns that what must differ follows from, as which rows count does not."""
+        return tuple(name for name in self.columns if self.plain or any(mentions(part, name) for part in self.parts))
+
+
+def mentions(sql: str, column: str) -> bool:
+    """Whether an expression, as the server writes it, may be made of the column."""
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", sql) is not None
+
+
+@dataclass(frozen=True)
 class TableInfo:
     """A real table, as its database's catalog describes it."""
 
     name: str
     columns: dict[str, ColumnInfo]
     primary_key: tuple[str, ...]
-    uniques: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Unique indexes without a predicate or expressions, besides the primary key: name -> columns."""
+    uniques: dict[str, Unique] = field(default_factory=dict)
+    """By the index's name."""
     foreign_keys: tuple[ForeignKey, ...] = ()
+
+    @property
+    def keys(self) -> list[tuple[str, ...]]:
+        """The primary key first, then the columns of each unique index that tells every row from every other."""
+        return [self.primary_key, *(unique.columns for unique in self.uniques.values() if unique.plain)]
 
 
 Catalog = dict[str, TableInfo]

@@ -7,8 +7,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+from psycopg.sql import SQL
+
+from migration_portal.engine import catalog
+from migration_portal.plan import compile
+from migration_portal.plan.loader import load
 from migration_portal.runs.models import QuarantinedRow
 from tests import builders
+from tests.engine.unique_indexes import INDEXES, REASONS, collide, indexed
 from tests.inventory.findings import preflight
 from tests.world import World
 
@@ -86,3 +93,86 @@ def test_unique_columns_of_the_iam_are_foretold_where_legacy_has_none(world: Wor
     found = foretold()["tenants"]
     builders.migrated(world)
     assert found == {"duplicate_slug": 2} == Counter(QuarantinedRow.objects.values_list("reason", flat=True))
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_what_collides_in_an_index_over_more_than_columns_is_foretold(world: World, kind: str) -> None:
+    builders.legacy_tables(world)
+    indexed(world, kind)
+    collide(world, builders.tenant(world), kind)
+    found = foretold()["users"]
+    builders.migrated(world)
+    real = Counter(QuarantinedRow.objects.filter(table_name="users").values_list("reason", flat=True))
+    assert found == {REASONS[kind]: 2} == real
+
+
+def test_a_column_of_the_iam_that_knows_no_capitals_is_foretold(world: World) -> None:
+    builders.legacy_tables(world)
+    with world.iam() as iam:
+        iam.execute("CREATE EXTENSION citext")
+        iam.execute("ALTER TABLE users ALTER COLUMN email TYPE citext")
+    collide(world, builders.tenant(world), "lower")
+    found = foretold()["users"]
+    builders.migrated(world)
+    real = Counter(QuarantinedRow.objects.filter(table_name="users").values_list("reason", flat=True))
+    assert found == {"duplicate_tenant_id_email": 2} == real
+
+
+def test_an_index_that_legacy_cannot_compute_is_said_not_to_be_foretold(world: World) -> None:
+    builders.legacy_tables(world)
+    with world.iam() as iam:
+        iam.execute("CREATE FUNCTION folded(text) RETURNS text IMMUTABLE RETURN lower($1)")
+        iam.execute("CREATE UNIQUE INDEX one_email ON users (tenant_id, folded(email))")
+    collide(world, builders.tenant(world), "lower")
+    [finding] = [each for each in preflight()["findings"] if each["subject"] == "users: one_email"]
+    assert finding["what"] == "Legacy cannot compute what this unique index of the IAM compares."
+    builders.migrated(world)
+    assert QuarantinedRow.objects.filter(reason="duplicate_tenant_id_email").count() == 2
+
+
+LOOKING = """
+same_person = "EXISTS (SELECT FROM users AS o WHERE lower(o.email) = lower(users.email) AND o.id < users.id)"
+of_nobody = "username LIKE 'x%' AND NOT EXISTS (SELECT FROM tenants AS t WHERE t.id = users.tenant_id AND t.is_active)"
+known = "users.id::uuid IN (SELECT o.id::uuid FROM users AS o WHERE o.id ~ '^[0-9a-f-]{36}$' AND o.username = 'known')"
+"""
+
+
+def looking(settings: Any, tmp_path: Path) -> None:
+    """The plan of these settings with reject rules for users that look into tables."""
+    text = Path(settings.MIGRATION_PLAN).read_text()
+    head, users = text.split('[[tables]]\nsource = "users"\n', 1)
+    users = users.replace("[tables.reject]\n", f"[tables.reject]\n{LOOKING.strip()}\n", 1)
+    settings.MIGRATION_PLAN = tmp_path / "plan.toml"
+    settings.MIGRATION_PLAN.write_text(f'{head}[[tables]]\nsource = "users"\n{users}')
+
+
+def test_rules_that_look_into_tables_name_what_they_are_foretold_to(
+    world: World, settings: Any, tmp_path: Path
+) -> None:
+    builders.legacy_tables(world)
+    looking(settings, tmp_path)
+    home, shut = builders.tenant(world), builders.tenant(world, is_active=False)
+    for email, name in (("a@x.org", "a"), ("A@x.org", "b"), ("c@x.org", "known"), ("d@x.org", "d")):
+        builders.user(world, home, email=email, username=name)
+    builders.user(world, shut, email="e@x.org", username="xe")
+    builders.user(world, home, id="no uuid", email="A@X.org", username="f")
+    found = foretold()["users"]
+    builders.migrated(world)
+    real = Counter(QuarantinedRow.objects.filter(table_name="users").values_list("reason", flat=True))
+    assert found == {"id_not_uuid": 1, "same_person": 1, "of_nobody": 1, "known": 1} == real
+
+
+def test_a_rule_that_looks_into_a_table_is_no_look_for_every_row(world: World, settings: Any, tmp_path: Path) -> None:
+    world.sample(users=2000)
+    looking(settings, tmp_path)
+    plan = load(settings.MIGRATION_PLAN)
+    table = plan.table("users")
+    with world.legacy() as legacy, world.iam() as iam:
+        legacy.execute("ANALYZE")
+        info, everybody = catalog.read(iam, "public")["users"], SQL("true")
+        for statement in (
+            compile.mapped(plan, table, info, where=everybody),
+            compile.rejections(plan, table, everybody),
+        ):
+            planned = "\n".join(row[0] for row in legacy.execute(SQL("EXPLAIN ") + statement))
+            assert "lower((o.email)" in planned and "EXISTS(SubPlan" not in planned

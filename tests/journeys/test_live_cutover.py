@@ -58,7 +58,9 @@ class Mishaps:
         while not condition():
             assert time.monotonic() < deadline, list(Cutover.objects.values("tenant", "state", "error"))
             if time.monotonic() > self.due:
-                kinds = [self.kill_a_worker, self.kill_a_worker, self.restart_postgres]
+                kinds = [self.kill_a_worker, self.kill_a_worker]
+                if not recovering():
+                    kinds.append(self.restart_postgres)
                 assert self.world.servers
                 if self.world.servers.small_disk:
                     kinds.append(self.fill_the_disk)
@@ -88,6 +90,11 @@ class Mishaps:
         self.world.servers.fill_the_disk(10)
         connections.close_all()
         self.count["full disks"] += 1
+
+
+def recovering() -> bool:
+    """What a restart may have lost is still being verified: restarts that come faster than that would never let a move begin."""
+    return Run.objects.filter(state="running", verification__gt=1).exists()
 
 
 def caught_up() -> bool:

@@ -9,7 +9,6 @@ from migration_portal.engine.catchup.flow import Key
 from migration_portal.engine.catchup.work import Widen, Work, listed, names_of, query
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
-from migration_portal.engine.queries import queries
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 
@@ -62,20 +61,17 @@ def _note_exceptions(work: Work, table: Table, keys: list[Key]) -> None:
     """Quarantine rejected rows, and note those written on a side that does not own their tenant."""
     transfer, name = work.flow.transfer, table.source
     if table.reject:
-        statement = queries("source")["rejected"].format(
-            key=compile.source_key(table), reason=compile.reject_reason(table), name=Identifier(name),
-            table=compile.source_table(transfer.plan, table), where=source.by_source_key(table, keys),
-            rejected=compile.rejected(table),
-        )  # fmt: skip
+        statement = compile.rejections(transfer.plan, table, source.by_source_key(table, keys))
         rows = [Rejected(key, reason, row) for key, reason, row in transfer.source.execute(statement).fetchall()]
         work.merged.rejected += quarantine.add(transfer, table, rows)
     if not (work.homes_differ and work.first(table)):
         return
+    where = source.by_source_key(table, keys)
     statement = query(
         "written_elsewhere", key=compile.source_key(table),
         tenant=belonging.tenant_of_source_row(transfer.plan, name, transfer.source_catalog),
-        table=compile.source_table(transfer.plan, table), where=source.by_source_key(table, keys),
-        rejected=compile.rejected(table), at_home=at_home(work, name),
+        table=compile.source_table(transfer.plan, table), where=where,
+        kept=compile.kept(transfer.plan, table, where), at_home=at_home(work, name),
     )  # fmt: skip
     for key, tenant in transfer.source.execute(statement).fetchall():
         work.stray(name, key, tenant, "written")

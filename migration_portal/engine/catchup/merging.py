@@ -35,6 +35,7 @@ from migration_portal.engine.references import unreferenced
 from migration_portal.locks import Lock
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import ForeignKey, Table
+from migration_portal.plan.uniques import filled
 
 
 def lock(target: Connection[Any], direction: str) -> None:
@@ -102,9 +103,9 @@ def _write(work: Work, table: Table) -> None:
         _leave_to_their_owner(work, table)
     if flow.settled:
         _orphans(work, table)
-        for name, columns in transfer.info(table).uniques.items():
-            if all(table.column(c) for c in columns) and wants_new_values(work, table, columns):
-                free(work, table, columns, name)
+        for name, unique in transfer.info(table).uniques.items():
+            if filled(unique, table) and wants_new_values(work, table, unique):
+                free(work, table, unique, name)
     if flow.direction == "forward":
         ledger.record_commit(transfer.target, transfer.run, table.target)
     upsert = query(

@@ -11,40 +11,40 @@ from migration_portal.engine.catchup.work import (
     Work,
     at_home_in_target,
     key_of,
-    listed,
     names_of,
     owned_by,
     query,
 )
-from migration_portal.plan import compile
-from migration_portal.plan.model import Table
+from migration_portal.plan import compile, uniques
+from migration_portal.plan.model import Table, Unique
 
 
-def wants_new_values(work: Work, table: Table, columns: tuple[str, ...]) -> bool:
-    """Whether a staged row is new or changes these columns: only then can it collide."""
+def wants_new_values(work: Work, table: Table, unique: Unique) -> bool:
+    """Whether a staged row is new or changes what must differ: only then can it collide."""
     transfer = work.flow.transfer
     key = key_of(work, table)
     row = transfer.target.execute(
         query(
-            "new_values", stage=names_of(table)[0], target=transfer.target_table(table.target),
-            same_key=compile.same(key, key, "t", "s"), same=compile.same(columns, columns, "t", "s"),
+            "new_values", stage=names_of(table)[0],
+            target=uniques.searched(unique, transfer.target_table(table.target)),
+            same_key=compile.same(key, key, "t", "s"), same=uniques.collide(unique, "t", "s"),
         )
     ).fetchone()  # fmt: skip
     return bool(row and row[0])
 
 
-def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
+def free(work: Work, table: Table, unique: Unique, name: str) -> None:
     """Make the staged rows' unique values free for them, or take the rows out as collided."""
     transfer = work.flow.transfer
     stage, keys = names_of(table)
     key = key_of(work, table)
     parts: dict[str, Composable] = {
-        "stage": stage, "keys": keys, "target": transfer.target_table(table.target), "columns": listed(columns),
-        "set": compile.all_set(columns),
-        "same": compile.same(columns, columns, "t", "s"), "same_key": compile.same(key, key, "t", "s"),
+        "stage": stage, "keys": keys, "target": uniques.searched(unique, transfer.target_table(table.target)),
+        "columns": uniques.listed(unique), "set": uniques.counts(unique),
+        "same": uniques.collide(unique, "t", "s"), "same_key": compile.same(key, key, "t", "s"),
         "owned": owned_by(work, table),
     }  # fmt: skip
-    reason = f"duplicate_{'_'.join(columns)}"
+    reason = uniques.reason(unique)
     twice = transfer.target.execute(query("twice", **parts)).fetchall()
     work.collide(table, [row[0] for row in twice], reason, name)
     holders = [
@@ -56,15 +56,17 @@ def free(work: Work, table: Table, columns: tuple[str, ...], name: str) -> None:
         new = [key for key in _changed(work, table, holders) if key not in inside]
         if new:
             raise Widen({table.source: new})
-    parked = _parked(work, table, columns)
+    parked = _parked(work, table, unique)
     if parked is not None:
         # A row that its owner keeps on this side lets go of nothing.
         owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({})) AND {}").format(
             parts["owned"], work.protect(table), at_home_in_target(work, table)
         )
-        transfer.target.execute(
-            query("park", **(parts | {"column": parked[0], "parked": parked[1], "owned": owned}))
-        )  # fmt: skip
+        changed: dict[str, Composable] = {
+            "target": transfer.target_table(table.target), "column": parked[0], "parked": parked[1], "owned": owned,
+            "same": uniques.collide(unique, "t", "s", in_searched=False),
+        }  # fmt: skip
+        transfer.target.execute(query("park", **(parts | changed)))
     taken = transfer.target.execute(query("taken", **parts)).fetchall()
     work.collide(table, [row[0] for row in taken], reason, name)
 
@@ -80,13 +82,15 @@ def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
     return [*waiting] + [tuple(own) for own, _, _ in source.by_target_key(work.flow.transfer, table, others)]
 
 
-def _parked(work: Work, table: Table, columns: tuple[str, ...]) -> tuple[Composable, Composable] | None:
+def _parked(work: Work, table: Table, unique: Unique) -> tuple[Composable, Composable] | None:
     """A column to let go of, and what to put there for a moment; None where nothing fits."""
     infos = work.flow.transfer.info(table).columns
-    for name in columns:
-        if not infos[name].not_null:
-            return Identifier(name), SQL("NULL")
-    for name in columns:
-        if infos[name].type in ("text", "character varying") and name not in key_of(work, table):
-            return Identifier(name), SQL("gen_random_uuid()::text")
-    return None
+    columns = unique.compared
+    another = [
+        (Identifier(name), SQL("gen_random_uuid()::text"))
+        for name in columns
+        if infos[name].type in ("text", "character varying") and name not in key_of(work, table)
+    ]
+    nothing = [(Identifier(name), SQL("NULL")) for name in columns if not infos[name].not_null]
+    # An expression may make the same of every NULL.
+    return next(iter(nothing + another if unique.plain else another + nothing), None)

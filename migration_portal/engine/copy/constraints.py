@@ -17,7 +17,7 @@ from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile
+from migration_portal.plan import compile, uniques
 from migration_portal.plan.model import Table
 from migration_portal.refusal import Refusal
 
@@ -225,19 +225,14 @@ def _settle(transfer: Transfer, table: Table, definition: Definition) -> int:
         key = next(key for key in info.foreign_keys if key.name == definition.name)
         orphan = compile.orphan(key.columns, transfer.target_table(key.parent), key.parent_columns)
         return _remove(transfer, table, orphan, f"missing_{key.parent}")
-    columns = info.uniques.get(definition.name)
-    if columns is None:
-        raise Refusal(
-            "Rows collide in a partial or expression index.", subject=definition.name,
-            todo="Add a reject rule to the plan that names the rows to quarantine.",
-        )  # fmt: skip
+    unique = info.uniques[definition.name]
     duplicate = queries("constraints")["duplicate"].format(
-        columns=SQL(", ").join(map(Identifier, columns)),
+        columns=uniques.listed(unique),
         key=SQL(", ").join(map(Identifier, info.primary_key)),
         target=transfer.target_table(table.target),
-        set=compile.all_set(columns),
+        set=uniques.counts(unique),
     )
-    return _remove(transfer, table, duplicate, f"duplicate_{'_'.join(columns)}")
+    return _remove(transfer, table, duplicate, uniques.reason(unique))
 
 
 def _remove(transfer: Transfer, table: Table, condition: Composable, reason: str) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Composable
 
 from migration_portal.engine import quarantine
 from migration_portal.engine.quarantine import Rejected
-from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
@@ -23,13 +22,5 @@ def quarantine_rejected(transfer: Transfer, table: Table, where: Composable) -> 
     """Quarantine the rows of the range that the plan's reject rules name, as the source's snapshot shows them."""
     if not table.reject:
         return 0
-    statement = queries("source")["rejected"].format(
-        key=compile.source_key(table),
-        reason=compile.reject_reason(table),
-        name=Identifier(table.source),
-        table=compile.source_table(transfer.plan, table),
-        where=where,
-        rejected=compile.rejected(table),
-    )
-    rows = transfer.source.execute(statement).fetchall()
+    rows = transfer.source.execute(compile.rejections(transfer.plan, table, where)).fetchall()
     return quarantine.add(transfer, table, [Rejected(key, reason, row) for key, reason, row in rows])

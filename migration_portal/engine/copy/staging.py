@@ -19,8 +19,8 @@ from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import compile
-from migration_portal.plan.model import Table
+from migration_portal.plan import compile, uniques
+from migration_portal.plan.model import Table, Unique
 
 STAGE = SQL("pg_temp.portal_stage")
 """The rows that were written last, as the target has them."""
@@ -70,11 +70,11 @@ def _stage(transfer: Transfer, table: Table, where: Composable) -> int:
 
 def _mappable_keys(transfer: Transfer, table: Table, where: Composable) -> list[list[str]]:
     """The source keys of the range that no reject rule names, in order."""
-    statement = SQL("SELECT {} FROM {} WHERE ({}) AND NOT {} ORDER BY {}").format(
+    statement = SQL("SELECT {} FROM {} WHERE ({}) AND {} ORDER BY {}").format(
         compile.source_key(table),
         compile.source_table(transfer.plan, table),
         where,
-        compile.rejected(table),
+        compile.kept(transfer.plan, table, where),
         SQL(", ").join(map(Identifier, table.key)),
     )
     return [row[0] for row in transfer.source.execute(statement)]
@@ -83,14 +83,16 @@ def _mappable_keys(transfer: Transfer, table: Table, where: Composable) -> list[
 def _foreseen(transfer: Transfer, table: Table) -> list[Rejected]:
     """Take out of the stage what would collide: same key twice, key of another row of this run, taken uniques, orphans."""
     info = transfer.info(table)
-    rejected = _twice(transfer, table, info.primary_key, "duplicate_key")
+    alike: Composable = SQL(", ").join(map(Identifier, info.primary_key))
+    rejected = _twice(transfer, table, alike, "duplicate_key", among=SQL("true"))
     rejected += _taken_by_this_run(transfer, table, info.primary_key)
     if _constraints_suspended(transfer, table):
         return rejected  # settled when they are built: parents may still be on their way
-    for name, columns in info.uniques.items():
-        if all(table.column(c) for c in columns):
-            rejected += _twice(transfer, table, columns, f"duplicate_{'_'.join(columns)}", nulls=True)
-            rejected += _unique_taken(transfer, table, columns, f"duplicate_{'_'.join(columns)}", name)
+    for name, unique in info.uniques.items():
+        if uniques.filled(unique, table):
+            alike, among = uniques.listed(unique), uniques.counts(unique)
+            rejected += _twice(transfer, table, alike, uniques.reason(unique), among=among)
+            rejected += _unique_taken(transfer, table, unique, name)
     for key in info.foreign_keys:
         if all(table.column(c) for c in key.columns) and key.parent != table.target:
             parent = transfer.target_table(key.parent)
@@ -107,14 +109,9 @@ def _constraints_suspended(transfer: Transfer, table: Table) -> bool:
     return bool(row and row[0])
 
 
-def _twice(
-    transfer: Transfer, table: Table, columns: Sequence[str], reason: str, *, nulls: bool = False
-) -> list[Rejected]:
-    """Of staged rows that are alike in `columns`, the first source key stays; with `nulls`, NULLs are never alike."""
-    twice = queries("staging")["twice"].format(
-        columns=SQL(", ").join(map(Identifier, columns)), stage=STAGE,
-        set=compile.all_set(columns) if nulls else SQL("true"),
-    )  # fmt: skip
+def _twice(transfer: Transfer, table: Table, alike: Composable, reason: str, *, among: Composable) -> list[Rejected]:
+    """Of staged rows that are `alike`, a list over one of them, the first source key stays; only rows `among` count."""
+    twice = queries("staging")["twice"].format(columns=alike, stage=STAGE, set=among)
     return _take_out(transfer, table, twice, reason)
 
 
@@ -128,14 +125,14 @@ def _taken_by_this_run(transfer: Transfer, table: Table, primary_key: Sequence[s
     return _take_out(transfer, table, taken, "duplicate_key")
 
 
-def _unique_taken(transfer: Transfer, table: Table, columns: Sequence[str], reason: str, name: str) -> list[Rejected]:
+def _unique_taken(transfer: Transfer, table: Table, unique: Unique, name: str) -> list[Rejected]:
     primary_key = transfer.info(table).primary_key
     taken = SQL("EXISTS (SELECT FROM {target} AS t WHERE {same} AND NOT ({key}))").format(
-        target=transfer.target_table(table.target),
-        same=compile.same(columns, columns, "t", "s"),
+        target=uniques.searched(unique, transfer.target_table(table.target)),
+        same=uniques.collide(unique, "t", "s"),
         key=compile.same(primary_key, primary_key, "t", "s"),
     )
-    return _take_out(transfer, table, taken, reason, detail=name)
+    return _take_out(transfer, table, taken, uniques.reason(unique), detail=name)
 
 
 def _take_out(transfer: Transfer, table: Table, condition: Composable, reason: str, detail: str = "") -> list[Rejected]:

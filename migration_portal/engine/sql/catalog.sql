@@ -28,15 +28,34 @@ WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p')
 ORDER BY c.relname, a.attnum
 
 -- name: keys
--- Primary keys, and unique indexes that hold for every row.
+-- Primary keys and unique indexes. `parts` are empty where every row counts and its columns, which the index INCLUDEs no others of, are what must differ.
+-- What an index over expressions or some rows is made of, its dependencies say; that NULLs are alike, only PostgreSQL 15 and later.
 SELECT c.relname AS table_name, i.relname AS name, x.indisprimary AS is_primary,
-       ARRAY(SELECT a.attname FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
-             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum ORDER BY k.n)::text[] AS columns
+       CASE WHEN of.plain
+            THEN ARRAY(SELECT a.attname FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
+                       JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
+                       WHERE k.n <= x.indnkeyatts ORDER BY k.n)::text[]
+            ELSE ARRAY(SELECT a.attname FROM pg_attribute AS a
+                       WHERE a.attrelid = c.oid AND a.attnum > 0
+                         AND (a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1])
+                              OR EXISTS (SELECT FROM pg_depend AS d
+                                         WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid
+                                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+                                           AND d.refobjsubid = a.attnum))
+                       ORDER BY a.attnum)::text[] END AS columns,
+       CASE WHEN of.plain THEN '{}'
+            ELSE ARRAY(SELECT pg_get_indexdef(x.indexrelid, n, false) FROM generate_series(1, x.indnkeyatts) AS n)
+       END AS parts,
+       coalesce(pg_get_expr(x.indpred, x.indrelid), '') AS condition, of.nulls_alike
 FROM pg_index AS x
+CROSS JOIN LATERAL (SELECT coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false)) AS null_values(alike)
+CROSS JOIN LATERAL (
+    SELECT x.indpred IS NULL AND x.indexprs IS NULL AND NOT null_values.alike AS plain, null_values.alike AS nulls_alike
+) AS of
 JOIN pg_class AS i ON i.oid = x.indexrelid
 JOIN pg_class AS c ON c.oid = x.indrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = %(schema)s AND x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL
+WHERE n.nspname = %(schema)s AND x.indisunique AND x.indisvalid
 ORDER BY c.relname, i.relname
 
 -- name: foreign_keys

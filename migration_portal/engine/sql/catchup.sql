@@ -11,7 +11,7 @@ CREATE TEMP TABLE IF NOT EXISTS {keys} ({columns}, portal_source_key text[]) ON 
 
 -- name: written_elsewhere
 -- Rows written on a side that does not own their tenant.
-SELECT {key}, {tenant} FROM {table} WHERE ({where}) AND NOT {rejected} AND NOT {at_home}
+SELECT {key}, {tenant} FROM {table} WHERE ({where}) AND {kept} AND NOT {at_home}
 
 -- name: written_by_us
 EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_name = {target_name})

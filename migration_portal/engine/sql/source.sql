@@ -1,7 +1,3 @@
--- name: rejected
--- Rows that the plan's reject rules name: source key, the first rule that holds, the row.
-SELECT {key}, {reason}, row_to_json({name})::text FROM {table} WHERE ({where}) AND {rejected}
-
 -- name: by_target_key
 SELECT {source_key}, ARRAY[{mapped}], row_to_json({name})::text FROM {table} WHERE {where}
 

@@ -1,8 +1,11 @@
 """Suspended constraints come back, and rows against them go to quarantine."""
 
+import pytest
+
 from migration_portal.runs.report import report
 from tests import builders
 from tests.engine.copy.planning import reasons
+from tests.engine.unique_indexes import INDEXES, REASONS, collide, indexed
 from tests.runs.constraints import constraints_of
 from tests.world import World
 
@@ -49,3 +52,16 @@ def test_a_row_removed_as_a_duplicate_is_looked_up_again(world: World) -> None:
     builders.migrated(world, capture=True)
     with world.legacy() as legacy:
         assert legacy.execute("SELECT key FROM portal_capture.queue").fetchall() == [([keys[1]],)]
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_rows_that_collide_in_an_index_over_more_than_columns_are_settled(world: World, kind: str) -> None:
+    builders.legacy_tables(world)
+    indexed(world, kind)
+    one, second, third, *others = collide(world, builders.tenant(world), kind)
+    run = builders.migrated(world)
+    assert reasons(run)["users"] == {REASONS[kind]: 2}
+    with world.iam() as iam:
+        assert {str(row[0]) for row in iam.execute("SELECT id FROM users")} == {one, *others} - {second, third}
+        assert iam.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'one\\_%'").fetchone() == (1,)
+    assert report(run).passed

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 from psycopg.sql import SQL, Literal
 
@@ -12,6 +13,7 @@ from migration_portal.runs.report import report
 from migration_portal.runs.start import start
 from tests import builders
 from tests.engine.copy.planning import builders_until_copy, reasons
+from tests.engine.unique_indexes import INDEXES, REASONS, collide, indexed
 from tests.world import World
 
 
@@ -132,3 +134,37 @@ def test_two_ids_that_are_one_uuid_in_two_chunks_keep_the_row_of_the_first(world
                 where = SQL("full_name = {}").format(Literal(name))
                 assert copy_rows(transfer, transfer.table("users"), where).quarantined == quarantined
         assert transfer.target.execute("SELECT full_name FROM users").fetchall() == [("first",)]
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_rows_that_collide_in_an_index_over_more_than_columns_stay_out_of_a_table_in_use(
+    world: World, kind: str
+) -> None:
+    builders.legacy_tables(world)
+    indexed(world, kind)
+    home = builders.tenant(world)
+    early = builders.user(world, home, id="00000000-0000-4000-8000-000000000009", full_name="Zoe", is_active=False)
+    builders.migrated(world)
+    one, _, _, *others = collide(world, home, kind)
+    run = builders.migrated(world)
+    assert reasons(run)["users"] == {REASONS[kind]: 2}
+    with world.iam() as iam:
+        assert {str(row[0]) for row in iam.execute("SELECT id FROM users")} == {one, early, *others}
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_a_row_of_the_iam_that_collides_in_such_an_index_keeps_its_place(world: World, kind: str) -> None:
+    builders.legacy_tables(world)
+    indexed(world, kind)
+    home = builders.tenant(world)
+    first, *later = collide(world, home, kind)
+    with world.legacy() as legacy:
+        legacy.execute("CREATE TABLE away AS SELECT * FROM users WHERE id = ANY(%s)", [later])
+        legacy.execute("DELETE FROM users WHERE id = ANY(%s)", [later])
+    builders.migrated(world)
+    with world.legacy() as legacy:
+        legacy.execute("INSERT INTO users SELECT * FROM away")
+    run = builders.migrated(world)
+    assert reasons(run)["users"] == {REASONS[kind]: 2}
+    with world.iam() as iam:
+        assert {str(row[0]) for row in iam.execute("SELECT id FROM users")} == {first, *later[2:]}
