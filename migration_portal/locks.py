@@ -7,6 +7,7 @@ key takes two integers (class, key), one without a key takes the number alone. T
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
@@ -60,16 +61,21 @@ def one_after_the_other(connection: Any, lock: Lock) -> None:
 
 
 @contextmanager
-def only_one(connection: Any, lock: Lock, key: int | None = None) -> Iterator[bool]:
-    """Whether this session has the lock until the end of the block; nobody waits, and a dead session holds nobody up.
+def only_one(connection: Any, lock: Lock, key: int | None = None, *, seconds: float = 0.0) -> Iterator[bool]:
+    """Whether this session has the lock until the end of the block; a dead session holds nobody up.
 
-    `connection` is Django's or psycopg's.
+    Nobody waits longer than `seconds` for it. `connection` is Django's or psycopg's.
     """
+    until = time.monotonic() + seconds
     arguments = [int(lock)] if key is None else [int(lock), key]
     marks = ", ".join(["%s"] * len(arguments))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_try_advisory_lock({marks})", arguments)
-        alone = bool(cursor.fetchone()[0])
+        while True:
+            cursor.execute(f"SELECT pg_try_advisory_lock({marks})", arguments)
+            alone = bool(cursor.fetchone()[0])
+            if alone or time.monotonic() >= until:
+                break
+            time.sleep(0.05)
         try:
             yield alone
         finally:

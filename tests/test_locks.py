@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Timer
+
 import psycopg
 
 from migration_portal.locks import Lock, only_one
@@ -14,6 +16,18 @@ def test_the_second_session_is_told_at_once() -> None:
             assert (first, second) == (True, False)
         with only_one(two, Lock.RUN, 7) as again:
             assert again
+
+
+def test_who_has_patience_waits_for_the_first_to_end() -> None:
+    with psycopg.connect(SERVER, autocommit=True) as one, psycopg.connect(SERVER, autocommit=True) as two:
+        with only_one(one, Lock.RUN, 7) as first, only_one(two, Lock.RUN, 7, seconds=0.2) as second:
+            assert (first, second) == (True, False)
+        one.execute("SELECT pg_advisory_lock(%s, 7)", [int(Lock.RUN)])
+        ending = Timer(0.3, one.close)
+        ending.start()
+        with only_one(two, Lock.RUN, 7, seconds=30) as again:
+            assert again
+        ending.join()
 
 
 def test_another_key_is_another_lock() -> None:
@@ -30,7 +44,7 @@ def test_a_dead_session_holds_nobody_up() -> None:
     dead = psycopg.connect(SERVER, autocommit=True)
     dead.execute("SELECT pg_advisory_lock(%s)", [int(Lock.MOVES)])
     dead.close()
-    with psycopg.connect(SERVER, autocommit=True) as other, only_one(other, Lock.MOVES) as alone:
+    with psycopg.connect(SERVER, autocommit=True) as other, only_one(other, Lock.MOVES, seconds=30) as alone:
         assert alone
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import connection
 from psycopg.sql import SQL, Identifier
 
 from flags.models import TenantHome
@@ -13,8 +12,8 @@ from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Cutover, Stray
+from migration_portal.cutover.unmoved import unmoved
 from migration_portal.engine import capture, capture_queue
-from migration_portal.locks import Lock, only_one
 from migration_portal.plan import directions
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
@@ -51,9 +50,7 @@ def blockers() -> list[str]:
 def finalize(*, by: str, reason: str) -> str:
     """Do it. Returns the name of the ledger's archive. Raises Refusal with all blockers, or psycopg.Error."""
     require_reason(reason, to="Finalizing", subject="finalize")
-    with only_one(connection, Lock.MOVES) as alone:
-        if not alone:
-            raise Refusal("Tenants are being moved.", subject="finalize", todo="Wait for the moves to end.")
+    with unmoved("finalize"):
         if reasons := blockers():
             raise Refusal(" ".join(reasons), subject="finalize", todo="Nothing has changed.")
         return _finalize(by=by, reason=reason)
@@ -64,9 +61,7 @@ def finalize_tenant(pk: str, *, by: str, reason: str) -> None:
     finalized. Raises Refusal with what is in the way, or psycopg.Error.
     """
     require_reason(reason, to="Finalizing", subject=pk)
-    with only_one(connection, Lock.MOVES) as alone, chain.recorded_last():
-        if not alone:
-            raise Refusal("Tenants are being moved.", subject="finalize", todo="Wait for the moves to end.")
+    with unmoved("finalize"), chain.recorded_last():
         tenant = TenantHome.objects.select_for_update().filter(pk=pk).first()
         if tenant is None:
             raise Refusal("There is no such tenant.", subject=pk[:64])

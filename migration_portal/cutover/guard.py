@@ -10,6 +10,7 @@ from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, start_reverse
+from migration_portal.cutover.unmoved import unmoved
 from migration_portal.engine import capture
 from migration_portal.engine.guard import guarded, install_guard, remove_guard, set_home
 from migration_portal.locks import Lock, only_one
@@ -47,9 +48,7 @@ def switch(*, on: bool, by: str, reason: str = "") -> None:
     run = captured_run()
     if run is None:
         raise Refusal("No run captures changes.", subject="guard", todo="Start a run with capture.")
-    with only_one(connection, Lock.MOVES) as alone, open_transfer(run, "guard") as transfer, transaction.atomic():
-        if not alone:
-            raise Refusal("Tenants are being moved.", subject="guard", todo="Wait for the moves to end.")
+    with unmoved("guard"), open_transfer(run, "guard") as transfer, transaction.atomic():
         chain.record("guard", of=run, run=run.pk, by=by, reason=reason, data={"guard": on})
         plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
         assert transfer.queue is not None

@@ -56,7 +56,7 @@ def kept(plan: Plan, table: Table, where: Composable, *, casts: bool = True) -> 
     helps would read a whole table a row.
     """
     parts = [SQL("NOT {}").format(_rejected_alone(table, casts=casts))]
-    parts += [_not_among(plan, table, condition) for rule, condition in looked_up(plan, table, where)]
+    parts += [_not_among(plan, table, condition) for _, condition in looked_up(plan, table, where)]
     return SQL(" AND ").join(parts)
 
 

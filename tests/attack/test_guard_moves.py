@@ -67,7 +67,9 @@ def test_a_commit_in_doubt_at_the_flip_is_not_called_blocked(world, home):
     def cut():
         with world.portal() as p:
             while not done:
-                row = p.execute("SELECT pid, query FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone()
+                row = p.execute(
+                    "SELECT pid, query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+                ).fetchone()
                 if row:
                     print("CUT", row)
                     for fd in FDS:
