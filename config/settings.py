@@ -91,6 +91,8 @@ LEGACY_JWT_SECRET = env("LEGACY_JWT_SECRET", default="") or SECRET_KEY
 
 # --- the IAM --------------------------------------------------------------------------------
 ISSUER = env("ISSUER", default="http://localhost:8000").rstrip("/")
+# log2 of bcrypt's rounds for new passwords; a failure costs as many.
+BCRYPT_COST = env.int("BCRYPT_COST", default=12)
 # base64 of the 32 bytes with which the legacy system encrypts the secrets of one-time codes.
 MFA_SECRET_KEY = env("MFA_SECRET_KEY", default="")
 # Who is asked about passwords whose hash nobody can check: iam/at_login.py.

@@ -10,9 +10,12 @@ import re
 import secrets
 from collections import OrderedDict
 from functools import cache
+from typing import Any
 
 import bcrypt
+from django.conf import settings
 from django.contrib.auth import hashers
+from django.core.checks import CheckMessage, Error, Tags, register
 
 from iam import hashes
 
@@ -83,7 +86,7 @@ def hashed(password: str, *, final: bool = False) -> str:
     """A new hash: argon2id once the tenant is final; until then it may go back, and legacy reads only bcrypt."""
     if final:
         return _ARGON2.encode(password, _ARGON2.salt()).removeprefix("argon2")
-    return bcrypt.hashpw(password.encode()[: hashes.MOST_BYTES], bcrypt.gensalt(12)).decode()
+    return bcrypt.hashpw(password.encode()[: hashes.MOST_BYTES], bcrypt.gensalt(settings.BCRYPT_COST)).decode()
 
 
 READABLE = (
@@ -122,3 +125,12 @@ def _decoy_argon2() -> str:
 @cache
 def _decoy() -> str:
     return hashed(secrets.token_hex())
+
+
+@register(Tags.security, deploy=True)
+def costly_enough(**_: Any) -> list[CheckMessage]:
+    """10 is the least that OWASP's Password Storage Cheat Sheet allows; above 15 a sign-in takes seconds."""
+    if 10 <= settings.BCRYPT_COST <= 15:
+        return []
+    what = f"BCRYPT_COST is {settings.BCRYPT_COST}: new passwords would be cheap to guess, or sign-ins take seconds."
+    return [Error(what, hint="Set it to 12, or to a number from 10 to 15.", id="iam.E002")]

@@ -15,7 +15,7 @@ from migration_portal.runs.work import work
 from migration_portal.sample import fill
 from tests.world import World
 
-HASH = "$2b$12$" + "a" * 53
+HASH = "$2b$04$" + "a" * 53
 
 
 def legacy_tables(world: World) -> None:

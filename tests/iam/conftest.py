@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from iam import keys
+from iam import keys, passwords
 from iam.models import Tenant, User
 from tests.legacy_compat.conftest import (
     PASSWORD,
@@ -52,3 +53,17 @@ def api(world: World, settings: Any) -> Api:
 
 def uid() -> str:
     return uuid.uuid4().hex[:10]
+
+
+@pytest.fixture
+def real_cost(settings: Any) -> Iterator[None]:
+    """Passwords cost what they cost in production."""
+    _forget()
+    settings.BCRYPT_COST = 12
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    for made_once in (passwords._ours, passwords._decoy):
+        made_once.cache_clear()
