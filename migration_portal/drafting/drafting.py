@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migration_portal.drafting import names
+from migration_portal.drafting import hashes, names
 from migration_portal.drafting.constants import CHOOSE, ITS_UUID, constant, organization
 from migration_portal.drafting.conversion import literal
 from migration_portal.drafting.evidence import Evidence
@@ -78,7 +78,7 @@ class _Drafting:
         """The drafted table, or None and why there is none."""
         for match in self.matching.assigned():
             self._map(match)
-        self._salted()
+        hashes.spell(self.draft, self.legacy, self.iam, self.source)
         self._whole_names()
         self._satellites()
         self._user_name()
@@ -115,17 +115,6 @@ class _Drafting:
 
     def _mapped(self) -> set[str]:
         return {line.name for line in self.draft.lines}
-
-    def _salted(self) -> None:
-        """Firebase's export: a hash and its salt, beside the id that it calls localId."""
-        hashed = next((line for line in self.draft.lines if line.name == "hashed_password"), None)
-        if hashed is None or not {"localId", "salt"} <= self.source.columns.keys():
-            return
-        sql = f"concat('$firebase-scrypt$r=8,m=14$', {self.legacy.name('salt')}, '$', {hashed.sql})"
-        said = "Firebase's scrypt: compare rounds and memory cost with the project's, and set FIREBASE_SIGNER_KEY"
-        self.draft.lines.remove(hashed)
-        self.draft.lines.append(Line(hashed.name, sql, 0.7, said, (*hashed.uses, "salt")))
-        self.draft.back = [line for line in self.draft.back if line.name not in hashed.uses]
 
     def _whole_names(self) -> None:
         """A full name from a first and a last one."""

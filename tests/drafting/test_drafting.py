@@ -164,3 +164,10 @@ def test_a_file_that_is_there_is_not_written_over(world: World, tmp_path: Path) 
     assert path.read_text() == "precious"
     call_command("portal", "draft_plan", str(path), "--replace", stdout=StringIO())
     assert "precious" not in path.read_text()
+
+
+def test_djangos_hashes_keep_the_name_that_django_wants(world: World) -> None:
+    fill(world, "django")
+    text = draft_now("drafted").text
+    assert """CASE WHEN password LIKE 'bcrypt$$2%' THEN substr(password, 8) ELSE password END""" in text
+    assert """CASE WHEN hashed_password LIKE '$2%' THEN 'bcrypt$' || hashed_password ELSE hashed_password END""" in text

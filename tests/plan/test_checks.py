@@ -1,6 +1,6 @@
 from migration_portal.plan.checks import check, lost_in_reverse
 from migration_portal.plan.loader import parse
-from migration_portal.plan.model import ColumnInfo, ForeignKey, TableInfo
+from migration_portal.plan.model import ColumnInfo, ForeignKey, TableInfo, Unique
 
 PLAN = """
 [[tables]]
@@ -36,7 +36,14 @@ def test_a_legacy_table_without_primary_key_is_an_error() -> None:
 
 
 def test_a_unique_index_serves_as_key() -> None:
-    assert errors(source=info("users", "id", "name", key=("name",), uniques={"users_id": ("id",)})) == []
+    assert errors(source=info("users", "id", "name", key=("name",), uniques={"users_id": Unique(("id",))})) == []
+
+
+def test_a_unique_index_over_some_rows_or_an_expression_is_no_key() -> None:
+    for unique in (Unique(("id",), ("id",), "id > 0"), Unique(("id",), ("lower(id)",))):
+        assert errors(source=info("users", "id", "name", key=("name",), uniques={"users_id": unique})) == [
+            "error: users"
+        ]
 
 
 def test_a_column_the_iam_lacks_is_an_error() -> None:

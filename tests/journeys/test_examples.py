@@ -1,0 +1,206 @@
+"""Examples the whole way: live writes to every table, cut-over, writes in the IAM, back, undo; compared in the test's own SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from iam import passwords
+from migration_portal.cutover import guard
+from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.runs.models import Run
+from migration_portal.runs.report import report
+from migration_portal.runs.states import State
+from migration_portal.runs.undo import undo
+from migration_portal.sample import examples
+from tests import builders
+from tests.cutover.moves import both_loops, iam, legacy, moved
+from tests.journeys.other_schemas import EXAMPLES
+from tests.world import World
+
+DJANGO = "5f0c0000-0000-4000-8000-000000000004"
+
+
+def begun(world: World, settings: Any, name: str) -> Run:
+    """The example's rows in both systems, after a dry run, with a guard; everybody's password is the one they had."""
+    settings.MIGRATION_PLAN = EXAMPLES / name / "plan.toml"
+    with world.legacy() as connection:
+        examples.fill_legacy(connection, EXAMPLES / name)
+    assert report(builders.migrated(world, dry_run=True)).passed
+    run = builders.migrated(world, capture=True)
+    assert report(run).passed and report(run).accounted
+    stored = {row[0] for row in iam(world, "SELECT hashed_password FROM users")}
+    assert all(passwords.verify("sample-password-0", each) for each in stored)
+    sync_tenants()
+    both_loops()
+    guard.switch(on=True, by="tester")
+    return run
+
+
+def of_django(world: World) -> set[Any]:
+    there = legacy(
+        world, "SELECT username, email, btrim(first_name || ' ' || last_name), is_active, is_superuser, last_login,"
+        " date_joined, (SELECT string_agg(g.name, ',' ORDER BY g.name) FROM auth_user_groups m"
+        " JOIN auth_group g ON g.id = m.group_id WHERE m.user_id = u.id) FROM auth_user u",
+    )  # fmt: skip
+    here = iam(
+        world, "SELECT username, email, full_name, is_active, is_superuser, last_login, created_at,"
+        " (SELECT string_agg(r.name, ',' ORDER BY r.name) FROM user_roles m JOIN roles r ON r.id = m.role_id"
+        " WHERE m.user_id = u.id) FROM users u",
+    )  # fmt: skip
+    return set(there) ^ set(here)
+
+
+def test_djangos_users_and_groups(world: World, settings: Any) -> None:
+    run = begun(world, settings, "04_django")
+    assert of_django(world) == set()
+    legacy(world, "UPDATE auth_group SET name = 'writers' WHERE name = 'editors'")
+    legacy(world, "INSERT INTO auth_group (name) VALUES ('late')")
+    legacy(world, "UPDATE auth_user SET email = 'new@example.org', last_login = now() WHERE username = 'user7'")
+    legacy(
+        world, "INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active,"
+        " date_joined)"
+        " VALUES ('!', false, 'late', '', '', '', true, true, now())",
+    )  # fmt: skip
+    legacy(
+        world,
+        "INSERT INTO auth_user_groups (user_id, group_id) SELECT u.id, g.id FROM auth_user u, auth_group g"
+        " WHERE u.username = 'late' AND g.name = 'late'",
+    )
+    legacy(
+        world,
+        "UPDATE auth_user_groups SET group_id = (SELECT id FROM auth_group WHERE name = 'late')"
+        " WHERE user_id = (SELECT id FROM auth_user WHERE username = 'user8')",
+    )
+    legacy(world, "DELETE FROM auth_user_groups WHERE user_id = (SELECT id FROM auth_user WHERE username = 'user9')")
+    legacy(world, "DELETE FROM auth_user WHERE username = 'user9'")
+    both_loops()
+    assert of_django(world) == set()
+    assert moved(DJANGO).error == ""
+    with pytest.raises(psycopg.Error, match="at home on the other system"):
+        legacy(world, "UPDATE auth_user SET email = 'lost@example.org' WHERE username = 'user1'")
+    iam(
+        world,
+        "UPDATE users SET email = 'there@example.org', hashed_password = '$2b$12$' || repeat('a', 53) WHERE username = 'user1'",
+    )
+    iam(
+        world, "INSERT INTO users (tenant_id, username, email, hashed_password, full_name, is_active, created_at)"
+        " VALUES (%s, 'zoe', 'zoe@example.org', '$2b$12$x', 'Zoe Ray', true, now())", DJANGO,
+    )  # fmt: skip
+    iam(
+        world,
+        "INSERT INTO user_roles (user_id, role_id) SELECT u.id, r.id FROM users u, roles r"
+        " WHERE u.username IN ('zoe', 'user2') AND r.name = 'late'",
+    )
+    iam(world, "DELETE FROM user_roles WHERE user_id = (SELECT id FROM users WHERE username = 'user3')")
+    iam(world, "DELETE FROM users WHERE username = 'user3'")
+    both_loops()
+    assert of_django(world) == set()
+    assert moved(DJANGO, "legacy").error == ""
+    assert of_django(world) == set()
+    staff = "SELECT count(*) FROM auth_user WHERE is_staff"  # what the IAM does not have, it does not change
+    assert legacy(world, staff) == [(5,)]
+    assert legacy(
+        world, "SELECT left(password, 11), first_name FROM auth_user WHERE username IN ('user1', 'zoe') ORDER BY 2"
+    ) == [("bcrypt$$2b$", "Ann"), ("bcrypt$$2b$", "Zoe")]
+    legacy(world, "UPDATE auth_user SET email = 'again@example.org' WHERE username = 'zoe'")
+    both_loops()
+    assert of_django(world) == set()
+    undo(run, by="tester", reason="a test")
+    assert builders.finish(Run.objects.get(pk=run.pk)).state == State.UNDONE
+
+
+def of_keycloak(world: World) -> set[Any]:
+    there = legacy(
+        world, "SELECT realm.name, u.id, u.username, u.email, u.enabled, concat_ws(' ', first_name, last_name),"
+        " (SELECT secret_data::json ->> 'value' FROM credential c WHERE c.user_id = u.id AND type = 'password'),"
+        " (SELECT value FROM user_attribute a WHERE a.user_id = u.id AND a.name = 'phone'),"
+        " (SELECT string_agg(r.name, ',' ORDER BY r.name) FROM user_role_mapping m JOIN keycloak_role r ON r.id = role_id"
+        "  WHERE m.user_id = u.id)"
+        " FROM user_entity u JOIN realm ON realm.id = realm_id",
+    )  # fmt: skip
+    here = iam(
+        world, "SELECT tenants.name, u.id::text, u.username, u.email, u.is_active, u.full_name,"
+        " nullif(split_part(hashed_password, '$', 5), ''), phone_number,"
+        " (SELECT string_agg(r.name, ',' ORDER BY r.name) FROM user_roles m JOIN roles r ON r.id = role_id WHERE m.user_id = u.id)"
+        " FROM users u JOIN tenants ON tenants.id = tenant_id",
+    )  # fmt: skip
+    return set(there) ^ set(here)
+
+
+def written_in_keycloak(world: World, realm: str) -> None:
+    """To every table of one realm's: rows come, change and go."""
+    [(one,), (two,)] = legacy(world, "SELECT id FROM user_entity WHERE realm_id = %s ORDER BY username LIMIT 2", realm)
+    legacy(world, "UPDATE realm SET name = name || ' now' WHERE id = %s", realm)
+    legacy(world, "UPDATE user_entity SET email = username || '@new.example.org', enabled = false WHERE id = %s", one)
+    legacy(
+        world, 'UPDATE credential SET secret_data = \'{"value": "changed", "salt": "AAAA"}\' WHERE user_id = %s', one
+    )
+    legacy(world, "INSERT INTO credential (id, type, user_id) VALUES (gen_random_uuid()::text, 'otp', %s)", one)
+    legacy(world, "UPDATE user_attribute SET value = '+1 555 0100' WHERE user_id = %s AND name = 'phone'", one)
+    legacy(world, "UPDATE keycloak_role SET description = 'all of them' WHERE realm = %s", realm)
+    legacy(
+        world, "INSERT INTO keycloak_role (id, name, realm_id, realm) VALUES (gen_random_uuid()::text, 'late', %s, %s)",
+        realm, realm,
+    )  # fmt: skip
+    legacy(
+        world,
+        "UPDATE user_role_mapping SET role_id = (SELECT id FROM keycloak_role WHERE name = 'late'"
+        " AND realm = %s) WHERE user_id = %s",
+        realm,
+        one,
+    )
+    for table in ("user_role_mapping", "credential", "user_attribute"):
+        legacy(world, f"DELETE FROM {table} WHERE user_id = %s", two)
+    legacy(world, "DELETE FROM user_entity WHERE id = %s", two)
+    late = "late " + realm
+    legacy(
+        world, "INSERT INTO user_entity (id, username, email, email_constraint, enabled, first_name, last_name, realm_id,"
+        " created_timestamp)"
+        " VALUES (gen_random_uuid()::text, %s, %s, %s, true, 'Lee', 'Late', %s, 1700000000000)", late, late, late, realm,
+    )  # fmt: skip
+
+
+def test_keycloaks_realms(world: World, settings: Any) -> None:
+    run = begun(world, settings, "03_keycloak")
+    assert of_keycloak(world) == set()
+    realms = [row[0] for row in legacy(world, "SELECT id FROM realm ORDER BY name")]
+    for realm in realms:
+        written_in_keycloak(world, realm)
+    both_loops()
+    assert of_keycloak(world) == set()
+    first, second, *_ = realms
+    for realm in (first, second):
+        assert moved(realm).error == ""
+    legacy(
+        world,
+        "UPDATE user_entity SET email = 'still@example.org' WHERE id = (SELECT id FROM user_entity"
+        " WHERE realm_id = %s ORDER BY id LIMIT 1)",
+        realms[2],
+    )
+    people = "SELECT id FROM user_entity WHERE realm_id = %s"
+    for write in ("user_entity SET enabled = false WHERE id", "credential SET priority = 1 WHERE user_id"):
+        with pytest.raises(psycopg.Error, match="at home on the other system"):
+            legacy(world, f"UPDATE {write} IN ({people})", first)
+    iam(world, "UPDATE users SET email = 'there@example.org' WHERE tenant_id = %s AND username LIKE 'late%%'", first)
+    iam(
+        world,
+        "INSERT INTO user_roles (user_id, role_id) SELECT u.id, r.id"
+        " FROM users u JOIN roles r USING (tenant_id) WHERE tenant_id = %s AND username LIKE 'late%%' AND r.name = 'admin'",
+        first,
+    )
+    iam(
+        world,
+        "DELETE FROM user_roles WHERE user_id IN (SELECT id FROM users WHERE tenant_id = %s AND username LIKE '%%-50')",
+        first,
+    )
+    iam(world, "UPDATE roles SET description = 'of the IAM' WHERE tenant_id = %s", first)
+    both_loops()
+    assert of_keycloak(world) == set()
+    assert moved(first, "legacy").error == ""
+    assert of_keycloak(world) == set()
+    assert moved(second, "legacy").error == ""
+    undo(run, by="tester", reason="a test")
+    assert builders.finish(Run.objects.get(pk=run.pk)).state == State.UNDONE
