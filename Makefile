@@ -40,6 +40,7 @@ endure: $(VENV)/.dev
 	  tests/journeys/test_every_statement_of_a_run.py tests/journeys/test_environments.py
 	@PORTAL_TEST_REQUESTS=10000 LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -s \
 	  tests/journeys/test_old_client_of_the_released_service.py
+	@PORTAL_TEST_PLANS=200 LOG_LEVEL=ERROR $(BIN)/python -m pytest -q tests/journeys/test_random_plans.py
 	@PORTAL_TEST_OPENID_CLIENT=1 $(BIN)/python -m pytest -q tests/iam/oauth/test_openid_client.py
 	@PORTAL_TEST_INTERLEAVINGS=100 LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_interleaving.py
 

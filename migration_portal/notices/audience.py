@@ -1,4 +1,6 @@
-"""Who gets a notice: active users with an address, of active tenants, of these tenants, this wave, this side, with this role."""
+"""Who gets a notice: active users with an address, of active tenants, of these tenants, this wave, this side, with this role,
+with a password that only legacy can check.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from flags.models import TenantHome
+from iam import passwords
 from migration_portal import databases
 from migration_portal.cutover.models import Wave
 from migration_portal.engine.queries import named
@@ -25,7 +28,8 @@ class Nobody(Refusal):
 def tenants_of(audience: Mapping[str, Any]) -> list[str] | None:
     """The ids of its tenants; None for all. Raises Nobody, and Refusal for what does not say whom it means.
 
-    `{"tenants": [ids]}`, `{"wave": name}`, `{"home": "iam"}`, `{}` for all; with any of them `"role": name`.
+    `{"tenants": [ids]}`, `{"wave": name}`, `{"home": "iam"}`, `{}` for all; with any of them `"role": name`, and
+    `"passwords": "legacy"` for those whose password only legacy can check.
     """
     chosen: list[str] | None = None
     if "tenants" in audience:
@@ -63,4 +67,5 @@ def people(audience: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _about(audience: Mapping[str, Any]) -> dict[str, Any]:
-    return {"tenants": tenants_of(audience), "role": audience.get("role") or None}
+    readable = passwords.READABLE if audience.get("passwords") == "legacy" else None
+    return {"tenants": tenants_of(audience), "role": audience.get("role") or None, "readable": readable}

@@ -8,6 +8,7 @@ CROSS JOIN LATERAL (
 WHERE u.is_active AND t.is_active AND u.email LIKE '%%_@_%%'
   AND (%(tenants)s::uuid[] IS NULL OR u.tenant_id = ANY(%(tenants)s::uuid[]))
   AND (%(role)s::text IS NULL OR %(role)s = ANY(roles.names))
+  AND (%(readable)s::text IS NULL OR u.hashed_password !~ %(readable)s)
 
 -- name: people
 SELECT u.id AS user, u.email, coalesce(u.full_name, u.username, '') AS name, t.id::text AS tenant,
@@ -20,6 +21,7 @@ CROSS JOIN LATERAL (
 WHERE u.is_active AND t.is_active AND u.email LIKE '%%_@_%%' AND u.id > %(after)s::uuid
   AND (%(tenants)s::uuid[] IS NULL OR u.tenant_id = ANY(%(tenants)s::uuid[]))
   AND (%(role)s::text IS NULL OR %(role)s = ANY(roles.names))
+  AND (%(readable)s::text IS NULL OR u.hashed_password !~ %(readable)s)
 ORDER BY u.id LIMIT %(most)s
 
 -- name: candidates

@@ -35,6 +35,10 @@ def plan(
         raise Refusal("A notice has a name, for the list.", subject="notice")
     if not (mail or in_app):
         raise Refusal("It is sent by mail, or shown inside the applications, or both.", subject=name)
+    if in_app and "passwords" in audience:
+        raise Refusal(
+            "Inside the applications nobody is told by their password.", subject=name, todo="Send it by mail alone."
+        )
     texts.of(template)
     audiences.tenants_of(audience)
     require_ahead(starts_at, subject=name)

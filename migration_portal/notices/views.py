@@ -86,6 +86,8 @@ def _audience(request: HttpRequest) -> dict[str, Any]:
         raise Refusal("Choose who gets it.", subject="notice")
     if role := request.POST.get("role", "").strip():
         audience["role"] = role
+    if request.POST.get("passwords") == "legacy":
+        audience["passwords"] = "legacy"
     return audience
 
 

@@ -53,6 +53,15 @@ def test_each_recipient_reads_their_own_language_and_name(mail: Kept) -> None:
     assert "Person &lt;0&gt;" in html and "Person <0>" in mail.messages[0][1].get_body(("plain",)).get_content()
 
 
+def test_only_those_whose_password_legacy_alone_can_check_are_told(mail: Kept) -> None:
+    people(1)
+    [left] = people(1, hashed_password="{SHA}what-is-this")
+    sent({"passwords": "legacy"})
+    assert mail.recipients == [left.email] and audience.size({"passwords": "legacy"}) == 1
+    with pytest.raises(Refusal, match="nobody is told by their password"):
+        sent({"passwords": "legacy"}, in_app=True)
+
+
 def test_a_name_cannot_add_headers(mail: Kept) -> None:
     tenant = make_tenant(name="Acme\r\nBcc: all@example.org")
     make_user(tenant)

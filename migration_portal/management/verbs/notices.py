@@ -24,6 +24,7 @@ def arguments(verbs: Any) -> None:
     telling.add_argument("--template")
     telling.add_argument("--to", default="all", help="all, iam, legacy, wave:NAME, or tenants:ID,ID")
     telling.add_argument("--role", default="")
+    telling.add_argument("--passwords", choices=["legacy"], help="only people whose password legacy alone can check")
     telling.add_argument("--at", default="", metavar="TIME", help="begin then")
     telling.add_argument("--in-app", action="store_true", help="show it inside the applications, too")
     telling.add_argument("--no-mail", action="store_true")
@@ -84,7 +85,7 @@ def _audience(options: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     if kind not in kinds:
         raise Refusal("It goes to all, iam, legacy, wave:NAME or tenants:ID,ID.", subject=options["to"][:60])
-    return kinds[kind] | ({"role": options["role"]} if options["role"] else {})
+    return kinds[kind] | {only: options[only] for only in ("role", "passwords") if options[only]}
 
 
 VERBS = {"notify": notify}
