@@ -112,6 +112,8 @@ class Table:
     parent: str = ""
     rejects: str = ""
     """A text column of which the plan rejects 'bad'."""
+    unique: str = ""
+    """A text column of which the IAM wants no two that differ in capitals alone."""
 
     @property
     def here(self) -> str:
@@ -144,6 +146,8 @@ class Schema:
                 f"{column.name} {column.way.iam}{' NOT NULL' if column.required else ''}" for column in table.columns
             ]
             made.append(f"CREATE TABLE {table.here} ({', '.join(columns)})")
+            if table.unique:
+                made.append(f"CREATE UNIQUE INDEX ON {table.here} (lower({table.unique}))")
         return "; ".join(made)
 
     def key_of(self, name: str) -> str:
@@ -190,7 +194,17 @@ class Schema:
                     here[key] = made
                 elif before and key in before[table.name] and "said_bad" not in reasons:
                     here[key] = before[table.name][key]
+            if table.unique:
+                self._only_first(table, here, back)
         return arrived, kept
+
+    def _only_first(self, table: Table, here: dict[Any, Row], back: dict[Any, set[str]]) -> None:
+        first: dict[str, Any] = {}
+        for key in sorted(here):
+            value = here[key][table.unique]
+            if value is not None and first.setdefault(value.lower(), key) != key:
+                del here[key]
+                back[key] = {f"duplicate_{table.unique}"}
 
     def _mapped(self, table: Table, row: Row, arrived: Rows) -> tuple[Row, set[str]]:
         if table.rejects and row[table.rejects] == "bad":
@@ -216,11 +230,13 @@ def schemas(draw: st.DrawFn) -> Schema:
         ways = draw(st.lists(st.sampled_from(sorted(WAYS)), min_size=1, max_size=4))
         columns = tuple(Column(f"c{n}_{way}", WAYS[way], draw(st.booleans())) for n, way in enumerate(ways))
         texts = [column.name for column in columns if column.way.legacy == "text" and not column.name.endswith("yes")]
+        sames = [column.name for column in columns if column.name.endswith("same")]
         tables.append(
             Table(
                 name, draw(st.sampled_from(["text", "bigint"])), columns,
                 parent="a" if tables and draw(st.booleans()) else "",
                 rejects=draw(st.sampled_from(texts)) if texts and draw(st.booleans()) else "",
+                unique=draw(st.sampled_from(sames)) if sames and draw(st.booleans()) else "",
             )
         )  # fmt: skip
     schema = Schema(tuple(tables))
