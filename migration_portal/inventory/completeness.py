@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine.errors import describe
 from migration_portal.plan import arriving, checks, compile, uniques
-from migration_portal.plan.model import Catalog, Plan, Table, Unique
+from migration_portal.plan.model import Catalog, Plan, Table, TableInfo, Unique
 
 _SAMPLE = 5
 
@@ -153,15 +153,10 @@ def _twice(
 
     Raises psycopg.errors.UndefinedFunction or UndefinedObject where legacy cannot compute what the index compares.
     """
-    # A citext is sent as the text it is made of, which knows capitals.
-    folded = [
-        SQL("lower({})").format(value) if target[table.target].columns[name].type.endswith("citext") else value
-        for name, value in zip(unique.columns, uniques.values(unique), strict=False)
-    ]
     twice = SQL(
         "SELECT m.*, row_number() OVER (PARTITION BY {} ORDER BY {}) AS portal_n FROM ({}) AS m WHERE {}"
     ).format(
-        SQL(", ").join(folded) if unique.plain else uniques.listed(unique), Identifier(arriving.KEY),
+        _alike(unique, target[table.target]), Identifier(arriving.KEY),
         arriving.mappable(plan, table, source, target), uniques.counts(unique),
     )  # fmt: skip
     advice = (
@@ -169,6 +164,16 @@ def _twice(
         " Correct them in legacy."
     )
     return _of_mapped(legacy, twice, SQL("m.portal_n > 1"), reason, advice)
+
+
+def _alike(unique: Unique, info: TableInfo) -> Composable:
+    """What the index compares, in legacy: a citext is sent as the text that it is made of, which knows capitals."""
+    if not unique.plain:
+        return uniques.listed(unique)
+    parts = zip(unique.columns, uniques.values(unique), strict=True)
+    return SQL(", ").join(
+        SQL("lower({})").format(value) if info.columns[name].type.endswith("citext") else value for name, value in parts
+    )
 
 
 def _of_mapped(

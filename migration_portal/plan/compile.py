@@ -94,7 +94,7 @@ def _rejected_alone(table: Table, *, casts: bool = True) -> Composable:
 def _not_among(plan: Plan, table: Table, condition: Composable) -> Composed:
     """True for the rows that are not among those of the same table that the condition holds for."""
     among = SQL("SELECT tableoid AS portal_table, ctid AS portal_row FROM {} WHERE {}")
-    return SQL("NOT EXISTS (SELECT FROM ({}) AS named WHERE portal_table = {}.tableoid AND portal_row = {}.ctid)").format(
+    return SQL("NOT EXISTS (SELECT FROM ({}) AS portal_named WHERE portal_table = {}.tableoid AND portal_row = {}.ctid)").format(
         among.format(source_table(plan, table), condition), Identifier(table.source), Identifier(table.source)
     )  # fmt: skip
 
