@@ -41,7 +41,7 @@ class TableCompleteness:
     quality: list[Counted] = field(default_factory=list)
     error: str = ""
     unforeseen: list[str] = field(default_factory=list)
-    """Unique indexes of the IAM over expressions that legacy cannot compute."""
+    """Unique indexes of the IAM over what the plan does not map, or what legacy cannot compute."""
 
     @property
     def kept_out(self) -> int:
@@ -74,6 +74,9 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
                 key = Unique(target[table.target].primary_key)
                 result.rejected.append(_twice(legacy, plan, table, source, target, key, "duplicate_key"))
             for name, unique in _uniques(table, source, target):
+                if not uniques.filled(unique, table):
+                    result.unforeseen.append(name)
+                    continue
                 try:
                     with legacy.transaction():
                         twice = _twice(legacy, plan, table, source, target, unique, uniques.reason(unique))
@@ -138,11 +141,11 @@ def _without_parent(
 
 
 def _uniques(table: Table, source: Catalog, target: Catalog) -> Iterator[tuple[str, Unique]]:
-    """The IAM's unique indexes; not those over columns that are one and the same in legacy, and unique there."""
+    """The IAM's unique indexes; not those over columns that are one and the same in legacy, and unique there, or stay empty."""
     known = [set(key) for key in source[table.source].keys]
     for name, unique in target[table.target].uniques.items():
         mapped = {column.sql for column in table.columns if column.name in unique.columns}
-        if uniques.filled(unique, table) and not (unique.plain and mapped in known):
+        if not unique.plain or (uniques.filled(unique, table) and mapped not in known):
             yield name, unique
 
 

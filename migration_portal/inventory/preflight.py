@@ -235,8 +235,8 @@ def _rows(tables: list[dict[str, Any]]) -> Iterator[Finding]:
             )  # fmt: skip
         for index in table["unforeseen"]:
             yield Finding(
-                "warning", f"{table['table']}: {index}", "Legacy cannot compute what this unique index of the IAM compares.",
-                "A dry run shows how many rows collide in it.",
+                "warning", f"{table['table']}: {index}", "Which rows collide in this unique index is not foretold.",
+                "It is over what the plan does not map, or legacy cannot compute. A dry run counts them.",
             )  # fmt: skip
         for rule in table["rejected"]:
             yield Finding(

@@ -125,7 +125,7 @@ def test_an_index_that_legacy_cannot_compute_is_said_not_to_be_foretold(world: W
         iam.execute("CREATE UNIQUE INDEX one_email ON users (tenant_id, folded(email))")
     collide(world, builders.tenant(world), "lower")
     [finding] = [each for each in preflight()["findings"] if each["subject"] == "users: one_email"]
-    assert finding["what"] == "Legacy cannot compute what this unique index of the IAM compares."
+    assert finding["what"] == "Which rows collide in this unique index is not foretold."
     builders.migrated(world)
     assert QuarantinedRow.objects.filter(reason="duplicate_tenant_id_email").count() == 2
 
