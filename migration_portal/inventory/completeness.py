@@ -73,16 +73,7 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
             if total > arrive + result.kept_out:
                 key = Unique(target[table.target].primary_key)
                 result.rejected.append(_twice(legacy, plan, table, source, target, key, "duplicate_key"))
-            for name, unique in _uniques(table, source, target):
-                if not uniques.filled(unique, table):
-                    result.unforeseen.append(name)
-                    continue
-                try:
-                    with legacy.transaction():
-                        twice = _twice(legacy, plan, table, source, target, unique, uniques.reason(unique))
-                        result.rejected.append(twice)
-                except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedObject):
-                    result.unforeseen.append(name)
+            _count_collisions(legacy, plan, table, source, target, result)
         result.mappable = total - result.kept_out
     except psycopg.Error as error:
         result.error = str(describe(error, subject=table.target))
@@ -147,6 +138,23 @@ def _uniques(table: Table, source: Catalog, target: Catalog) -> Iterator[tuple[s
         mapped = {column.sql for column in table.columns if column.name in unique.columns}
         if not unique.plain or (uniques.filled(unique, table) and mapped not in known):
             yield name, unique
+
+
+def _count_collisions(
+    legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog, result: TableCompleteness
+) -> None:
+    """Rows that collide in each unique index, or the index as unforeseen."""
+    for name, unique in _uniques(table, source, target):
+        if not uniques.filled(unique, table):
+            result.unforeseen.append(name)
+            continue
+        try:
+            with legacy.transaction():
+                twice = _twice(legacy, plan, table, source, target, unique, uniques.reason(unique))
+        except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedObject):
+            result.unforeseen.append(name)
+        else:
+            result.rejected.append(twice)
 
 
 def _twice(

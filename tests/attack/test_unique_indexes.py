@@ -14,6 +14,7 @@ from migration_portal.runs.report import report
 from migration_portal.runs.undo import undo
 from tests import builders
 from tests.engine.changes import caught_up, change, iam
+from tests.engine.copy.planning import with_rules
 from tests.inventory.findings import preflight
 from tests.world import World
 
@@ -86,10 +87,7 @@ def test_a_rule_that_looks_into_a_partitioned_table_names_the_same_rows_everywhe
         for part in range(3):
             legacy.execute(f"CREATE TABLE p{part} PARTITION OF users FOR VALUES WITH (MODULUS 3, REMAINDER {part})")
         legacy.execute("DROP TABLE before CASCADE")
-    head, users = Path(settings.MIGRATION_PLAN).read_text().split('[[tables]]\nsource = "users"\n', 1)
-    users = users.replace("[tables.reject]\n", f"[tables.reject]\nodd = {json.dumps(RULES[kind])}\n", 1)
-    settings.MIGRATION_PLAN = tmp_path / "plan.toml"
-    settings.MIGRATION_PLAN.write_text(f'{head}[[tables]]\nsource = "users"\n{users}')
+    settings.MIGRATION_PLAN = with_rules(tmp_path, f"odd = {json.dumps(RULES[kind])}")
     named(world)
     found = {rule["rule"]: rule["count"] for table in preflight()["completeness"] for rule in table["rejected"]}
     run = builders.migrated(world, capture=True)

@@ -15,6 +15,7 @@ from migration_portal.plan import compile
 from migration_portal.plan.loader import load
 from migration_portal.runs.models import QuarantinedRow
 from tests import builders
+from tests.engine.copy.planning import reasons, with_rules
 from tests.engine.unique_indexes import INDEXES, REASONS, collide, indexed
 from tests.inventory.findings import preflight
 from tests.world import World
@@ -33,8 +34,8 @@ def foretold() -> dict[str, dict[str, int]]:
 def test_preflight_foretells_exactly_what_a_run_sets_aside(world: World) -> None:
     dirt = world.sample(users=1200, tenants=12, rate=0.02)
     tables = {table["table"]: table for table in preflight()["completeness"]}
-    for name, reasons in dirt.quarantined().items():
-        assert tables[name]["total"] - tables[name]["mappable"] == sum(reasons.values()), name
+    for name, counts in dirt.quarantined().items():
+        assert tables[name]["total"] - tables[name]["mappable"] == sum(counts.values()), name
     quality = {rule["rule"]: rule["count"] for rule in tables["users"]["quality"]}
     assert quality == dirt.quality()
     assert all(rule["sample"] for rule in tables["users"]["quality"])
@@ -67,7 +68,7 @@ def test_values_that_do_not_fit_and_their_children_are_foretold(world: World, se
     assert found["users"] == {"hashed_password_null": 1, "missing_tenants": 2}
     builders.migrated(world)
     real = Counter(QuarantinedRow.objects.values_list("table_name", flat=True))
-    assert {name: sum(reasons.values()) for name, reasons in found.items() if reasons} == real
+    assert {name: sum(each.values()) for name, each in found.items() if each} == real
 
 
 def test_the_advice_names_the_column_its_room_and_the_longest_value(
@@ -101,8 +102,7 @@ def test_what_collides_in_an_index_over_more_than_columns_is_foretold(world: Wor
     indexed(world, kind)
     collide(world, builders.tenant(world), kind)
     found = foretold()["users"]
-    builders.migrated(world)
-    real = Counter(QuarantinedRow.objects.filter(table_name="users").values_list("reason", flat=True))
+    real = reasons(builders.migrated(world))["users"]
     assert found == {REASONS[kind]: 2} == real
 
 
@@ -113,8 +113,7 @@ def test_a_column_of_the_iam_that_knows_no_capitals_is_foretold(world: World) ->
         iam.execute("ALTER TABLE users ALTER COLUMN email TYPE citext")
     collide(world, builders.tenant(world), "lower")
     found = foretold()["users"]
-    builders.migrated(world)
-    real = Counter(QuarantinedRow.objects.filter(table_name="users").values_list("reason", flat=True))
+    real = reasons(builders.migrated(world))["users"]
     assert found == {"duplicate_tenant_id_email": 2} == real
 
 
@@ -137,34 +136,24 @@ known = "users.id::uuid IN (SELECT o.id::uuid FROM users AS o WHERE o.id ~ '^[0-
 """
 
 
-def looking(settings: Any, tmp_path: Path) -> None:
-    """The plan of these settings with reject rules for users that look into tables."""
-    text = Path(settings.MIGRATION_PLAN).read_text()
-    head, users = text.split('[[tables]]\nsource = "users"\n', 1)
-    users = users.replace("[tables.reject]\n", f"[tables.reject]\n{LOOKING.strip()}\n", 1)
-    settings.MIGRATION_PLAN = tmp_path / "plan.toml"
-    settings.MIGRATION_PLAN.write_text(f'{head}[[tables]]\nsource = "users"\n{users}')
-
-
 def test_rules_that_look_into_tables_name_what_they_are_foretold_to(
     world: World, settings: Any, tmp_path: Path
 ) -> None:
     builders.legacy_tables(world)
-    looking(settings, tmp_path)
+    settings.MIGRATION_PLAN = with_rules(tmp_path, LOOKING)
     home, shut = builders.tenant(world), builders.tenant(world, is_active=False)
     for email, name in (("a@x.org", "a"), ("A@x.org", "b"), ("c@x.org", "known"), ("d@x.org", "d")):
         builders.user(world, home, email=email, username=name)
     builders.user(world, shut, email="e@x.org", username="xe")
     builders.user(world, home, id="no uuid", email="A@X.org", username="f")
     found = foretold()["users"]
-    builders.migrated(world)
-    real = Counter(QuarantinedRow.objects.filter(table_name="users").values_list("reason", flat=True))
+    real = reasons(builders.migrated(world))["users"]
     assert found == {"id_not_uuid": 1, "same_person": 1, "of_nobody": 1, "known": 1} == real
 
 
 def test_a_rule_that_looks_into_a_table_is_no_look_for_every_row(world: World, settings: Any, tmp_path: Path) -> None:
     world.sample(users=2000)
-    looking(settings, tmp_path)
+    settings.MIGRATION_PLAN = with_rules(tmp_path, LOOKING)
     plan = load(settings.MIGRATION_PLAN)
     table = plan.table("users")
     with world.legacy() as legacy, world.iam() as iam:

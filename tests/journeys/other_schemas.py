@@ -123,3 +123,22 @@ def joined(world: World, settings: Any, tmp_path: Path) -> Any:
 
 def org(world: World, code: str) -> str:
     return str(iam(world, "SELECT id FROM tenants WHERE slug = %s", code)[0][0])
+
+
+def of_keycloak(world: World) -> set[Any]:
+    """Realms, people with password and phone, and their roles, that are not the same on both sides, in SQL of the test's own."""
+    there = legacy(
+        world, "SELECT realm.name, u.id, u.username, u.email, u.enabled, concat_ws(' ', first_name, last_name),"
+        " (SELECT secret_data::json ->> 'value' FROM credential c WHERE c.user_id = u.id AND type = 'password'),"
+        " (SELECT value FROM user_attribute a WHERE a.user_id = u.id AND a.name = 'phone'),"
+        " (SELECT string_agg(r.name, ',' ORDER BY r.name) FROM user_role_mapping m JOIN keycloak_role r ON r.id = role_id"
+        "  WHERE m.user_id = u.id)"
+        " FROM user_entity u JOIN realm ON realm.id = realm_id",
+    )  # fmt: skip
+    here = iam(
+        world, "SELECT tenants.name, u.id::text, u.username, u.email, u.is_active, u.full_name,"
+        " nullif(split_part(hashed_password, '$', 5), ''), phone_number,"
+        " (SELECT string_agg(r.name, ',' ORDER BY r.name) FROM user_roles m JOIN roles r ON r.id = role_id WHERE m.user_id = u.id)"
+        " FROM users u JOIN tenants ON tenants.id = tenant_id",
+    )  # fmt: skip
+    return set(there) ^ set(here)

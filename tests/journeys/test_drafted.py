@@ -15,6 +15,7 @@ from migration_portal.runs.undo import undo
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.drafting.schemas import drafted
+from tests.journeys.other_schemas import of_keycloak
 from tests.world import World
 
 DECIDED = (
@@ -28,24 +29,6 @@ DECIDED = (
     ('[tables.reads.credential]\n',
      '[tables.reads.credential]\nignored = ["id", "salt", "type", "secret_data", "credential_data"]\n'),
 )  # fmt: skip
-
-
-def _unlike(world: World) -> set[Any]:
-    """Realms, people with password and phone, and who has which role, that are not the same on both sides: the test's own SQL."""
-    there = legacy(
-        world, "SELECT realm.name, u.id, u.username, u.email, u.enabled, concat_ws(' ', first_name, last_name),"
-        " (SELECT secret_data::json ->> 'value' FROM credential c WHERE c.user_id = u.id),"
-        " (SELECT value FROM user_attribute a WHERE a.user_id = u.id AND a.name = 'phone'),"
-        " (SELECT count(*) FROM user_role_mapping m WHERE m.user_id = u.id)"
-        " FROM user_entity u JOIN realm ON realm.id = realm_id",
-    )  # fmt: skip
-    here = iam(
-        world, "SELECT tenants.name, u.id::text, u.username, u.email, u.is_active, u.full_name,"
-        " split_part(hashed_password, '$', 5), phone_number,"
-        " (SELECT count(*) FROM user_roles m WHERE m.user_id = u.id)"
-        " FROM users u JOIN tenants ON tenants.id = tenant_id",
-    )  # fmt: skip
-    return set(there) ^ set(here)
 
 
 @pytest.fixture
@@ -80,13 +63,13 @@ def test_keycloaks_tables_go_there_and_back_by_a_drafted_plan(world: World, real
     dry = report(builders.migrated(world, dry_run=True))
     assert dry.passed and dry.tables["users"].copied == 300
     run = builders.migrated(world, capture=True)
-    assert report(run).passed and _unlike(world) == set()
+    assert report(run).passed and of_keycloak(world) == set()
     sync_tenants()
     for realm in realms:
         _writes(world, realm)
         legacy(world, "UPDATE user_entity SET username = 'late ' || realm_id WHERE username = 'late'")
     both_loops()
-    assert _unlike(world) == set()
+    assert of_keycloak(world) == set()
     first = realms[0]
     assert moved(first).error == ""
     [(zoe,)] = iam(
@@ -100,7 +83,7 @@ def test_keycloaks_tables_go_there_and_back_by_a_drafted_plan(world: World, real
     assert zoe in moved(first, "legacy").error
     iam(world, "DELETE FROM user_roles WHERE user_id = %s", zoe)
     iam(world, "DELETE FROM users WHERE id = %s", zoe)
-    assert moved(first, "legacy").error == "" and _unlike(world) == set()
+    assert moved(first, "legacy").error == "" and of_keycloak(world) == set()
     late = "SELECT email FROM user_entity WHERE username LIKE 'late%%' AND realm_id = %s"
     assert legacy(world, late, first) == [("there@example.org",)]
     both_loops()

@@ -17,7 +17,7 @@ from migration_portal.runs.undo import undo
 from migration_portal.sample import examples
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
-from tests.journeys.other_schemas import EXAMPLES
+from tests.journeys.other_schemas import EXAMPLES, of_keycloak
 from tests.world import World
 
 DJANGO = "5f0c0000-0000-4000-8000-000000000004"
@@ -110,24 +110,6 @@ def test_djangos_users_and_groups(world: World, settings: Any) -> None:
     assert of_django(world) == set()
     undo(run, by="tester", reason="a test")
     assert builders.finish(Run.objects.get(pk=run.pk)).state == State.UNDONE
-
-
-def of_keycloak(world: World) -> set[Any]:
-    there = legacy(
-        world, "SELECT realm.name, u.id, u.username, u.email, u.enabled, concat_ws(' ', first_name, last_name),"
-        " (SELECT secret_data::json ->> 'value' FROM credential c WHERE c.user_id = u.id AND type = 'password'),"
-        " (SELECT value FROM user_attribute a WHERE a.user_id = u.id AND a.name = 'phone'),"
-        " (SELECT string_agg(r.name, ',' ORDER BY r.name) FROM user_role_mapping m JOIN keycloak_role r ON r.id = role_id"
-        "  WHERE m.user_id = u.id)"
-        " FROM user_entity u JOIN realm ON realm.id = realm_id",
-    )  # fmt: skip
-    here = iam(
-        world, "SELECT tenants.name, u.id::text, u.username, u.email, u.is_active, u.full_name,"
-        " nullif(split_part(hashed_password, '$', 5), ''), phone_number,"
-        " (SELECT string_agg(r.name, ',' ORDER BY r.name) FROM user_roles m JOIN roles r ON r.id = role_id WHERE m.user_id = u.id)"
-        " FROM users u JOIN tenants ON tenants.id = tenant_id",
-    )  # fmt: skip
-    return set(there) ^ set(here)
 
 
 def written_in_keycloak(world: World, realm: str) -> None:
