@@ -84,9 +84,20 @@ for _variable, _name in (("DATABASE_URL", "portal"), ("LEGACY_DATABASE_URL", "no
     os.environ[_variable] = url_of(_name)
 
 
+_kept: dict[str, psycopg.Connection[Any]] = {}
+
+
 def on_server(statement: Any, server: str = SERVER) -> None:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(statement)
+    """By a session that is kept: six databases a test are made and dropped."""
+    for _ in range(2):
+        if server not in _kept or _kept[server].closed:
+            _kept[server] = psycopg.connect(server, autocommit=True)
+        try:
+            _kept[server].execute(statement)
+            return
+        except psycopg.OperationalError:
+            if not _kept[server].closed:
+                raise  # else the server was restarted
 
 
 def create(name: str, server: str, template: str = "template1") -> None:

@@ -62,7 +62,7 @@ _count = itertools.count()
 
 
 @contextlib.contextmanager
-def inhabited(world: World, portal: str, iam: str) -> Iterator[World]:
+def inhabited(world: World, portal: str, iam: str, legacy: str = "template1") -> Iterator[World]:
     """Create the world's databases from the templates and point this process at them; its processes end with it."""
     import redis
 
@@ -71,7 +71,7 @@ def inhabited(world: World, portal: str, iam: str) -> Iterator[World]:
     redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
     maintenance.forget()
     names = [f"{world.name}_portal", f"{world.name}_legacy", f"{world.name}_iam"]
-    for name, template in zip(names, (portal, "template1", iam), strict=True):
+    for name, template in zip(names, (portal, legacy, iam), strict=True):
         create(name, world.server, template)
     _point(*names, world.server)
     _anchor(world)
@@ -82,15 +82,42 @@ def inhabited(world: World, portal: str, iam: str) -> Iterator[World]:
         _close()
 
 
+class _Furnished:
+    """A world as it was built, to clone from: the names of its databases, and what building it returned."""
+
+    def __init__(self) -> None:
+        self.portal = self.legacy = self.iam = ""
+        self.made: Any = None
+
+    def keep(self, world: World, made: Any) -> None:
+        number = next(_count)
+        for database in DATABASES:
+            name = f"furnished_{WORKER}_{number}_{database}"
+            drop(name)
+            create(name, world.server, f"{world.name}_{database}")
+            setattr(self, database, name)
+        self.made = made
+
+
 @pytest.fixture
-def world(templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]:
-    """Databases of its own: the portal migrated, the IAM's schema applied, legacy empty."""
+def world(request: pytest.FixtureRequest, templates: tuple[str, str], django_db_blocker: Any) -> Iterator[World]:
+    """Databases of its own: the portal migrated, the IAM's schema applied, legacy empty. Or as a `furnished` fixture left them."""
     made = World(f"world_{WORKER}_{next(_count)}")
+    furnished = _furnished_for(request)
+    names = (furnished.portal, furnished.iam, furnished.legacy) if furnished else templates
     with django_db_blocker.unblock():
-        with inhabited(made, *templates):
+        with inhabited(made, *names):
             yield made
         for database in DATABASES:
             drop(f"{made.name}_{database}")
+
+
+def _furnished_for(request: pytest.FixtureRequest) -> _Furnished | None:
+    """What the test's furnished fixture kept of an earlier test."""
+    known = request.node._fixtureinfo.name2fixturedefs
+    definitions = [definition for name in request.fixturenames for definition in known.get(name, ())[-1:]]
+    kept = (getattr(definition.func, "furnished", None) for definition in definitions)
+    return next((each for each in kept if each is not None and each.portal), None)
 
 
 def furnished(build: Callable[[World], T]) -> Any:
@@ -100,28 +127,19 @@ def furnished(build: Callable[[World], T]) -> Any:
     """
     from migration_portal.catchup.models import FlowStatus
 
-    kept: list[tuple[T, dict[str, str]]] = []
+    kept = _Furnished()
 
-    @pytest.fixture(name=build.__name__)
     def fixture(world: World) -> T:
-        if not kept:
+        if kept.portal:
+            FlowStatus.objects.update(beat_at=timezone.now())
+        else:
             made = build(world)
             _close()
-            templates = {database: f"furnished_{WORKER}_{next(_count)}" for database in DATABASES}
-            for database, template in templates.items():
-                drop(template)
-                create(template, world.server, f"{world.name}_{database}")
-            kept.append((made, templates))
-            return made
-        [(made, templates)] = kept
-        _close()
-        for database, template in templates.items():
-            drop(f"{world.name}_{database}")
-            create(f"{world.name}_{database}", world.server, template)
-        FlowStatus.objects.update(beat_at=timezone.now())
-        return made
+            kept.keep(world, made)
+        return kept.made  # type: ignore[no-any-return]
 
-    return fixture
+    fixture.furnished = kept  # type: ignore[attr-defined]
+    return pytest.fixture(name=build.__name__)(fixture)
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,14 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from django.core.checks import run_checks
 from psycopg import sql
 
-from tests.servers import SERVER
+from tests.servers import SERVER, create, drop, on_server
 from tests.world import World
 
 
@@ -43,17 +44,29 @@ def migrated(server_url: str, environment: dict[str, str]) -> Iterator[tuple[str
         server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
-@pytest.fixture
-def user(world: World) -> Iterator[tuple[str, dict[str, str]]]:
-    with migrated(world.server, world.environment) as made:
+@pytest.fixture(scope="module")
+def first() -> Iterator[tuple[str, dict[str, str]]]:
+    with migrated(SERVER, {}) as made:
         yield made
 
 
-@pytest.fixture(scope="module")
-def untouched() -> Iterator[str]:
+@pytest.fixture
+def untouched(first: tuple[str, dict[str, str]]) -> str:
     """The role's URL, for all that is refused: it changes nothing."""
-    with migrated(SERVER, {}) as (theirs, _):
-        yield theirs
+    return first[0]
+
+
+@pytest.fixture
+def user(first: tuple[str, dict[str, str]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """A copy of the database, and the role as it was."""
+    database = urlsplit(first[0]).path.removeprefix("/")
+    copy = f"{database}_copy"
+    create(copy, SERVER, database)
+    urls = {name: url.replace(f"/{database}", f"/{copy}") for name, url in first[1].items()}
+    yield urls["DATABASE_URL"], urls
+    drop(copy)
+    role = sql.Identifier(database.removesuffix("_db"))
+    on_server(sql.SQL("ALTER ROLE {} PASSWORD 'secret'").format(role))
 
 
 @pytest.mark.parametrize(

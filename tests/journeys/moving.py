@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -16,15 +15,15 @@ from migration_portal.catchup.follow import follow
 from migration_portal.cutover import follow_up, guard
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
+from tests.sampling import ALL
 from tests.world import World
 
-ALL = os.environ.get("PORTAL_TEST_CASES") == "all"
 SIDES = ("portal", "legacy", "iam")
 _MOST = 2000
 """Statements of the longest operation, and then some."""
 
 
-def at_every_statement(case: Callable[[int], bool], said: int, seed: str, *, share: int = 20) -> None:
+def at_every_statement(case: Callable[[int], bool], said: int, seed: str, *, share: int = 40) -> None:
     """Try the case with the 1st, 2nd … statement; of a sample, with one in `share` of the `said` ones that there are about.
 
     The case says whether there were so many. Fails where none was cut: then the wire is not in use.

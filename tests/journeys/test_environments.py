@@ -30,8 +30,8 @@ from tests.another_server import AnotherServer
 from tests.cutover.moves import both_loops, moved
 from tests.engine.changes import same
 from tests.journeys.independent import differences, roles_differ
-from tests.journeys.moving import ALL
 from tests.pooler import installed, pooler
+from tests.sampling import ALL
 from tests.servers import drop, on_server, url_of
 from tests.world import World
 

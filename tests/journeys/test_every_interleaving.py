@@ -48,7 +48,7 @@ LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 DOORS = ("direct", "served")
 """Straight into the database; or as the proxy and the IAM do: they ask where the tenant lives, and say when they have ended."""
 COMMITS = ("at once", "after the move", "prepared")
-CASES = int(os.environ.get("PORTAL_TEST_INTERLEAVINGS", "3"))
+CASES = int(os.environ.get("PORTAL_TEST_INTERLEAVINGS", "2"))
 """Of each setting's nine thousand."""
 _MOST = 110
 """Statements of a move on either side, and a few more: those come after it."""

@@ -1,6 +1,6 @@
 """A move whose session is cut at every single statement, on each database, before or after it was done: nothing is lost.
 
-`make test` takes a seeded twentieth of the cases, `make endure` all of them (PORTAL_TEST_CASES=all).
+`make test` takes a seeded fortieth of the cases, `make endure` all of them (PORTAL_TEST_CASES=all).
 """
 
 from __future__ import annotations

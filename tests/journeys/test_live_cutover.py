@@ -38,6 +38,7 @@ from tests.skew import skewed
 
 SEEDS = [int(seed) for seed in os.environ.get("PORTAL_TEST_SEEDS", "7").split(",")]
 USERS = int(os.environ.get("PORTAL_TEST_USERS", "3000"))
+PAUSE = 0.004 if USERS > 3000 else 0.02  # of each writer, in seconds
 PATIENCE = 120 + USERS / 400
 
 
@@ -140,7 +141,7 @@ def test_no_acknowledged_write_is_lost_while_tenants_move_under_load(own_world: 
     own_world.follower()
     own_world.beat()
     mishaps = Mishaps(own_world, chance)
-    traffic = Traffic(own_world.url("legacy"), own_world.url("iam"), writers=3, seed=seed, pause=0.004)
+    traffic = Traffic(own_world.url("legacy"), own_world.url("iam"), writers=3, seed=seed, pause=PAUSE)
     traffic.start()
     try:
         run = start(by="tester", capture=True)

@@ -13,8 +13,8 @@ from migration_portal.notices.models import Recipient
 from tests.notices.smtp import mail_server
 from tests.world import World, eventually
 
-PEOPLE = int(os.environ.get("PORTAL_TEST_RECIPIENTS", "3000"))
-KILLS = 4
+PEOPLE = int(os.environ.get("PORTAL_TEST_RECIPIENTS", "1500"))
+KILLS = 3
 
 
 def test_everybody_is_told_and_hardly_anybody_twice(world: World) -> None:

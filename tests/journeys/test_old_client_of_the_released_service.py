@@ -29,7 +29,7 @@ from migration_portal.runs.start import start
 from tests.journeys.test_old_client import SECRET, aborted, legacy_service
 from tests.world import World, eventually
 
-REQUESTS = int(os.environ.get("PORTAL_TEST_REQUESTS", "600"))
+REQUESTS = int(os.environ.get("PORTAL_TEST_REQUESTS", "400"))
 U = 18
 
 

@@ -28,7 +28,7 @@ from tests.servers import WORKER, drop
 from tests.stack import DATABASES, inhabited
 from tests.world import World
 
-MANY = int(os.environ.get("PORTAL_TEST_PLANS", "4"))
+MANY = int(os.environ.get("PORTAL_TEST_PLANS", "2"))
 _count = itertools.count()
 
 

@@ -34,6 +34,7 @@ from migration_portal.runs.states import State
 from migration_portal.runs.verify import verify
 from tests import builders
 from tests.servers import create, drop
+from tests.stack import furnished
 from tests.world import World
 
 VERSIONS = Path(__file__).parent
@@ -71,7 +72,7 @@ def both_loops() -> None:
         follow("reverse", seconds=0.4)
 
 
-@pytest.fixture
+@furnished
 def moved(world: World) -> dict[str, Any]:
     """0.1.0 with tenants on both sides, entries queued on both, a move requested, the guard on."""
     return installation(world, "0.1.0", "moved")
