@@ -8,12 +8,13 @@ from django.conf import settings
 from django.db import transaction
 
 from migration_portal.audit import chain
-from migration_portal.engine import capture, returning
+from migration_portal.engine import capture, lookups, returning
 from migration_portal.engine.errors import describe
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import checks, directions, numbers
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.loader import parse, read
+from migration_portal.plan.lookups import Found, of_table, resolved
 from migration_portal.plan.model import Plan, Table
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
@@ -22,24 +23,27 @@ from migration_portal.runs.states import OVER
 
 
 def revise(run: Run, *, by: str, reason: str) -> list[str]:
-    """Let the run go on by the plan file as it is now; what has come back comes back once more. Returns the tables that changed.
+    """Let the run go on by the plan file as it is now, and by what its look-ups find now; what has come back comes back once more.
 
-    Raises Refusal: no reason, nothing changed, the run is over; PlanError when more than reverse sections, what is accepted
-    or ignored, and quality rules changed, or when the way back would not work.
+    Returns the tables that changed. Raises Refusal: no reason, nothing changed, the run is over; PlanError when more than reverse
+    sections, what is accepted or ignored, and quality rules changed, when the way back would not work, or when a look-up no
+    longer leads where it led.
     """
     require_reason(reason, to="Revising a plan", subject=str(run))
     if run.state in OVER:
         raise Refusal("It is over.", subject=str(run), todo="Start a run: it begins with the plan as it is.")
     text = read(settings.MIGRATION_PLAN)
     plan = parse(text, name=run.plan_name)
-    changed = _changed(numbers.plain(run.plan), plan)
-    if not changed:
-        raise Refusal("The plan file is as the run began with it.", subject=str(run))
+    changed = _changed(parse(run.plan_text, name=run.plan_name), plan)
     with open_transfer(run, "revise") as transfer:
+        found = lookups.found(transfer.target, plan, transfer.target_catalog)
+        changed += [name for name in _looking_further(run, plan, found) if name not in changed]
+        if not changed:
+            raise Refusal("The plan file is as the run began with it, and looks up the same.", subject=str(run))
         followed = capture.installed(transfer.target)
-        _check(run.plan, plan, transfer, followed=followed)
+        _check(run.plan, resolved(plan, found), transfer, followed=followed)
         with transaction.atomic():
-            Run.objects.filter(pk=run.pk).update(plan_text=text)
+            Run.objects.filter(pk=run.pk).update(plan_text=text, found=found)
             data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
             chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
         for name in changed if followed else ():
@@ -64,6 +68,18 @@ def _changed(before: Plan, after: Plan) -> list[str]:
             subject=after.name, todo="Put that back, or undo the run and start another with the new plan.",
         )  # fmt: skip
     return [name for name in new if new[name] != old[name]]
+
+
+def _looking_further(run: Run, plan: Plan, found: Found) -> list[str]:
+    """The tables whose look-ups find more than they did. Raises PlanError where one finds something else, or less."""
+    for name, pairs in found.items():
+        if lost := sorted(word for word, key in run.found.get(name, {}).items() if pairs.get(word) != key):
+            raise PlanError(
+                f"{', '.join(map(repr, lost[:3]))} led to another row of the IAM when the run began.", subject=name,
+                todo="Give the row its key again, or undo the run and start another.",
+            )  # fmt: skip
+    more = {name for name, pairs in found.items() if pairs != run.found.get(name, {})}
+    return [table.target for table in plan.tables if more & {lookup.name for lookup in of_table(table)}]
 
 
 def _forward(table: Table) -> Table:

@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal import databases
-from migration_portal.engine import catalog
+from migration_portal.engine import catalog, lookups
 from migration_portal.engine.errors import describe, fault_of
 from migration_portal.inventory.expressions import expressions, given
 from migration_portal.plan import checks, compile
@@ -84,6 +84,7 @@ def check(text: str) -> Checked:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
+            plan = lookups.with_found(iam, plan, target)
             checked.findings += checks.check(plan, source, target)
             if not checked.errors:
                 checked.findings += [*expressions(legacy, plan, target), *given(iam, plan, target)]
@@ -202,7 +203,7 @@ def _rows(
 
 
 def _column(table: Table, column: Column, source: Catalog, lines: list[str]) -> ShownColumn:
-    mentioned = set(words(column.sql))
+    mentioned = set(words(column.reading))
     reads = [name for name in source[table.source].columns if name in mentioned]
     said = _SAID.search(lines[column.line - 1]) if 0 < column.line <= len(lines) else None
     return ShownColumn(

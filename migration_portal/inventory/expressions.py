@@ -25,7 +25,7 @@ def expressions(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterato
             if error := fault_of(legacy, _one(plan, table, sql)):
                 yield Finding(
                     "error", f"{table.target}.{part.name}", f"Legacy cannot compute it: {describe(error).what}",
-                    f"Correct {'line ' + str(part.line) if part.line else 'the line'} of the plan: {part.name} = {part.sql}",
+                    f"Correct {'line ' + str(part.line) if part.line else 'the line'} of the plan: {part.name} = {part.written}",
                 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from psycopg import Connection
 
 from migration_portal import databases
-from migration_portal.engine import catalog, subselects
+from migration_portal.engine import catalog, lookups, subselects
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.expressions import expressions, given
@@ -48,6 +48,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
+            plan = lookups.with_found(iam, plan, target)
             findings += each(
                 ("legacy database", lambda: _server("legacy database", legacy)),
                 ("IAM database", lambda: _server("IAM database", iam)),

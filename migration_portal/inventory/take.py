@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,5 +104,6 @@ def _column(table: Table, known: set[str], name: str, kind: str) -> Composable:
     plain = column.number.over if column.number else spelled(column.sql)
     if plain in known:
         return SQL("{}::{} AS {}").format(Identifier(plain), compile.raw(kind), alias)
-    made = SQL("(CASE WHEN NOT {} THEN {} END)").format(compile.rejected(table), compile.raw(column.sql))
+    alone = replace(table, reject=tuple(rule for rule in table.reject if not rule.lookup))  # the IAM is not asked here
+    made = SQL("(CASE WHEN NOT {} THEN {} END)").format(compile.rejected(alone), compile.raw(column.sql))
     return SQL("{}::{} AS {}").format(made, compile.raw(kind), alias)

@@ -82,7 +82,7 @@ def plan(request: HttpRequest) -> HttpResponse:
 
 def _reads(table: Table, column: Column, source: Catalog) -> list[str]:
     """The legacy columns that an expression mentions; those of a table that is read, with its name."""
-    mentioned = set(checks.words(column.sql))
+    mentioned = set(checks.words(column.reading))
 
     def of(name: str) -> list[str]:
         return [each for each in source[name].columns if each in mentioned] if name in source else []

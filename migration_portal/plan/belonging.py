@@ -163,7 +163,7 @@ def referring(table: Table, catalog: Catalog) -> str:
     """The source column that refers to the parent. Raises PlanError when there is none, or more than one."""
     assert table.through is not None
     column = table.column(table.through.column)
-    mentioned = {word for word in words(column.sql if column else "") if word in catalog[table.source].columns}
+    mentioned = {word for word in words(column.reading if column else "") if word in catalog[table.source].columns}
     if len(mentioned) != 1:
         raise PlanError("No one legacy column leads to its parent.", subject=f"{table.target}.{table.through.column}")
     return mentioned.pop()

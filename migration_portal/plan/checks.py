@@ -132,7 +132,7 @@ def _written_as(column: ColumnInfo) -> str:
 
 
 def _expressions(plan: Plan) -> str:
-    return " ".join(column.sql for table in plan.tables for column in table.columns)
+    return " ".join(column.reading for table in plan.tables for column in table.columns)
 
 
 def _way_back(source: str, key: Sequence[str], reverse: Sequence[Column], here: TableInfo) -> Iterator[Finding]:
@@ -160,7 +160,7 @@ def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
     siblings = plan.siblings(table.source)
     if siblings[0] is not table:
         return []  # told once a source
-    text = " ".join(column.sql for other in siblings for column in other.columns)
+    text = " ".join(column.reading for other in siblings for column in other.columns)
     ignored = {name for other in siblings for name in other.ignored}
     mentioned = set(words(text))
     return [name for name in here.columns if name not in mentioned and name not in ignored]
@@ -228,7 +228,7 @@ def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
     readers = [table for table in plan.tables if table.source_tenant or table.through]
     for name in set(plan.watched) - set(plan.sources):
         reads = [read for table in readers for read in table.reads if read.source == name]
-        mapped = set(words(" ".join(column.sql for table in readers for column in table.columns)))
+        mapped = set(words(" ".join(column.reading for table in readers for column in table.columns)))
         restored = {column.name for read in reads for column in read.reverse}
         restored = restored.union(*({*read.link, *read.ignored} for read in reads))
         if reads and (

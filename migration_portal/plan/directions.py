@@ -107,7 +107,7 @@ def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
     found = []
     for name in target[table.target].primary_key:
         column = table.column(name)
-        mentioned = names & set(words(column.sql)) if column else set()
+        mentioned = names & set(words(column.reading)) if column else set()
         if column is not None and mentioned and mentioned <= set(table.key):
             found.append(column)
     if not found:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from migration_portal.plan import numbers, places, schema
+from migration_portal.plan import lookups, numbers, places, schema
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Column, Given, Number, Plan, Read, Rule, Table, Through
+from migration_portal.plan.model import Column, Given, Lookup, Number, Plan, Read, Rule, Table, Through
 from migration_portal.plan.places import Place
 from migration_portal.plan.settings import only, typed
 
@@ -88,6 +88,12 @@ def parse(text: str, *, name: str = "plan") -> Plan:
             subject=name,
             todo="Keep one [[tables]] for each target.",
         )
+    filled = {*targets, *(row.target for row in rows)}
+    if early := sorted({lookup.of for table in tables for lookup in lookups.of_table(table)} & filled):
+        raise PlanError(
+            f"Looked up, and filled by the plan: {', '.join(early)}.", subject=name,
+            todo="A look-up is for rows that the IAM has before a run begins: map the column as the key of that table is mapped.",
+        )  # fmt: skip
     plan = Plan(
         name=str(document.get("name", Path(name).stem)),
         description=str(document.get("description", "")),
@@ -113,7 +119,7 @@ def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, in
 def _table(entry: dict[str, Any], place: str) -> Table:
     typed(entry, schema.TABLE, place)
     _has(entry, _NEEDED, place)
-    columns = [_column(name, sql, entry["source"], numbers.there, place) for name, sql in entry["columns"].items()]
+    columns = [_column(name, sql, entry["source"], place) for name, sql in entry["columns"].items()]
     for name, sql in entry.get("defaults", {}).items():
         if name in entry["columns"]:
             raise PlanError(f"Column {name} has an expression and a default.", subject=place, todo="Keep one of them.")
@@ -122,6 +128,11 @@ def _table(entry: dict[str, Any], place: str) -> Table:
     whose = next((column for column in columns if column.name == tenant), None)
     if tenant is not None and whose is None:
         raise PlanError(f"The tenant column {tenant} is not mapped.", subject=place, todo="Map it.")
+    if whose is not None and whose.lookup:
+        raise PlanError(
+            f"The tenant column {tenant} is looked up: what is captured must tell it from the row alone.", subject=place,
+            todo="Map it by an expression, such as a CASE over the row's columns.",
+        )  # fmt: skip
     return Table(
         source=entry["source"],
         target=entry["target"],
@@ -132,15 +143,17 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         through=_through(entry.get("tenant_through"), place),
         ignored=tuple(entry.get("ignored", ())),
         secret=frozenset(entry.get("secret", ())),
-        reject=(*_rules(entry.get("reject", {}), place, entry["source"]), *_uncountable(columns)),
+        reject=(
+            *_rules(entry.get("reject", {}), place, entry["source"]),
+            *_uncountable(columns),
+            *lookups.unfound(columns),
+        ),
         quality=_rules(entry.get("quality", {}), place, entry["source"]),
         reads=tuple(
             _read(name, it, entry["source"], tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()
         ),
         lossy=_lossy(entry, entry["key"], place),
-        reverse=tuple(
-            _column(n, sql, entry["source"], numbers.back, place) for n, sql in entry.get("reverse", {}).items()
-        ),
+        reverse=_reverse(entry, entry["source"], place),
     )
 
 
@@ -152,15 +165,36 @@ def _uncountable(columns: list[Column]) -> Iterator[Rule]:
             yield Rule(f"{number.over}_has_no_uuid", numbers.uncountable(number), advice)
 
 
-def _column(name: str, value: Any, source: str, made: Callable[[Number], str], place: str) -> Column:
-    """A column by an expression, or by a number of a legacy table's: then `made` says how."""
+def _reverse(entry: dict[str, Any], source: str, place: str) -> tuple[Column, ...]:
+    return tuple(_column(name, value, source, place, back=True) for name, value in entry.get("reverse", {}).items())
+
+
+def _column(name: str, value: Any, source: str, place: str, *, back: bool = False) -> Column:
+    """A column by an expression, by a number of a legacy table's, or by a row that the IAM has."""
     if not isinstance(value, dict):
         return Column(name, _sql(value, place, name))
+    if "lookup" in value:
+        lookup = _lookup(value, f"{place}, {name}")
+        return Column(name, (lookups.back if back else lookups.there)(lookup, {}), lookup=lookup)
     only(value, schema.settings_of(schema.NUMBER), f"{place}, {name}")
     if not isinstance(value.get("number"), str):
         raise PlanError("'number' is missing.", subject=f"{place}, {name}", todo='Write it like { number = "id" }.')
     number = Number(str(value.get("of", source)), value["number"])
-    return Column(name, made(number), number=number)
+    return Column(name, (numbers.back if back else numbers.there)(number), number=number)
+
+
+def _lookup(value: dict[str, Any], place: str) -> Lookup:
+    typed(value, schema.LOOKUP, place)
+    for needed in ("lookup", "by", "value"):
+        if not value.get(needed):
+            raise PlanError(
+                f"'{needed}' is missing.", subject=place,
+                todo='Write it like { lookup = "permissions", by = "name", value = "a column" }.',
+            )  # fmt: skip
+    words = value.get("words", {})
+    if not all(isinstance(theirs, str) for theirs in words.values()):
+        raise PlanError("'words' must be texts.", subject=place, todo='Write them like words = { staff = "user" }.')
+    return Lookup(value["lookup"], value["by"], value["value"], value.get("where", ""), tuple(words.items()))
 
 
 def _has(entry: dict[str, Any], names: Iterable[str], place: str) -> None:
@@ -225,7 +259,7 @@ def _read(name: str, entry: Any, reader: str, key: tuple[str, ...], place: str) 
         link=tuple(of_key[column] for column in key),
         ignored=tuple(entry.get("ignored", ())),
         lossy=_lossy(entry, list(entry["link"]), place),
-        reverse=tuple(_column(n, sql, reader, numbers.back, place) for n, sql in entry.get("reverse", {}).items()),
+        reverse=_reverse(entry, reader, place),
     )
 
 

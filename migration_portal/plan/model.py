@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 
@@ -18,6 +19,39 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """A row that the IAM has already, by what its column `by` says: see lookups.py."""
+
+    of: str
+    """The IAM's table."""
+    by: str
+    over: str
+    """SQL over the row: what `by` says or, on the way back, the key that it leads to."""
+    where: str = ""
+    """SQL over the IAM's rows: those that are meant, if not all."""
+    words: tuple[tuple[str, str], ...] = ()
+    """Legacy's words and the IAM's, where they are not the same."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.of}.{self.by}" + (f" where {self.where}" if self.where else "")
+
+    @property
+    def written(self) -> str:
+        """As the plan file has it."""
+        said = {"lookup": self.of, "by": self.by, "where": self.where, "value": self.over}
+        parts = [f"{name} = {_quoted(value)}" for name, value in said.items() if value]
+        if self.words:
+            words = ", ".join(f"{_quoted(ours)} = {_quoted(theirs)}" for ours, theirs in self.words)
+            parts.append(f"words = {{ {words} }}")
+        return f"{{ {', '.join(parts)} }}"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
 class Column:
     """One target column. `sql` is an expression over the source row, or a constant when `default` is true."""
 
@@ -26,13 +60,24 @@ class Column:
     default: bool = False
     number: Number | None = None
     """Where `sql` is made of one."""
+    lookup: Lookup | None = None
+    """Where `sql` is made of one."""
     line: int = field(default=0, compare=False)
     """Of the plan file; 0 where nobody wrote it."""
 
     @property
     def written(self) -> str:
         """As the plan file has it."""
-        return f'{{ number = "{self.number.over}", of = "{self.number.of}" }}' if self.number else self.sql
+        if self.number:
+            return f'{{ number = "{self.number.over}", of = "{self.number.of}" }}'
+        if self.lookup:
+            return self.lookup.written
+        return self.sql
+
+    @property
+    def reading(self) -> str:
+        """The SQL in which names of the source row's columns stand: what is looked up holds words of the IAM's rows."""
+        return self.lookup.over if self.lookup else self.sql
 
 
 @dataclass(frozen=True)
@@ -46,7 +91,14 @@ class Rule:
     sql: str
     advice: str = ""
     cast: bool = False
+    lookup: Lookup | None = None
+    """Where it is about rows that a look-up does not find."""
     line: int = field(default=0, compare=False)
+
+    @property
+    def written(self) -> str:
+        """As the plan file has it; of a look-up, what it means."""
+        return f"{self.lookup.over} is not in the IAM's {self.lookup.name}" if self.lookup else self.sql
 
     @property
     def looks_up(self) -> bool:

@@ -71,7 +71,7 @@ class RoundTrip:
 
         NULL for rows that the reject rules name.
         """
-        mentioned = set(words(column.sql))
+        mentioned = set(words(column.reading))
         parts = [
             SQL("({})::{} AS {}").format(
                 compile.raw(each.sql), compile.raw(self._iam.columns[each.name].sent_as), Identifier(each.name)
@@ -136,7 +136,9 @@ class RoundTrip:
             or not set(self.table.key) <= back.keys()
         ):
             return None
-        if (mentioned := set(words(column.sql)) & self.legacy.columns.keys()) and not mentioned <= set(self.table.key):
+        if (mentioned := set(words(column.reading)) & self.legacy.columns.keys()) and not mentioned <= set(
+            self.table.key
+        ):
             return None
         names = SQL(", ").join(
             SQL("({})::{} AS {}").format(

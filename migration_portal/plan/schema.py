@@ -19,7 +19,24 @@ NUMBER = {
     "required": ["number"],
     "additionalProperties": False,
 }
-_MAPPED = {"anyOf": [*_EXPRESSION["anyOf"], NUMBER]}
+LOOKUP = {
+    "type": "object",
+    "description": "The key of a row that the IAM has already or, for reversing, what that row says.",
+    "properties": {
+        "lookup": {"type": "string", "description": "The IAM's table; the plan does not fill it."},
+        "by": {"type": "string", "description": "Its column that says which row: no two say the same."},
+        "value": {"type": "string", "description": "SQL over the row: what that column says; for reversing, the key."},
+        "where": {"type": "string", "description": "SQL over the IAM's rows: those that are meant, if not all."},
+        "words": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "Legacy's word = the IAM's, where they are not the same; of two for one, the first comes back.",
+        },
+    },
+    "required": ["lookup", "by", "value"],
+    "additionalProperties": False,
+}
+_MAPPED = {"anyOf": [*_EXPRESSION["anyOf"], NUMBER, LOOKUP]}
 _NAMES = {"type": "array", "items": {"type": "string"}}
 
 

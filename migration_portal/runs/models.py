@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 from migration_portal.engine.kinds import KINDS, LOADING
-from migration_portal.plan import numbers
+from migration_portal.plan import lookups, numbers
 from migration_portal.plan.loader import parse
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
@@ -51,6 +52,8 @@ class Run(models.Model):
     key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     plan_name = models.CharField(max_length=100)
     plan_text = models.TextField()
+    found = models.JSONField(default=dict, blank=True)
+    """What the plan's look-ups found in the IAM when the run began, or when it was revised: see plan/lookups.py."""
     dry_run = models.BooleanField(default=False)
     capture = models.BooleanField(default=False)
     state = models.CharField(max_length=20, choices=State.choices, default=State.RUNNING)
@@ -93,7 +96,7 @@ class Run(models.Model):
     @property
     def plan(self) -> Plan:
         """The plan as it was when the run began: a file edited since does not change it."""
-        return _plan(self.plan_text, self.plan_name, self.capture)
+        return _plan(self.plan_text, self.plan_name, self.capture, json.dumps(self.found) if self.found else "")
 
     @property
     def schema(self) -> str:
@@ -163,9 +166,11 @@ class Chunk(models.Model):
 
 
 @lru_cache(maxsize=16)
-def _plan(text: str, name: str, captures: bool) -> Plan:
+def _plan(text: str, name: str, captures: bool, found: str) -> Plan:
     """Asked for at every turn of every loop."""
     plan = parse(text, name=name)
+    if found:
+        plan = lookups.resolved(plan, json.loads(found))
     return numbers.with_given(plan) if captures else plan
 
 

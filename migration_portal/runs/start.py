@@ -10,12 +10,13 @@ from django.db import IntegrityError, transaction
 from flags import homes
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.engine import catalog, ledger
+from migration_portal.engine import catalog, ledger, lookups
 from migration_portal.engine.queries import queries
 from migration_portal.inventory.expressions import expressions, given
 from migration_portal.plan import checks
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.loader import parse, read
+from migration_portal.plan.lookups import Found, resolved
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
 from migration_portal.runs.dispatch import call_workers
@@ -40,12 +41,12 @@ def start(
     path = Path(plan_path or settings.MIGRATION_PLAN)
     text = plan_text or read(path)
     plan = parse(text, name=path.name)
-    _check(plan, dry_run=dry_run)
-    return _create(plan, text, by=by, dry_run=dry_run, capture=capture and not dry_run)
+    found = _check(plan, dry_run=dry_run)
+    return _create(plan, text, found, by=by, dry_run=dry_run, capture=capture and not dry_run)
 
 
-def _check(plan: Plan, *, dry_run: bool) -> None:
-    """Raises what keeps the plan from being run now."""
+def _check(plan: Plan, *, dry_run: bool) -> Found:
+    """What the plan's look-ups find. Raises what keeps the plan from being run now."""
     if not dry_run and (moved := len(homes.in_iam())):
         raise RunOverlaps(
             f"{moved} tenants are at home in the IAM: a run would overwrite what they wrote there.", subject=plan.name,
@@ -57,6 +58,8 @@ def _check(plan: Plan, *, dry_run: bool) -> None:
         with legacy.transaction():
             source = catalog.read(legacy, plan.source_schema)
         target = catalog.read(iam, plan.target_schema)
+        found = lookups.found(iam, plan, target)
+        plan = resolved(plan, found)
         findings = checks.check(plan, source, target)
         if not any(finding.severity == "error" for finding in findings):
             findings += [*expressions(legacy, plan, target), *given(iam, plan, target)]
@@ -70,14 +73,16 @@ def _check(plan: Plan, *, dry_run: bool) -> None:
             "It has left constraints suspended.", subject=str(blocking),
             todo="Finish it, or undo it, which restores them; then start again.",
         )  # fmt: skip
+    return found
 
 
-def _create(plan: Plan, text: str, *, by: str, dry_run: bool, capture: bool) -> Run:
+def _create(plan: Plan, text: str, found: Found, *, by: str, dry_run: bool, capture: bool) -> Run:
     try:
         with transaction.atomic():
             run = Run.objects.create(
                 plan_name=plan.name,
                 plan_text=text,
+                found=found,
                 dry_run=dry_run,
                 capture=capture,
                 started_by=by,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ READS = f"{SECRET}[tables.reads.licenses]\n"
 def row(target: str, **columns: Any) -> str:
     named = "".join(f"{name} = '{sql}'\n" for name, sql in columns.items())
     return f'[[rows]]\ntarget = "{target}"\n[rows.columns]\n{named}'
+
+
+def looked_up(table: str = "roles", **changed: str) -> str:
+    said = {"lookup": table, "by": "name", "value": "full_name", **changed}
+    return f"full_name = {{ {', '.join(f'{name} = {json.dumps(value)}' for name, value in said.items() if value)} }}"
 
 
 BROKEN = {
@@ -75,6 +81,25 @@ BROKEN = {
     "a row that cannot be computed": (
         LICENCES, row("roles", id="gen(1)", name=1) + LICENCES, "roles.id",
         "The IAM cannot compute it: function gen.* does not exist",
+    ),
+    "a look-up without a value": (NAME, looked_up(value=""), "table 3, full_name", "'value' is missing"),
+    "a look-up with something else": (NAME, looked_up(colour="red"), "table 3, full_name", "Unknown setting: colour"),
+    "a look-up in no table": (NAME, looked_up("groups"), "groups.name", "no such table and column"),
+    "a look-up by no column": (NAME, looked_up(by="title"), "roles.title", "no such table and column"),
+    "a look-up in what the plan fills": (NAME, looked_up("tenants"), "plan.toml", "Looked up, and filled by the plan: tenants"),
+    "a look-up that finds two": (NAME, looked_up("permissions", by="resource"), "permissions.resource", "Two rows of the IAM say"),
+    "a look-up among what cannot be asked": (
+        NAME, looked_up(where="tenant IS NULL"), "roles.name", "The IAM cannot look it up: column .tenant. does not exist",
+    ),
+    "a look-up that ends its statement": (
+        NAME, looked_up(where="true); DELETE FROM roles; --"), "roles.name", "The IAM cannot look it up: ",
+    ),
+    "a look-up of a value that is none": (
+        NAME, looked_up(value="nick"), "users.full_name", 'Legacy cannot compute it: column "nick" does not exist',
+    ),
+    "a tenant that is looked up": (
+        'tenant_id = "tenant_id::uuid"\nemail', looked_up().replace("full_name", "tenant_id") + "\nemail", "table 3",
+        "The tenant column tenant_id is looked up",
     ),
     "a syntax error": (NAME, 'full_name = "upper(full_name"', "users.full_name", "Legacy cannot compute it: syntax error"),
     "an unknown column": (NAME, 'full_name = "fullname"', "users.full_name", 'column "fullname" does not exist'),

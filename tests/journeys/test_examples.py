@@ -8,10 +8,15 @@ import psycopg
 import pytest
 
 from iam import passwords
+from migration_portal.catchup.revise import revise
 from migration_portal.cutover import guard
 from migration_portal.cutover.tenants import sync_tenants
-from migration_portal.runs.models import Run
+from migration_portal.inventory.preflight import preflight
+from migration_portal.plan.errors import PlanError
+from migration_portal.refusal import Refusal
+from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.report import report
+from migration_portal.runs.retry import retry_rows
 from migration_portal.runs.states import State
 from migration_portal.runs.undo import undo
 from migration_portal.sample import examples
@@ -186,3 +191,75 @@ def test_keycloaks_realms(world: World, settings: Any) -> None:
     assert moved(second, "legacy").error == ""
     undo(run, by="tester", reason="a test")
     assert builders.finish(Run.objects.get(pk=run.pk)).state == State.UNDONE
+
+
+def of_companies(world: World) -> set[Any]:
+    words = {"administrator": "admin", "member": "user"}
+    there = legacy(
+        world, "SELECT a.login, a.mail, r.role, r.since FROM accounts a LEFT JOIN account_roles r ON r.account = a.id"
+    )
+    here = iam(
+        world, "SELECT u.username, u.email, r.name, m.created_at FROM users u LEFT JOIN user_roles m ON m.user_id = u.id"
+        " LEFT JOIN roles r ON r.id = m.role_id",
+    )  # fmt: skip
+    return {(login, mail, words.get(role, role), since) for login, mail, role, since in there} ^ set(here)
+
+
+def test_roles_that_the_iam_knows_by_other_names(world: World, settings: Any) -> None:
+    run = begun(world, settings, "05_roles_by_name")
+    [kept] = QuarantinedRow.objects.filter(run=run.key, state="open")
+    assert (kept.table_name, kept.reason) == ("user_roles", "role_id_not_found") and "auditor" in kept.source_key
+    assert {row[2] for row in of_companies(world)} == {"auditor"}
+    iam(world, "INSERT INTO roles (name) VALUES ('auditor')")
+    assert revise(run, by="tester", reason="auditors are known by now") == ["user_roles"]
+    run.refresh_from_db()
+    assert retry_rows([kept], by="tester") == (1, 0)
+    assert of_companies(world) == set()
+
+    company, one, two = legacy(
+        world, "SELECT company, min(id::text), max(id::text) FROM accounts GROUP BY 1 ORDER BY 1 LIMIT 1"
+    )[0]
+    legacy(world, "UPDATE account_roles SET role = 'auditor' WHERE account = %s AND role = 'member'", one)
+    legacy(world, "INSERT INTO account_roles (account, role) VALUES (%s, 'guest')", two)
+    both_loops()
+    assert {row[2] for row in of_companies(world)} == {
+        "guest"
+    }  # a word of nobody's is kept back, as it was when copied
+    legacy(world, "DELETE FROM account_roles WHERE role = 'guest'")
+    both_loops()
+    assert of_companies(world) == set()
+
+    assert moved(str(company)).error == ""
+    iam(world, "UPDATE user_roles SET role_id = (SELECT id FROM roles WHERE name = 'admin') WHERE user_id = %s", one)
+    iam(world, "DELETE FROM user_roles WHERE user_id = %s", two)
+    both_loops()
+    assert of_companies(world) == set()
+    assert legacy(world, "SELECT role FROM account_roles WHERE account = %s", one) == [("administrator",)]
+    assert moved(str(company), "legacy").error == ""
+    assert of_companies(world) == set()
+    assert report(Run.objects.get(pk=run.pk)).accounted
+    undo(run, by="tester", reason="a test")
+    assert builders.finish(Run.objects.get(pk=run.pk)).state == State.UNDONE
+    assert iam(world, "SELECT name FROM roles ORDER BY name") == [("admin",), ("auditor",), ("user",)]
+
+
+def test_what_was_found_may_not_lead_elsewhere_later(world: World, settings: Any) -> None:
+    run = begun(world, settings, "05_roles_by_name")
+    iam(world, "UPDATE roles SET name = 'chief' WHERE name = 'admin'")
+    with pytest.raises(PlanError, match="'admin' led to another row"):
+        revise(run, by="tester", reason="a test")
+
+
+def test_nothing_to_revise_is_said(world: World, settings: Any) -> None:
+    run = begun(world, settings, "05_roles_by_name")
+    with pytest.raises(Refusal, match="looks up the same"):
+        revise(run, by="tester", reason="a test")
+
+
+def test_preflight_foretells_what_is_not_found(world: World, settings: Any) -> None:
+    settings.MIGRATION_PLAN = EXAMPLES / "05_roles_by_name" / "plan.toml"
+    with world.legacy() as connection:
+        examples.fill_legacy(connection, EXAMPLES / "05_roles_by_name")
+    found = {finding["subject"]: finding for finding in preflight()["findings"]}
+    assert found["user_roles: role_id_not_found"]["what"] == "Rows to quarantine: 1."
+    assert not [each for each in found.values() if each["severity"] == "error"]
