@@ -19,6 +19,12 @@ from tests.sampling import ALL
 from tests.world import World
 
 SIDES = ("portal", "legacy", "iam")
+CUTS = (
+    list(itertools.product(SIDES, ("before", "after")))
+    if ALL
+    else [("portal", "after"), ("legacy", "before"), ("iam", "after")]
+)
+"""Whose statement is cut, and whether before the server did it or after."""
 _MOST = 2000
 """Statements of the longest operation, and then some."""
 

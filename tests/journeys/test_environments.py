@@ -31,7 +31,7 @@ from tests.cutover.moves import both_loops, moved
 from tests.engine.changes import same
 from tests.journeys.independent import differences, roles_differ
 from tests.pooler import installed, pooler
-from tests.sampling import ALL
+from tests.sampling import ALL, some
 from tests.servers import drop, on_server, url_of
 from tests.world import World
 
@@ -106,7 +106,7 @@ class Elsewhere(World):
         return psycopg.connect(self.url("legacy"), autocommit=True, options="-c search_path=public")
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", some(list(ENVIRONMENTS), 6, "environments"))
 @pytest.mark.parametrize("guarded", [False, True] if ALL else [True], ids=lambda on: "guarded" if on else "unguarded")
 def test_a_tenant_goes_there_and_back(world: World, settings: Any, tmp_path: Path, name: str, guarded: bool) -> None:
     environment = ENVIRONMENTS[name]

@@ -18,13 +18,12 @@ from migration_portal.cutover.work import work
 from migration_portal.refusal import Refusal
 from tests import builders
 from tests.cutover.moves import moved
-from tests.journeys.moving import SIDES, accepts, at_every_statement, names, other, recover, write
+from tests.journeys.moving import CUTS, accepts, at_every_statement, names, other, recover, write
 from tests.wire import Cut, Wire
 from tests.world import World, eventually
 
 
-@pytest.mark.parametrize("cut", ["before", "after"])
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(("side", "cut"), CUTS)
 def test_a_move_cut_at_any_statement_loses_nothing(world: World, wires: dict[str, Wire], side: str, cut: Cut) -> None:
     builders.legacy_tables(world)
     tenant = builders.tenant(world)

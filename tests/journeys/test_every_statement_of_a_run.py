@@ -33,13 +33,12 @@ from migration_portal.runs.work import work
 from tests import builders
 from tests.cutover.moves import legacy, moved
 from tests.journeys.independent import differences, roles_differ
-from tests.journeys.moving import SIDES, at_every_statement, recover
+from tests.journeys.moving import CUTS, at_every_statement, recover
 from tests.wire import Cut, Wire
 from tests.world import World, eventually
 
 _FAULTS = (DatabaseError, psycopg.Error, Refusal)
-_CUTS = pytest.mark.parametrize("cut", ["before", "after"])
-_SIDES = pytest.mark.parametrize("side", SIDES)
+_CUTS = pytest.mark.parametrize(("side", "cut"), CUTS)
 
 
 @pytest.fixture
@@ -94,7 +93,6 @@ def left_in_the_iam(world: World) -> int:
 
 
 @_CUTS
-@_SIDES
 @pytest.mark.usefixtures("tenant")
 def test_a_run_and_its_undo_cut_at_any_statement_end_as_if_they_were_not(
     world: World, wires: dict[str, Wire], side: str, cut: Cut
@@ -124,7 +122,6 @@ def test_a_run_and_its_undo_cut_at_any_statement_end_as_if_they_were_not(
 
 
 @_CUTS
-@_SIDES
 def test_catch_up_cut_at_any_statement_brings_every_change(
     world: World, wires: dict[str, Wire], tenant: str, side: str, cut: Cut
 ) -> None:
@@ -148,7 +145,6 @@ def test_catch_up_cut_at_any_statement_brings_every_change(
 
 
 @_CUTS
-@_SIDES
 def test_finalize_cut_at_any_statement_is_made_or_can_be_made_again(
     world: World, wires: dict[str, Wire], tenant: str, side: str, cut: Cut
 ) -> None:

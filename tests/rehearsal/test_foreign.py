@@ -45,25 +45,15 @@ def rehearsed() -> Rehearsal:
     return made
 
 
-def test_a_legacy_on_an_older_server_whose_triggers_write_elsewhere(
+def test_an_older_server_whose_triggers_write_elsewhere_and_grants_to_roles_that_it_does_not_know(
     world: World, backups: Path, fifteen: AnotherServer
 ) -> None:
-    elsewhere = fifteen.url.replace("/postgres", "/audit_production")
+    elsewhere, role = fifteen.url.replace("/postgres", "/audit_production"), f"{world.name}_app"
     with psycopg.connect(fifteen.url, autocommit=True) as legacy:
         legacy.execute("CREATE DATABASE audit_production")
         with psycopg.connect(elsewhere, autocommit=True) as audit:
             audit.execute("CREATE TABLE trail (who text)")
         legacy.execute(_TRAIL % {"url": elsewhere})  # type: ignore[arg-type]
-    made = rehearsed()
-    assert made.state == "done", made.error
-    with psycopg.connect(elsewhere) as audit:
-        assert audit.execute("SELECT count(*) FROM trail").fetchone() == (0,)
-
-
-def test_an_iam_whose_grants_name_roles_that_legacys_server_does_not_know(
-    world: World, backups: Path, fifteen: AnotherServer
-) -> None:
-    role = f"{world.name}_app"
     with world.iam() as iam:
         iam.execute(f"CREATE ROLE {role}")
         iam.execute(f'GRANT CONNECT ON DATABASE "{iam.info.dbname}" TO {role}')
@@ -73,3 +63,5 @@ def test_an_iam_whose_grants_name_roles_that_legacys_server_does_not_know(
             iam.execute(f"DROP OWNED BY {role}")
             iam.execute(f"DROP ROLE {role}")
     assert made.state == "done", made.error
+    with psycopg.connect(elsewhere) as audit:
+        assert audit.execute("SELECT count(*) FROM trail").fetchone() == (0,)
