@@ -4,7 +4,7 @@ from csp.constants import NONE, SELF
 from csp.decorators import csp
 from django.urls import path
 
-from iam.oauth import second_factor, social, views
+from iam.oauth import new_password, second_factor, social, views
 
 strict = csp({
     "default-src": [NONE], "style-src": [SELF], "img-src": [SELF, "data:"], "base-uri": [NONE], "frame-ancestors": [NONE],
@@ -19,6 +19,7 @@ urlpatterns = [
     path("userinfo", views.userinfo, name="oauth_userinfo"),
     path("sign-in", strict(views.sign_in_page), name="oauth_sign_in"),
     path("second-factor", strict(second_factor.second_factor), name="oauth_second_factor"),
+    path("new-password", strict(new_password.new_password), name="oauth_new_password"),
     path("sign-out", views.sign_out, name="oauth_sign_out"),
     path("welcome", strict(views.welcome), name="welcome"),
     path("withdraw", views.withdraw, name="oauth_withdraw"),

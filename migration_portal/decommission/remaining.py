@@ -125,9 +125,9 @@ def _passwords() -> Iterator[Remaining]:
     left = User.objects.filter(is_active=True).exclude(hashed_password__regex=passwords.READABLE)
     by_tenant = left.values("tenant__name").annotate(n=Count("pk")).order_by("-n")
     todo = (
-        "They sign in once, and it is asked; tell them to by a notice, or set them a new one."
+        "They sign in once, and it is asked; tell them to by a notice, or mail them a $password_link."
         if settings.PASSWORD_CHECK_URL
-        else "Set PASSWORD_CHECK_URL, or new passwords."
+        else "Mail them a $password_link by a notice, or set PASSWORD_CHECK_URL."
     )
     yield Remaining(
         "users whose password only legacy can check", left.count(), todo, "notice_plan",

@@ -39,7 +39,11 @@ def plan(
         raise Refusal(
             "Inside the applications nobody is told by their password.", subject=name, todo="Send it by mail alone."
         )
-    texts.of(template)
+    if texts.links(texts.of(template)) and in_app:
+        raise Refusal(
+            "A link to choose a password with is for one person, and shown nowhere.", subject=name,
+            todo="Send it by mail alone.",
+        )  # fmt: skip
     audiences.tenants_of(audience)
     require_ahead(starts_at, subject=name)
     begins = starts_at or timezone.now()
@@ -88,7 +92,7 @@ def send_test(template: str, to: str, *, language: str = "en") -> None:
         name=texts.SAMPLE["name"],
         language=language,
     )
-    made = send.message(about, texts.of(template), texts.SAMPLE["tenant"])
+    made = send.message(about, texts.of(template), texts.SAMPLE["tenant"], texts.SAMPLE[texts.PASSWORD_LINK])
     made.subject = f"[test] {made.subject}"
     try:
         get_connection().send_messages([made])
@@ -123,9 +127,10 @@ def tell_completed() -> int:
         if not fresh:
             return 0
         more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
+        shown = not texts.links(texts.of(COMPLETION))
         made = plan(
             f"Completed: {str(fresh[0])[:40]} ({fresh[0].pk[:8]}){more}", COMPLETION, {"tenants": [tenant.pk for tenant in fresh]},
-            by="system", reason="Finalized.", in_app=True, until=timezone.now() + timedelta(days=30),
+            by="system", reason="Finalized.", in_app=shown, until=timezone.now() + timedelta(days=30),
         )  # fmt: skip
         Completed.objects.bulk_create(Completed(tenant=tenant.pk, notice=made) for tenant in fresh)
     return len(fresh)

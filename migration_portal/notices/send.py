@@ -27,7 +27,7 @@ from iam.models import InAppNotice, Tenant
 from migration_portal import databases
 from migration_portal.engine.queries import named
 from migration_portal.notices import audience, texts
-from migration_portal.notices.links import unsubscribe_url
+from migration_portal.notices.links import password_url, unsubscribe_url
 from migration_portal.notices.models import Kind, Notice, Recipient, Text, Unsubscribed
 from migration_portal.refusal import Refusal
 
@@ -180,7 +180,7 @@ def _deliver(pk: int, mail: Any, found: list[Text], names: dict[str, str]) -> in
 def _sent(mail: Any, to: Recipient, found: list[Text], tenant: str) -> tuple[str, str] | None:
     """None when the server took it; else why not, and the state that follows from that: SENDING when nobody can tell."""
     try:
-        made = message(to, found, tenant)
+        made = message(to, found, tenant, password_url(to.user) if texts.links(found) else "")
         made.message()
     except DatabaseError:
         raise
@@ -224,9 +224,10 @@ def _not_sent(to: Recipient, why: str, state: str) -> None:
     log.info("notice_not_sent", recipient=to.pk, state=state, attempts=to.attempts)
 
 
-def message(to: Recipient, found: list[Text], tenant: str) -> EmailMultiAlternatives:
+def message(to: Recipient, found: list[Text], tenant: str, password_link: str = "") -> EmailMultiAlternatives:
     """The mail to one recipient. Its Message-ID is the same each time it is sent, so that servers can tell, and no link's token."""
-    filled = texts.fill(found, to.language, general() | {"name": to.name, "tenant": tenant})
+    own = {"name": to.name, "tenant": tenant, texts.PASSWORD_LINK: password_link}
+    filled = texts.fill(found, to.language, general() | own)
     link = unsubscribe_url(str(to.token))
     optional = found[0].kind == Kind.ANNOUNCEMENT and link
     headers = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,14 +17,16 @@ from migration_portal.audit import chain
 from migration_portal.notices.models import Kind, Text
 from migration_portal.refusal import Refusal
 
-KNOWN = {"tenant", "name", "date", "legacy_until", "product"}
+KNOWN = {"tenant", "name", "date", "legacy_until", "product", "password_link"}
 """What may stand in a text, as `$tenant`."""
+PASSWORD_LINK = "password_link"  # noqa: S105 - a name: the link is the recipient's alone, mailed and shown nowhere
 SAMPLE = {
     "tenant": "Acme",
     "name": "Ann Lee",
     "date": "2026-12-01",
     "legacy_until": "2026-12-31",
     "product": "Sigma IAM",
+    "password_link": "https://iam.example.org/oauth/new-password?token=…",
 }
 
 
@@ -65,12 +68,30 @@ def save(template: str, language: str, *, kind: str, subject: str, text: str, ht
 
 
 def _check(part: str, subject: str) -> None:
+    """Raises Refusal."""
     found = Template(part)
     if not found.is_valid():
         raise Refusal("A $ stands alone.", subject=subject, todo="Write $$ for the sign itself.")
     if unknown := set(found.get_identifiers()) - KNOWN:
         names = ", ".join(f"${name}" for name in sorted(KNOWN))
         raise Refusal(f"Nobody fills in ${min(unknown)}.", subject=subject, todo=f"Use {names}.")
+    if PASSWORD_LINK not in found.get_identifiers():
+        return
+    if subject.endswith("subject"):
+        raise Refusal(
+            "A subject is read by everybody on the way.", subject=subject, todo="Put $password_link into the text."
+        )
+    if not settings.PUBLIC_URL:
+        raise Refusal(
+            "Nobody knows under which address users reach the IAM's pages.", subject=subject,
+            todo="Set PUBLIC_URL, or leave $password_link out.",
+        )  # fmt: skip
+
+
+def links(texts: Sequence[Text]) -> bool:
+    """Whether any of them holds a link to choose a new password with."""
+    parts = (part for text in texts for part in (text.subject, text.text, text.html))
+    return any(PASSWORD_LINK in Template(part).get_identifiers() for part in parts)
 
 
 def of(template: str) -> list[Text]:

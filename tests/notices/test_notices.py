@@ -8,6 +8,7 @@ import time
 import uuid
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connections
@@ -266,3 +267,64 @@ def test_a_notice_is_shown_in_the_application_and_read(api: Api, mail: Kept) -> 
     close_doors(by="otto", reason="upgrade")
     maintenance._known = (0.0, None)
     assert "maintained" in api.call("GET", "/notices").json()["maintenance"]
+
+
+# Links to choose a password with
+
+LINKED = {
+    "subject": "Choose a password",
+    "text": "Dear $name: $password_link",
+    "html": '<a href="$password_link">Choose</a>',
+}
+
+
+def test_each_recipient_is_mailed_a_link_of_their_own(mail: Kept, settings: Any) -> None:
+    texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
+    ann, bob = people(2, hashed_password="{SHA}what-is-this")
+    people(1)
+    sent({"passwords": "legacy"}, "reset")
+    links = {to: _link(made) for to, made in mail.messages}
+    assert links.keys() == {ann.email, bob.email} and all(
+        link.startswith(settings.PUBLIC_URL) for link in links.values()
+    )
+    TenantHome.objects.update_or_create(tenant=str(ann.tenant_id), defaults={"home": "iam"})
+    form = {"new_password": "a long and new passphrase", "again": "a long and new passphrase"}
+    token = parse_qs(urlsplit(links[ann.email]).query)["token"][0]
+    assert Client().post("/oauth/new-password", form | {"token": token}).status_code == 200
+    ann.refresh_from_db()
+    bob.refresh_from_db()
+    assert ann.has_password("a long and new passphrase") and not bob.has_password("a long and new passphrase")
+
+
+def _link(made: Any) -> str:
+    return str(made.get_body(("plain",)).get_content()).split("Dear ")[1].split(": ")[1].split()[0]
+
+
+def test_a_link_is_shown_nowhere_but_in_its_owners_mail(mail: Kept, settings: Any) -> None:
+    with pytest.raises(Refusal, match="A subject is read by everybody"):
+        texts.save("reset", "en", by="otto", **(ENGLISH | {"subject": "$password_link"}))
+    texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
+    people(1)
+    with pytest.raises(Refusal, match="for one person, and shown nowhere"):
+        sent({}, "reset", in_app=True)
+    plan.send_test("reset", "otto@example.org")
+    assert _link(mail.messages[0][1]) == "https://iam.example.org/oauth/new-password?token=…"
+    settings.PUBLIC_URL = ""
+    with pytest.raises(Refusal, match="Set PUBLIC_URL"):
+        texts.save("reset", "de", by="otto", **(ENGLISH | LINKED))
+
+
+def test_nobody_is_mailed_a_link_that_leads_nowhere(mail: Kept, settings: Any) -> None:
+    texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
+    people(1)
+    settings.PUBLIC_URL = ""
+    notice = sent({}, "reset")
+    assert mail.messages == [] and "PUBLIC_URL is not set" in Recipient.objects.get(notice=notice).error
+
+
+def test_completion_with_a_link_is_mailed_and_not_shown(mail: Kept) -> None:
+    texts.save(plan.COMPLETION, "en", by="otto", **(ENGLISH | LINKED))
+    [user] = people(1)
+    TenantHome.objects.update_or_create(tenant=str(user.tenant_id), defaults={"home": "iam", "final": True})
+    plan.tick()
+    assert len(mail.messages) == 1 and not InAppNotice.objects.exists()

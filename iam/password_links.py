@@ -1,0 +1,60 @@
+"""Links by which somebody chooses a new password without the old one: nobody may be able to check it any more.
+
+Such a link is mailed to the address that the IAM has of them. It is good for one password and for some days; whatever changes
+the password meanwhile ends it.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core import signing
+from django.db import transaction
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from iam import policy
+from iam.models import User
+
+_SALT = "iam.password_links"
+
+
+class Dead(Exception):
+    """The link is too old, was used, or is none of ours; or the user cannot sign in anyway."""
+
+
+class Weak(Exception):
+    """The password does not do, and why, as a sentence."""
+
+
+def token_of(user: User) -> str:
+    """What the link holds; it goes to the user's own address and nowhere else."""
+    return signing.dumps([str(user.pk), _state(user)], salt=_SALT)
+
+
+def user_of(token: str) -> User:
+    """Whose link it is. Raises Dead."""
+    try:
+        key, state = signing.loads(token, salt=_SALT, max_age=settings.PASSWORD_LINK_HOURS * 3600)
+    except signing.BadSignature:
+        raise Dead from None
+    user = User.objects.select_related("tenant").filter(pk=key, is_active=True, tenant__is_active=True).first()
+    if user is None or not constant_time_compare(state, _state(user)):
+        raise Dead
+    return user
+
+
+def use(token: str, password: str) -> User:
+    """Set the password; sessions end with the old one. Raises Dead, Weak."""
+    with transaction.atomic(using="iam"):
+        found = user_of(token)
+        User.objects.select_for_update().get(pk=found.pk)
+        user = user_of(token)  # nobody else used it meanwhile
+        if weakness := policy.of(user.tenant_id).weakness(password, user):
+            raise Weak(weakness)
+        policy.set_password(user, password)
+        user.save(update_fields=User.PASSWORD_FIELDS)
+    return user
+
+
+def _state(user: User) -> str:
+    """Follows from the stored hash, and does not tell it."""
+    return salted_hmac(_SALT, f"{user.pk} {user.hashed_password}", algorithm="sha256").hexdigest()[:32]
