@@ -20,12 +20,6 @@ log = structlog.get_logger(__name__)
 def new_password(request: HttpRequest) -> HttpResponse:
     """The link's token is all that is needed; a second factor is still asked for when its owner signs in."""
     token = request.POST.get("token") or request.GET.get("token", "")
-    answer = _answer(request, token)
-    answer["Referrer-Policy"] = "no-referrer"
-    return answer
-
-
-def _answer(request: HttpRequest, token: str) -> HttpResponse:
     try:
         if throttles.too_often(str(request.META.get("REMOTE_ADDR", ""))):
             return _said(request, "Too many tries", "Wait a minute, then open the link again.", 429)
