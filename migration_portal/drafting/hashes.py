@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 from migration_portal.drafting.evidence import Evidence
 from migration_portal.drafting.model import Line, TableDraft
 from migration_portal.plan.model import TableInfo
 
 _OF_DJANGO = re.compile(r"(pbkdf2_sha(1|256)|argon2|bcrypt(_sha256)?|scrypt|md5)\$")
+
+_OF_ASPNET = re.compile(r"AQAAAA[AEI][A-Za-z0-9+/]+=*|A[A-P][A-Za-z0-9+/]{64}==")
+"""Identity's version 3 (1, then function, rounds and length of the salt as four bytes each) and 2 (0: SHA-1, 1,000 rounds)."""
+_FROM_ASPNET = (
+    "CASE WHEN {0} ~ '^AQAAAA[AEI]' THEN concat('$pbkdf2', CASE get_byte(decode({0}, 'base64'), 4) WHEN 1 THEN '-sha256'"
+    " WHEN 2 THEN '-sha512' END, '$', ('x' || encode(substr(decode({0}, 'base64'), 6, 4), 'hex'))::bit(32)::int, '$',"
+    " encode(substr(decode({0}, 'base64'), 14, get_byte(decode({0}, 'base64'), 12)), 'base64'), '$',"
+    " replace(encode(substr(decode({0}, 'base64'), 14 + get_byte(decode({0}, 'base64'), 12)), 'base64'), chr(10), ''))"
+    " WHEN {0} ~ '^A[A-P][A-Za-z0-9+/]{{64}}==$' THEN concat('$pbkdf2$1000$',"
+    " encode(substr(decode({0}, 'base64'), 2, 16), 'base64'), '$',"
+    " encode(substr(decode({0}, 'base64'), 18), 'base64')) ELSE {0} END"
+)
 
 
 def spell(draft: TableDraft, legacy: Evidence, iam: Evidence, source: TableInfo) -> None:
@@ -21,8 +34,16 @@ def spell(draft: TableDraft, legacy: Evidence, iam: Evidence, source: TableInfo)
         return
     [column] = hashed.uses
     shown = [value for value in legacy.values(source.name, column) if value]
-    if hashed.sql == legacy.name(column) and 2 * sum(1 for value in shown if _OF_DJANGO.match(value)) > len(shown):
+    if hashed.sql != legacy.name(column):
+        return
+    if _most(shown, _OF_DJANGO.match):
         _django(draft, hashed, column, iam.name(hashed.name))
+    elif _most(shown, _OF_ASPNET.fullmatch):
+        _aspnet(draft, hashed, column)
+
+
+def _most(values: Sequence[str], match: Callable[[str], object]) -> bool:
+    return 2 * sum(1 for value in values if match(value)) > len(values)
 
 
 def _firebase(draft: TableDraft, hashed: Line, salt: str) -> None:
@@ -43,3 +64,10 @@ def _django(draft: TableDraft, hashed: Line, column: str, here: str) -> None:
     draft.back = [
         Line(line.name, back, line.certainty, said, line.uses) if line.name == column else line for line in draft.back
     ]
+
+
+def _aspnet(draft: TableDraft, hashed: Line, column: str) -> None:
+    """ASP.NET Identity packs all that PBKDF2 was called with into one base64; a changed password comes back as bcrypt."""
+    said = "ASP.NET Identity's; to read what is changed in the IAM, it needs a hasher for bcrypt, and the column listed as lossy"
+    sql = _FROM_ASPNET.format(hashed.sql)
+    draft.lines[draft.lines.index(hashed)] = Line(hashed.name, sql, 0.9, said, hashed.uses)

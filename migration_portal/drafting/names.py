@@ -13,6 +13,7 @@ from pathlib import Path
 from rapidfuzz import fuzz
 
 EXACT, CONCEPT = 1.0, 0.9
+_PREFIXED = 0.8
 _ALIKE = 0.85
 """Letters in common from which names that are no concept's count as alike."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -26,8 +27,13 @@ def columns(source: str, target: str, table: str = "") -> float:
 
 
 def tables(source: str, target: str) -> float:
-    """0 to 1."""
-    return _alike(_plain(source), _plain(target), "tables")
+    """0 to 1. Words before a name that is known may be a product's: wp_users, AspNetUserRoles."""
+    words, known = _plain(source).split(), _concepts("tables")
+    whole = _alike(" ".join(words), _plain(target), "tables")
+    if whole or " ".join(words) in known:
+        return whole
+    named = next((known[rest] for start in range(1, len(words)) if (rest := " ".join(words[start:])) in known), "")
+    return _PREFIXED if named and named == known.get(_plain(target)) else 0.0
 
 
 def negated(name: str) -> bool:

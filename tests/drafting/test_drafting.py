@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from config.settings import BASE_DIR
+from iam import passwords
 from migration_portal.drafting.draft import draft_now
 from migration_portal.inventory.preflight import preflight
 from migration_portal.plan.loader import load, parse
@@ -171,3 +172,17 @@ def test_djangos_hashes_keep_the_name_that_django_wants(world: World) -> None:
     text = draft_now("drafted").text
     assert """CASE WHEN password LIKE 'bcrypt$$2%' THEN substr(password, 8) ELSE password END""" in text
     assert """CASE WHEN hashed_password LIKE '$2%' THEN 'bcrypt$' || hashed_password ELSE hashed_password END""" in text
+
+
+def test_aspnet_identitys_people_sign_in_by_a_draft(world: World, settings: Any, tmp_path: Path) -> None:
+    _example(world, "06_aspnet_identity")
+    text = draft_now("drafted").text
+    assert {(t.source, t.target) for t in parse(text).tables} == {
+        ("AspNetRoles", "roles"), ("AspNetUsers", "users"), ("AspNetUserRoles", "user_roles"),
+    }  # fmt: skip
+    settings.MIGRATION_PLAN = tmp_path / "plan.toml"
+    settings.MIGRATION_PLAN.write_text(text)
+    assert report(builders.migrated(world)).passed
+    with world.iam() as iam:
+        hashes = {row[0] for row in iam.execute("SELECT hashed_password FROM users")}
+    assert len(hashes) == 3 and all(passwords.verify("sample-password-0", each) for each in hashes)

@@ -57,3 +57,18 @@ def test_no_name_is_listed_for_two_meanings() -> None:
     for kind in ("tables", "columns"):
         listed = [name for line in read[kind] for name in line]
         assert sorted(listed) == sorted(set(listed))
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("AspNetUserRoles", "user_roles"), ("wp_users", "users"), ("tblRole", "roles"), ("app_account", "users")],
+)
+def test_a_products_prefix_of_a_table_is_passed_over(source: str, target: str) -> None:
+    assert 0.5 < names.tables(source, target) < names.CONCEPT
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("user_log", "users"), ("auth_user_groups", "roles"), ("user_group", "roles")]
+)
+def test_what_a_table_is_called_in_full_counts_before_its_last_words(source: str, target: str) -> None:
+    assert names.tables(source, target) == 0.0

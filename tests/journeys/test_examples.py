@@ -263,3 +263,59 @@ def test_preflight_foretells_what_is_not_found(world: World, settings: Any) -> N
     found = {finding["subject"]: finding for finding in preflight()["findings"]}
     assert found["user_roles: role_id_not_found"]["what"] == "Rows to quarantine: 1."
     assert not [each for each in found.values() if each["severity"] == "error"]
+
+
+ASPNET = "5f0c0000-0000-4000-8000-000000000006"
+
+
+def of_aspnet(world: World) -> set[Any]:
+    there = legacy(
+        world, 'SELECT u."Id", "UserName", "Email", "EmailConfirmed", "PhoneNumber", "TwoFactorEnabled", string_agg("Name", \',\''
+        ' ORDER BY "Name") FROM "AspNetUsers" u LEFT JOIN "AspNetUserRoles" m ON m."UserId" = u."Id"'
+        ' LEFT JOIN "AspNetRoles" r ON r."Id" = m."RoleId" GROUP BY u."Id"',
+    )  # fmt: skip
+    here = iam(
+        world, "SELECT u.id::text, username, email, coalesce(email_verified, false), phone_number, coalesce(mfa_enabled, false),"
+        " string_agg(r.name, ',' ORDER BY r.name) FROM users u LEFT JOIN user_roles m ON m.user_id = u.id"
+        " LEFT JOIN roles r ON r.id = m.role_id GROUP BY u.id",
+    )  # fmt: skip
+    return set(there) ^ set(here)
+
+
+def test_aspnet_identitys_users_and_roles(world: World, settings: Any) -> None:
+    run = begun(world, settings, "06_aspnet_identity")
+    assert of_aspnet(world) == set()
+    one, two, three = (row[0] for row in legacy(world, 'SELECT "Id" FROM "AspNetUsers" ORDER BY "UserName" LIMIT 3'))
+    legacy(world, 'UPDATE "AspNetUsers" SET "Email" = \'new@example.org\', "PhoneNumber" = \'+1\' WHERE "Id" = %s', one)
+    legacy(world, 'DELETE FROM "AspNetUsers" WHERE "Id" = %s', two)
+    legacy(world, "INSERT INTO \"AspNetRoles\" VALUES ('0D1C0000-0000-4000-8000-000000000001', 'Late', 'LATE', '')")
+    legacy(world, 'INSERT INTO "AspNetUserRoles" SELECT %s, "Id" FROM "AspNetRoles" WHERE "Name" = \'Late\'', three)
+    both_loops()
+    assert of_aspnet(world) == set()
+    assert moved(ASPNET).error == ""
+    stamps = dict(legacy(world, 'SELECT "Id", "SecurityStamp" FROM "AspNetUsers"'))
+    iam(world, "UPDATE users SET email = 'there@example.org' WHERE id = %s", one)
+    iam(world, "UPDATE users SET hashed_password = '$2b$12$' || repeat('a', 53) WHERE id = %s", three)
+    iam(
+        world, "INSERT INTO users (id, tenant_id, username, email, hashed_password) VALUES"
+        " ('0d1c0000-0000-4000-8000-000000000002', %s, 'zoe', 'zoe@example.org', '!')", ASPNET,
+    )  # fmt: skip
+    iam(
+        world, "INSERT INTO user_roles (user_id, role_id) SELECT u.id, r.id FROM users u, roles r"
+        " WHERE (username, name) = ('zoe', 'Late')",
+    )  # fmt: skip
+    iam(world, "DELETE FROM user_roles WHERE user_id = %s", one)
+    both_loops()
+    assert of_aspnet(world) == set()
+    changed = dict(legacy(world, 'SELECT "Id", "SecurityStamp" FROM "AspNetUsers" WHERE "SecurityStamp" IS NOT NULL'))
+    assert {id for id, stamp in stamps.items() if changed[id] != stamp} == {three}  # whose password changed
+    assert legacy(
+        world, 'SELECT left("PasswordHash", 4), "NormalizedUserName" FROM "AspNetUsers" WHERE "Id" = %s', three
+    ) == [("$2b$", "USER100")]
+    assert legacy(world, 'SELECT "NormalizedEmail", "PasswordHash" FROM "AspNetUsers" WHERE "UserName" = \'zoe\'') == [
+        ("ZOE@EXAMPLE.ORG", None)
+    ]
+    assert moved(ASPNET, "legacy").error == ""
+    assert of_aspnet(world) == set()
+    undo(run, by="tester", reason="a test")
+    assert builders.finish(Run.objects.get(pk=run.pk)).state == State.UNDONE

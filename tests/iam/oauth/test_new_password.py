@@ -40,7 +40,9 @@ def test_somebody_chooses_a_password_and_signs_in_with_it(api: Api, ann: User) -
     page = Client().get(PAGE, {"token": token})
     assert page.status_code == 200 and "Choose a password" in page.content.decode() and "ann" in page.content.decode()
     assert "no-store" in page["Cache-Control"]
-    assert page["Referrer-Policy"] == "same-origin"  # under a stricter one a browser's form is of no origin, and refused
+    assert (
+        page["Referrer-Policy"] == "same-origin"
+    )  # under a stricter one a browser's form is of no origin, and refused
     assert api.login(ann, password=CHOSEN).status_code == 401
     assert choose(token).status_code == 200
     assert api.login(ann, password=CHOSEN).status_code == 200
