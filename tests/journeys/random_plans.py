@@ -27,6 +27,10 @@ class Unmappable(Exception):
     """The server cannot compute the IAM's value, or the column refuses it."""
 
 
+class Unfound(Unmappable):
+    """The IAM has no row that the value means: a rule of the look-up's own names it."""
+
+
 @dataclass(frozen=True)
 class Way:
     """How a legacy column becomes one of the IAM's, and back: types, SQL over `{c}`, and the same in Python of what is not NULL."""
@@ -55,6 +59,17 @@ def _parsed(value: str) -> int:
     return int(value)
 
 
+_FOUND = {"red": 1, "it's": 2, '%s\\"{日}': 3}
+"""What the IAM's table `words` says before a run begins, and its keys."""
+
+
+def _looked_up(value: str) -> int:
+    if value not in _FOUND and value != "rot":
+        raise Unfound
+    return _FOUND.get(value, 1)
+
+
+_LOOKUP = '{{ lookup = "words", by = "word", value = "{c}", words = {{ rot = "red" }} }}'
 _NUMBERS = st.integers(-1000, 1000)
 _MILLISECONDS = st.integers(0, 2**41)
 _PARSED = st.one_of(st.integers(0, 99).map(str), st.sampled_from(["x", ""]))
@@ -79,6 +94,11 @@ WAYS = {
         "jsonb", "text", "{c} ->> 'v'", lambda v: v["v"],
         "CASE WHEN {c} IS NOT NULL THEN jsonb_build_object('v', {c}) END", lambda v: {"v": v},
         _WORDS.map(lambda v: {"v": v}), _WORDS,
+    ),
+    "looked": Way(
+        "text", "integer", _LOOKUP, _looked_up, _LOOKUP,
+        lambda v: "rot" if v == 1 else next(word for word, key in _FOUND.items() if key == v),
+        st.sampled_from([*_FOUND, "rot", "Red", "red ", ""]), st.sampled_from([1, 2, 3]), True,
     ),
 }  # fmt: skip
 
@@ -137,7 +157,10 @@ class Schema:
         return "; ".join(made)
 
     def iam_sql(self) -> str:
-        made = []
+        said = ", ".join(
+            "({}, '{}')".format(key, word.replace("'", "''").replace("%", "%%")) for word, key in _FOUND.items()
+        )
+        made = ["CREATE TABLE words (id integer PRIMARY KEY, word text UNIQUE)", f"INSERT INTO words VALUES {said}"]
         for table in self.tables:
             columns = [f"id {table.key} PRIMARY KEY", "tenant_id uuid NOT NULL REFERENCES tenants (id)"]
             if table.parent:
@@ -171,7 +194,7 @@ class Schema:
                 there[column.name] = column.way.there.format(c=column.name)
                 back[column.name] = column.way.back.format(c=column.name)
             for heading, said in (("columns", there), ("reverse", back)):
-                text += f"[tables.{heading}]\n" + "".join(f"{name} = {json.dumps(sql)}\n" for name, sql in said.items())
+                text += f"[tables.{heading}]\n" + "".join(f"{name} = {_written(sql)}\n" for name, sql in said.items())
             if table.rejects:
                 text += f"[tables.reject]\nsaid_bad = \"{table.rejects} = 'bad'\"\n"
             parts.append(text)
@@ -192,7 +215,7 @@ class Schema:
                     back[key] = reasons
                 if not reasons:
                     here[key] = made
-                elif before and key in before[table.name] and "said_bad" not in reasons:
+                elif before and key in before[table.name] and not any(map(_by_a_rule, reasons)):
                     here[key] = before[table.name][key]
             if table.unique:
                 self._only_first(table, here, back)
@@ -218,9 +241,19 @@ class Schema:
         for column in table.columns:
             try:
                 made[column.name] = column.forward(row[column.name])
+            except Unfound:
+                reasons.add(f"{column.name}_not_found")
             except Unmappable:
                 reasons |= {"cannot_be_mapped", "cannot_be_stored"}
         return made, reasons
+
+
+def _written(sql: str) -> str:
+    return sql if sql.startswith("{ ") else json.dumps(sql)
+
+
+def _by_a_rule(reason: str) -> bool:
+    return reason == "said_bad" or reason.endswith("_not_found")
 
 
 @st.composite
@@ -229,7 +262,11 @@ def schemas(draw: st.DrawFn) -> Schema:
     for name in draw(st.sampled_from([("a",), ("a", "b")])):
         ways = draw(st.lists(st.sampled_from(sorted(WAYS)), min_size=1, max_size=4))
         columns = tuple(Column(f"c{n}_{way}", WAYS[way], draw(st.booleans())) for n, way in enumerate(ways))
-        texts = [column.name for column in columns if column.way.legacy == "text" and not column.name.endswith("yes")]
+        texts = [
+            column.name
+            for column in columns
+            if column.way.legacy == "text" and not column.name.endswith(("yes", "looked"))
+        ]
         sames = [column.name for column in columns if column.name.endswith("same")]
         tables.append(
             Table(
