@@ -1,20 +1,24 @@
 """Links by which somebody chooses a new password without the old one: nobody may be able to check it any more.
 
-Such a link is mailed to the address that the IAM has of them. It is good for one password and for some days; whatever changes
-the password meanwhile ends it.
+Such a link is mailed to the address that the IAM has of them. It is good for one password and for some days; it ends with any
+other change of the password or of the address, with the next sign-in, and when the account is switched off.
 """
 
 from __future__ import annotations
 
+import re
+
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from iam import policy
-from iam.models import User
+from iam.models import EndedSessions, User
 
 _SALT = "iam.password_links"
+_IN_TEXT = re.compile(r"(token=)[\w:%.=-]+")
 
 
 class Dead(Exception):
@@ -34,10 +38,12 @@ def user_of(token: str) -> User:
     """Whose link it is. Raises Dead."""
     try:
         key, state = signing.loads(token, salt=_SALT, max_age=settings.PASSWORD_LINK_HOURS * 3600)
-    except signing.BadSignature:
+    except (signing.BadSignature, UnicodeError):
         raise Dead from None
     user = User.objects.select_related("tenant").filter(pk=key, is_active=True, tenant__is_active=True).first()
     if user is None or not constant_time_compare(state, _state(user)):
+        raise Dead
+    if user.account_locked_until and user.account_locked_until > timezone.now():
         raise Dead
     return user
 
@@ -46,15 +52,25 @@ def use(token: str, password: str) -> User:
     """Set the password; sessions end with the old one. Raises Dead, Weak."""
     with transaction.atomic(using="iam"):
         found = user_of(token)
-        User.objects.select_for_update().get(pk=found.pk)
+        if User.objects.select_for_update().filter(pk=found.pk).first() is None:
+            raise Dead
         user = user_of(token)  # nobody else used it meanwhile
         if weakness := policy.of(user.tenant_id).weakness(password, user):
             raise Weak(weakness)
+        if user.has_password(password):
+            raise Weak("This is the password that you have: choose another one.")
         policy.set_password(user, password)
         user.save(update_fields=User.PASSWORD_FIELDS)
     return user
 
 
+def hidden(text: str) -> str:
+    """The text without what makes its links good."""
+    return _IN_TEXT.sub(r"\1…", text)
+
+
 def _state(user: User) -> str:
-    """Follows from the stored hash, and does not tell it."""
-    return salted_hmac(_SALT, f"{user.pk} {user.hashed_password}", algorithm="sha256").hexdigest()[:32]
+    """Follows from what ends a link, and does not tell it."""
+    ended = EndedSessions.objects.filter(pk=user.pk).values_list("ended_at", flat=True).first()
+    said = [user.pk, user.hashed_password, user.email, user.last_login, user.last_login_at, ended]
+    return salted_hmac(_SALT, repr([str(each) for each in said]), algorithm="sha256").hexdigest()[:32]

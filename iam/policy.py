@@ -72,6 +72,8 @@ class Policy:
             return f"A password of this tenant has at least {least} characters."
         if len(password) > _MOST_CHARACTERS or "\0" in password:
             return f"A password has at most {_MOST_CHARACTERS} characters, and no NUL."
+        if any("\ud800" <= character <= "\udfff" for character in password):
+            return "A password is made of whole characters."
         for name, (what, found) in _CLASSES.items():
             if getattr(self.settings, name) and not any(map(found, password)):
                 return f"A password of this tenant has {what}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -16,31 +17,27 @@ log = structlog.get_logger(__name__)
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new_password(request: HttpRequest) -> HttpResponse:
     """The link's token is all that is needed; a second factor is still asked for when its owner signs in."""
     token = request.POST.get("token") or request.GET.get("token", "")
     try:
-        if throttles.too_often(str(request.META.get("REMOTE_ADDR", ""))):
-            return _said(request, "Too many tries", "Wait a minute, then open the link again.", 429)
         user = password_links.user_of(token)
-        at_home(user)
+        at_home(user, write=request.method == "POST")
         return _choose(request, token, {"user": user, "token": token})
     except password_links.Dead:
-        sentence = (
-            "It was used, is too old, or your password has been changed since: sign in, or ask your administrators."
-        )
-        return _said(request, "This link is good no more", sentence, 410)
+        return _dead(request)
     except NotHere:
         sentence = "Your organization has not moved here yet: your password is changed where you sign in today."
         return _said(request, "Not yet", sentence, 409)
-    except throttles.Unavailable:
+    except (DatabaseError, throttles.Unavailable):
+        log.exception("new_password")
         return _said(request, "Not now", "Passwords cannot be changed now: try again, or tell your operators.", 503)
 
 
 def _choose(request: HttpRequest, token: str, context: dict[str, Any]) -> HttpResponse:
-    """Raises Dead."""
-    if request.method == "GET":
+    """Raises Dead, DatabaseError, Unavailable."""
+    if request.method != "POST":
         return page(request, "new_password", context)
     chosen = request.POST.get("new_password", "")
     if chosen != request.POST.get("again", ""):
@@ -49,8 +46,27 @@ def _choose(request: HttpRequest, token: str, context: dict[str, Any]) -> HttpRe
         user = password_links.use(token, chosen)
     except password_links.Weak as weak:
         return page(request, "new_password", context | {"error": str(weak)}, 422)
+    throttles.succeeded(str(user.pk), _ip(request))  # wrong passwords before it lock nobody out
     log.info("password_set_by_link", user=str(user.pk))
-    return _said(request, "Your new password is set", "Wherever you were signed in, you are signed out.", 200)
+    sentence = "Sign in with it; you have been signed out everywhere. A second factor is asked for as before."
+    return _said(request, "Your new password is set", sentence, 200)
+
+
+def _dead(request: HttpRequest) -> HttpResponse:
+    """Whoever has a good link is counted nowhere; who guesses at them is."""
+    try:
+        if throttles.too_often(_ip(request)):
+            return _said(request, "Too many tries", "Wait a minute, then open the link again.", 429)
+    except throttles.Unavailable:
+        pass  # nothing is given away
+    sentence = (
+        "It was used, is too old, or something about your account has changed: sign in, or ask your administrators."
+    )
+    return _said(request, "This link no longer works", sentence, 410)
+
+
+def _ip(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def _said(request: HttpRequest, title: str, message: str, status: int) -> HttpResponse:

@@ -19,9 +19,9 @@ class NotHere(Exception):
     """The user's tenant lives in the legacy system."""
 
 
-def at_home(user: User) -> None:
+def at_home(user: User, *, write: bool = True) -> None:
     """Raises NotHere."""
-    if homes.serving(str(user.tenant_id), write=True) != TenantHome.Home.IAM:
+    if homes.serving(str(user.tenant_id), write=write) != TenantHome.Home.IAM:
         raise NotHere
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from flags.models import TenantHome
 from iam.models import User
-from iam.passwords import READABLE
+from iam.passwords import SETTLED
 from legacy_compat.standing import unanswered
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
@@ -61,7 +61,7 @@ def impact(tenant: TenantHome, transfer: Transfer, run: Run) -> Impact:
         run=run.key, state="open", tenant__in=[tenant.tenant, tenant.legacy_tenant]
     )
     strays = Stray.objects.filter(run=run.key, state="open", tenant__in=[tenant.tenant, tenant.legacy_tenant])
-    unreadable = User.objects.filter(tenant_id=tenant.tenant, is_active=True).exclude(hashed_password__regex=READABLE)
+    unreadable = User.objects.filter(tenant_id=tenant.tenant, is_active=True).exclude(hashed_password__regex=SETTLED)
     return Impact(**counts, quarantined=quarantined.count(), strays=strays.count(), unreadable=unreadable.count())
 
 

@@ -122,12 +122,12 @@ def _clients() -> Iterator[Remaining]:
 
 
 def _passwords() -> Iterator[Remaining]:
-    left = User.objects.filter(is_active=True).exclude(hashed_password__regex=passwords.READABLE)
+    left = User.objects.filter(is_active=True).exclude(hashed_password__regex=passwords.SETTLED)
     by_tenant = left.values("tenant__name").annotate(n=Count("pk")).order_by("-n")
     todo = (
-        "They sign in once, and it is asked; tell them to by a notice, or mail them a $password_link."
+        "They sign in once, and it is asked; tell them to by a notice, or mail them a $password_link (to those with an address)."
         if settings.PASSWORD_CHECK_URL
-        else "Mail them a $password_link by a notice, or set PASSWORD_CHECK_URL."
+        else "Mail them a $password_link by a notice (those with an address), or set PASSWORD_CHECK_URL."
     )
     yield Remaining(
         "users whose password only legacy can check", left.count(), todo, "notice_plan",

@@ -67,5 +67,5 @@ def people(audience: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _about(audience: Mapping[str, Any]) -> dict[str, Any]:
-    readable = passwords.READABLE if audience.get("passwords") == "legacy" else None
+    readable = passwords.SETTLED if audience.get("passwords") == "legacy" else None
     return {"tenants": tenants_of(audience), "role": audience.get("role") or None, "readable": readable}

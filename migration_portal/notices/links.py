@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,8 +12,6 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from iam import password_links
-from iam.models import User
 from migration_portal.monitoring.hooks import genuine
 from migration_portal.notices.models import Recipient, Unsubscribed
 
@@ -22,16 +19,6 @@ from migration_portal.notices.models import Recipient, Unsubscribed
 def unsubscribe_url(token: str) -> str:
     """Empty where nobody knows under which address users reach this portal."""
     return f"{settings.PUBLIC_URL}{reverse('unsubscribe', args=[token])}" if settings.PUBLIC_URL else ""
-
-
-def password_url(user: uuid.UUID) -> str:
-    """Where this user of the IAM chooses a new password. Raises LookupError."""
-    found = User.objects.filter(pk=user).first()
-    if found is None or not settings.PUBLIC_URL:
-        raise LookupError("the user is gone from the IAM" if settings.PUBLIC_URL else "PUBLIC_URL is not set any more")
-    return (
-        f"{settings.PUBLIC_URL}{reverse('oauth_new_password')}?{urlencode({'token': password_links.token_of(found)})}"
-    )
 
 
 @csrf_exempt

@@ -17,12 +17,10 @@ from migration_portal import messages
 from migration_portal.audit import chain
 from migration_portal.locks import Lock, one_after_the_other
 from migration_portal.notices import audience as audiences
-from migration_portal.notices import send, texts
+from migration_portal.notices import password_mail, send, texts
 from migration_portal.notices.models import Completed, Notice, Recipient, Text
 from migration_portal.refusal import Refusal, require_ahead, require_reason
 
-COMPLETION = "completion"
-"""The template of completion notices; without it none are sent."""
 State = Notice.State
 
 
@@ -39,11 +37,7 @@ def plan(
         raise Refusal(
             "Inside the applications nobody is told by their password.", subject=name, todo="Send it by mail alone."
         )
-    if texts.links(texts.of(template)) and in_app:
-        raise Refusal(
-            "A link to choose a password with is for one person, and shown nowhere.", subject=name,
-            todo="Send it by mail alone.",
-        )  # fmt: skip
+    password_mail.require_fit(texts.of(template), audience, subject=name)
     audiences.tenants_of(audience)
     require_ahead(starts_at, subject=name)
     begins = starts_at or timezone.now()
@@ -118,7 +112,7 @@ def counts_of_each(notices: Sequence[Notice]) -> dict[int, dict[str, int]]:
 
 def tell_completed() -> int:
     """Plan the completion notice of tenants that were finalized and have not been told. Returns how many tenants."""
-    if not Text.objects.filter(template=COMPLETION).exists():
+    if not Text.objects.filter(template=texts.COMPLETION).exists():
         return 0
     with transaction.atomic():
         final = TenantHome.objects.select_for_update().filter(final=True)
@@ -127,10 +121,10 @@ def tell_completed() -> int:
         if not fresh:
             return 0
         more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
-        shown = not texts.links(texts.of(COMPLETION))
+        named = f"Completed: {str(fresh[0])[:40]} ({fresh[0].pk[:8]}){more}"
         made = plan(
-            f"Completed: {str(fresh[0])[:40]} ({fresh[0].pk[:8]}){more}", COMPLETION, {"tenants": [tenant.pk for tenant in fresh]},
-            by="system", reason="Finalized.", in_app=shown, until=timezone.now() + timedelta(days=30),
+            named, texts.COMPLETION, {"tenants": [tenant.pk for tenant in fresh]}, by="system", reason="Finalized.", in_app=True,
+            until=timezone.now() + timedelta(days=30),
         )  # fmt: skip
         Completed.objects.bulk_create(Completed(tenant=tenant.pk, notice=made) for tenant in fresh)
     return len(fresh)

@@ -23,11 +23,12 @@ from limits import RateLimitItemPerSecond
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
+from iam import password_links
 from iam.models import InAppNotice, Tenant
 from migration_portal import databases
 from migration_portal.engine.queries import named
-from migration_portal.notices import audience, texts
-from migration_portal.notices.links import password_url, unsubscribe_url
+from migration_portal.notices import audience, password_mail, texts
+from migration_portal.notices.links import unsubscribe_url
 from migration_portal.notices.models import Kind, Notice, Recipient, Text, Unsubscribed
 from migration_portal.refusal import Refusal
 
@@ -47,6 +48,8 @@ def work(seconds: float = TURN_SECONDS) -> int:
     due = Notice.objects.filter(starts_at__lte=timezone.now(), state__in=[Notice.State.PLANNED, Notice.State.SENDING])
     for notice in due.order_by("id"):
         try:
+            found = texts.of(notice.template)
+            password_mail.require_fit(found, notice.audience, subject=str(notice))
             if notice.expanded_at is None:
                 expand(notice)
         except audience.Nobody as nobody:
@@ -60,7 +63,7 @@ def work(seconds: float = TURN_SECONDS) -> int:
             Notice.objects.filter(pk=notice.pk).update(error=databases.words(error))
             continue
         if notice.mail:
-            count += _send(notice, until)
+            count += _send(notice, found, until)
         conclude(notice)
         if time.monotonic() > until:
             break
@@ -118,8 +121,8 @@ def general() -> dict[str, str]:
     return {"date": f"{timezone.localdate():%Y-%m-%d}", "legacy_until": settings.LEGACY_UNTIL, "product": "Sigma IAM"}
 
 
-def _send(notice: Notice, until: float) -> int:
-    found, names, count = texts.of(notice.template), dict[str, str](), 0
+def _send(notice: Notice, found: list[Text], until: float) -> int:
+    names, count = dict[str, str](), 0
     with _mail() as mail:
         while candidates := _candidates(notice):
             claimed = 0
@@ -160,30 +163,39 @@ def _claim(pk: int) -> bool:
 
 def _deliver(pk: int, mail: Any, found: list[Text], names: dict[str, str]) -> int:
     """Send one, and mark what came of it. Returns 1 if it was sent. `names` are those of tenants that were asked for already."""
+    about = Recipient.objects.get(pk=pk)
+    why, link = ("", Recipient.State.WAITING), ""
+    try:
+        link = password_mail.link_of(about) if texts.links(found) else ""
+        if about.tenant not in names:
+            names[about.tenant] = _name_of(about.tenant)
+    except password_mail.Unwanted as unwanted:
+        why = str(unwanted), Recipient.State.SKIPPED
+    except DatabaseError as error:  # the IAM is away: nothing was sent, and nothing is known to be
+        why = databases.words(error), Recipient.State.WAITING
+        Notice.objects.filter(pk=about.notice_id).update(error=why[0])
     with transaction.atomic():
         to = Recipient.objects.select_for_update().get(pk=pk)
         if to.state != Recipient.State.SENDING:
             return 0
         if found[0].kind == Kind.ANNOUNCEMENT and Unsubscribed.objects.filter(email=to.email.lower()).exists():
-            Recipient.objects.filter(pk=pk).update(state=Recipient.State.SKIPPED, error="unsubscribed")
-            return 0
-        if to.tenant not in names:
-            names[to.tenant] = _name_of(to.tenant)
-        if why := _sent(mail, to, found, names[to.tenant]):
-            mail.close()  # what it was in the middle of
+            why = "unsubscribed", Recipient.State.SKIPPED
+        if why[0]:
             _not_sent(to, *why)
+            return 0
+        if failed := _sent(mail, to, found, names[to.tenant], link):
+            mail.close()  # what it was in the middle of
+            _not_sent(to, *failed)
             return 0
         Recipient.objects.filter(pk=pk).update(state=Recipient.State.SENT, sent_at=timezone.now(), error="")
     return 1
 
 
-def _sent(mail: Any, to: Recipient, found: list[Text], tenant: str) -> tuple[str, str] | None:
+def _sent(mail: Any, to: Recipient, found: list[Text], tenant: str, link: str) -> tuple[str, str] | None:
     """None when the server took it; else why not, and the state that follows from that: SENDING when nobody can tell."""
     try:
-        made = message(to, found, tenant, password_url(to.user) if texts.links(found) else "")
+        made = message(to, found, tenant, link)
         made.message()
-    except DatabaseError:
-        raise
     except Exception as error:  # whatever a library makes of this address is this recipient's alone
         return f"No mail can be written to it: {error}"[:500], Recipient.State.BOUNCED
     try:
@@ -219,7 +231,7 @@ def _not_sent(to: Recipient, why: str, state: str) -> None:
         state = Recipient.State.FAILED
     wait = _FIRST_WAIT * 4 ** (to.attempts - 1)
     Recipient.objects.filter(pk=to.pk).update(
-        state=state, error=why, next_at=timezone.now() + wait, perhaps_twice=to.perhaps_twice
+        state=state, error=password_links.hidden(why), next_at=timezone.now() + wait, perhaps_twice=to.perhaps_twice
     )
     log.info("notice_not_sent", recipient=to.pk, state=state, attempts=to.attempts)
 
@@ -265,6 +277,9 @@ def _name_of(tenant: str) -> str:
 @contextmanager
 def _mail() -> Iterator[Any]:
     """One connection for many messages; it opens with the first, and again after whatever broke it."""
+    if place := getattr(settings, "EMAIL_FILE_PATH", ""):
+        Path(place).mkdir(parents=True, exist_ok=True)
+        Path(place).chmod(0o700)  # mails hold links that are for their readers alone
     mail = get_connection()
     try:
         yield mail

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -30,7 +29,14 @@ SAMPLE = {
 }
 
 
+_LONGEST_SUBJECT = 200
+COMPLETION = "completion"
+"""The template of completion notices; without it none are sent."""
 _NAME = re.compile(r"[a-z0-9_-]+")
+_LINK = re.compile(r"\$\{?password_link\}?")
+_ALONE = re.compile(
+    r"""(?:^|(?<=[\s>])|(?<=\shref=")|(?<=\shref='))\$\{?password_link\}?(?=$|[\s<"'.,;])""", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,14 @@ def save(template: str, language: str, *, kind: str, subject: str, text: str, ht
         raise Refusal(f"It is one of: {', '.join(Kind.values)}.", subject=template)
     if not subject.strip() or not text.strip() or "\n" in subject.strip() or "\r" in subject.strip():
         raise Refusal("It needs a subject of one line, and a text.", subject=template)
+    if len(subject.strip()) > _LONGEST_SUBJECT:
+        raise Refusal(f"Its subject has more than {_LONGEST_SUBJECT} characters.", subject=template)
     for name, part in (("subject", subject), ("text", text), ("HTML", html)):
         _check(part, f"{template}: its {name}")
     with transaction.atomic():
         made, _ = Text.objects.update_or_create(
             template=template, language=language,
-            defaults={"kind": kind, "subject": subject.strip()[:200], "text": text, "html": html, "changed_by": by,
+            defaults={"kind": kind, "subject": subject.strip(), "text": text, "html": html, "changed_by": by,
                       "changed_at": timezone.now()},
         )  # fmt: skip
         Text.objects.filter(template=template).update(kind=kind)  # in every language alike
@@ -75,16 +83,21 @@ def _check(part: str, subject: str) -> None:
     if unknown := set(found.get_identifiers()) - KNOWN:
         names = ", ".join(f"${name}" for name in sorted(KNOWN))
         raise Refusal(f"Nobody fills in ${min(unknown)}.", subject=subject, todo=f"Use {names}.")
-    if PASSWORD_LINK not in found.get_identifiers():
-        return
-    if subject.endswith("subject"):
+    if PASSWORD_LINK in found.get_identifiers():
+        _check_link(part, subject)
+
+
+def _check_link(part: str, subject: str) -> None:
+    """Raises Refusal where a link would be seen by others than its owner."""
+    if subject.endswith("subject") or subject.startswith(f"{COMPLETION}:"):
         raise Refusal(
-            "A subject is read by everybody on the way.", subject=subject, todo="Put $password_link into the text."
-        )
-    if not settings.PUBLIC_URL:
+            "A link to choose a password with stands in no subject, and in no notice of completion.", subject=subject,
+            todo="Put $password_link into the text of a template of its own.",
+        )  # fmt: skip
+    if len(_LINK.findall(part)) != len(_ALONE.findall(part)):
         raise Refusal(
-            "Nobody knows under which address users reach the IAM's pages.", subject=subject,
-            todo="Set PUBLIC_URL, or leave $password_link out.",
+            "A link to choose a password with stands alone: as part of another address it would be told to others.",
+            subject=subject, todo='Write it between spaces or, in HTML, as href="$password_link" or between tags.',
         )  # fmt: skip
 
 

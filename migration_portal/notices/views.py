@@ -17,6 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from iam import password_links
 from migration_portal import console
 from migration_portal.engine.errors import describe
 from migration_portal.notices import audience as audiences
@@ -180,5 +181,5 @@ def _read(part: bytes) -> dict[str, str]:
         "to": str(made["To"]),
         "subject": str(made["Subject"]),
         "date": str(made["Date"]),
-        "text": body.get_content() if body else "",
+        "text": password_links.hidden(body.get_content()) if body else "",
     }

@@ -272,6 +272,7 @@ def test_a_notice_is_shown_in_the_application_and_read(api: Api, mail: Kept) -> 
 # Links to choose a password with
 
 LINKED = {
+    "kind": "maintenance",
     "subject": "Choose a password",
     "text": "Dear $name: $password_link",
     "html": '<a href="$password_link">Choose</a>',
@@ -301,30 +302,46 @@ def _link(made: Any) -> str:
 
 
 def test_a_link_is_shown_nowhere_but_in_its_owners_mail(mail: Kept, settings: Any) -> None:
-    with pytest.raises(Refusal, match="A subject is read by everybody"):
+    with pytest.raises(Refusal, match="stands in no subject"):
         texts.save("reset", "en", by="otto", **(ENGLISH | {"subject": "$password_link"}))
     texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
     people(1)
-    with pytest.raises(Refusal, match="for one person, and shown nowhere"):
+    with pytest.raises(Refusal, match="goes to nobody who has a password"):
         sent({}, "reset", in_app=True)
+    with pytest.raises(Refusal, match="nobody is told by their password"):
+        sent({"passwords": "legacy"}, "reset", in_app=True)
     plan.send_test("reset", "otto@example.org")
     assert _link(mail.messages[0][1]) == "https://iam.example.org/oauth/new-password?token=…"
     settings.PUBLIC_URL = ""
     with pytest.raises(Refusal, match="Set PUBLIC_URL"):
-        texts.save("reset", "de", by="otto", **(ENGLISH | LINKED))
+        sent({"passwords": "legacy"}, "reset")
 
 
 def test_nobody_is_mailed_a_link_that_leads_nowhere(mail: Kept, settings: Any) -> None:
     texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
-    people(1)
-    settings.PUBLIC_URL = ""
-    notice = sent({}, "reset")
-    assert mail.messages == [] and "PUBLIC_URL is not set" in Recipient.objects.get(notice=notice).error
+    [user] = people(1, hashed_password="{SHA}what-is-this")
+    notice = plan.plan("Reset", "reset", {"passwords": "legacy"}, by="otto")
+    public, settings.PUBLIC_URL = settings.PUBLIC_URL, ""
+    send.work()
+    notice.refresh_from_db()
+    assert mail.messages == [] and "Set PUBLIC_URL" in notice.error
+    settings.PUBLIC_URL = public
+    send.work()
+    assert mail.recipients == [user.email]
 
 
-def test_completion_with_a_link_is_mailed_and_not_shown(mail: Kept) -> None:
-    texts.save(plan.COMPLETION, "en", by="otto", **(ENGLISH | LINKED))
-    [user] = people(1)
-    TenantHome.objects.update_or_create(tenant=str(user.tenant_id), defaults={"home": "iam", "final": True})
-    plan.tick()
-    assert len(mail.messages) == 1 and not InAppNotice.objects.exists()
+def test_no_completion_notice_holds_a_link(mail: Kept) -> None:
+    with pytest.raises(Refusal, match="in no notice of completion"):
+        texts.save(texts.COMPLETION, "en", by="otto", **(ENGLISH | LINKED))
+
+
+@pytest.mark.parametrize(
+    ("part", "good"),
+    [("Go to $password_link.", True), ("$password_link", True), ("?u=$password_link", False), ("//e.org/$password_link", False)],
+)  # fmt: skip
+def test_a_link_stands_alone_in_a_text(mail: Kept, part: str, good: bool) -> None:
+    try:
+        texts.save("reset", "en", by="otto", **(ENGLISH | LINKED | {"text": part}))
+        assert good
+    except Refusal as refusal:
+        assert not good and "stands alone" in str(refusal)

@@ -52,7 +52,7 @@ def test_a_link_is_good_for_one_password(api: Api, ann: User) -> None:
     token = password_links.token_of(ann)
     assert choose(token).status_code == 200
     assert choose(token, "another long passphrase").status_code == 410
-    assert "good no more" in Client().get(PAGE, {"token": token}).content.decode()
+    assert "no longer works" in Client().get(PAGE, {"token": token}).content.decode()
     assert api.login(ann, password=CHOSEN).status_code == 200
 
 
