@@ -36,7 +36,7 @@ def revise(run: Run, *, by: str, reason: str) -> list[str]:
     plan = parse(text, name=run.plan_name)
     changed = _changed(parse(run.plan_text, name=run.plan_name), plan)
     with open_transfer(run, "revise") as transfer:
-        found = lookups.found(transfer.target, plan, transfer.target_catalog)
+        found = lookups.found(transfer.target, transfer.source, plan, transfer.target_catalog)
         changed += [name for name in _looking_further(run, plan, found) if name not in changed]
         if not changed:
             raise Refusal("The plan file is as the run began with it, and looks up the same.", subject=str(run))
@@ -73,10 +73,12 @@ def _changed(before: Plan, after: Plan) -> list[str]:
 def _looking_further(run: Run, plan: Plan, found: Found) -> list[str]:
     """The tables whose look-ups find more than they did. Raises PlanError where one finds something else, or less."""
     for name, pairs in found.items():
-        if lost := sorted(word for word, key in run.found.get(name, {}).items() if pairs.get(word) != key):
+        if lost := {word: key for word, key in run.found.get(name, {}).items() if pairs.get(word) != key}:
+            word, key = min(lost.items())
+            renamed = key in pairs.values()
             raise PlanError(
-                f"{', '.join(map(repr, lost[:3]))} led to another row of the IAM when the run began.", subject=name,
-                todo="Give the row its key again, or undo the run and start another.",
+                f"The IAM's row {word!r} {'has another name' if renamed else 'is another'} than when the run began.", subject=name,
+                todo=f"Give it its {'name' if renamed else 'key'} again, or undo the run and start another.",
             )  # fmt: skip
     more = {name for name, pairs in found.items() if pairs != run.found.get(name, {})}
     return [table.target for table in plan.tables if more & {lookup.name for lookup in of_table(table)}]

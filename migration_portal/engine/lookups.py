@@ -9,7 +9,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
-from migration_portal.engine.errors import describe
+from migration_portal.engine.errors import describe, fault_of
 from migration_portal.plan import lookups
 from migration_portal.plan.compile import raw
 from migration_portal.plan.errors import PlanError
@@ -20,17 +20,26 @@ MOST = 10_000
 """Rows of one look-up: they stand in every statement. More are a table of the plan's."""
 
 
-def found(iam: Connection[Any], plan: Plan, target: Catalog) -> Found:
-    """The rows of each look-up, from an autocommit session.
+def found(iam: Connection[Any], legacy: Connection[Any], plan: Plan, target: Catalog) -> Found:
+    """The rows of each look-up that legacy could name, from an autocommit session on the IAM.
 
-    Raises PlanError: no such table or column, no key of one column, two rows alike, too many rows.
+    Raises PlanError: no such table or column, no key of one column, two rows alike, too many rows, or a WHERE that the IAM
+    cannot carry out.
     """
-    return {name: _read(iam, plan, lookup, target) for name, lookup in lookups.of_plan(plan).items()}
+    read = {name: _read(iam, plan, lookup, target) for name, lookup in lookups.of_plan(plan).items()}
+    if not read or legacy.info.parameter_status("server_encoding") == "UTF8":
+        return read
+    return {name: {word: key for word, key in pairs.items() if _storable(legacy, word)} for name, pairs in read.items()}
 
 
-def with_found(iam: Connection[Any], plan: Plan, target: Catalog) -> Plan:
+def _storable(legacy: Connection[Any], word: str) -> bool:
+    """Whether legacy's encoding has all of its letters: what it has not, no row of legacy's says."""
+    return word.isascii() or fault_of(legacy, SQL("SELECT {}").format(Literal(word))) is None
+
+
+def with_found(iam: Connection[Any], legacy: Connection[Any], plan: Plan, target: Catalog) -> Plan:
     """The plan with what the IAM has now. Raises PlanError, as `found`."""
-    return lookups.resolved(plan, found(iam, plan, target))
+    return lookups.resolved(plan, found(iam, legacy, plan, target))
 
 
 def _read(iam: Connection[Any], plan: Plan, lookup: Lookup, target: Catalog) -> dict[str, str]:
@@ -49,10 +58,18 @@ def _read(iam: Connection[Any], plan: Plan, lookup: Lookup, target: Catalog) -> 
         with iam.transaction():
             iam.execute("SET TRANSACTION READ ONLY")
             rows = iam.execute(statement, prepare=True).fetchall()  # one statement, whatever is in it
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise PlanError(
+            "The role may not read this IAM table.",
+            subject=place,
+            todo="GRANT SELECT on it to the role in IAM_DATABASE_URL.",
+        ) from error
+    except psycopg.Error as error:
+        if iam.broken:
+            raise
         raise PlanError(
             f"The IAM cannot look it up: {describe(error).what}", subject=place,
-            todo=f"Correct 'where' in the plan: {lookup.where}" if lookup.where else "Grant SELECT on it to the portal's role.",
+            todo=f"Correct 'where' in the plan: {lookup.where}" if lookup.where else "Look at that table.",
         ) from error  # fmt: skip
     pairs = dict(rows)
     if len(rows) > MOST:

@@ -25,7 +25,7 @@ def computable(legacy: Connection[Any], trip: RoundTrip) -> list[Column]:
     return [
         column
         for column in trip.uncertain()
-        if "select" not in column.sql.lower()
+        if "select" not in column.reading.lower()
         and fault_of(legacy, SQL("EXPLAIN {}").format(trip.count([column], SQL("true")))) is None
     ]
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from migration_portal import console, databases
-from migration_portal.engine import catalog
+from migration_portal.engine import catalog, lookups
 from migration_portal.inventory import requests
 from migration_portal.inventory.expressions import expressions, given
 from migration_portal.inventory.models import Preflight
@@ -54,6 +54,7 @@ def plan(request: HttpRequest) -> HttpResponse:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
+            plan = lookups.with_found(iam, legacy, plan, target)
             context["findings"] = checks.check(plan, source, target)
             if not any(finding.severity == "error" for finding in context["findings"]):
                 databases.enter(legacy, plan.source_schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 from migration_portal.plan import lookups, numbers, places, schema
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Column, Given, Lookup, Number, Plan, Read, Rule, Table, Through
+from migration_portal.plan.model import Column, Given, Plan, Read, Rule, Table, Through
 from migration_portal.plan.places import Place
 from migration_portal.plan.settings import only, typed
+from migration_portal.plan.written import column, reverse, sql_of, uncountable
 
 _NEEDED = {
     "source": 'source = "a legacy table"', "target": 'target = "an IAM table"', "key": 'key = ["the legacy table\'s key"]',
@@ -76,6 +77,21 @@ def parse(text: str, *, name: str = "plan") -> Plan:
     for table in tables:
         _check_through(table, tables, name)
     rows = tuple(_given(entry, n, f"{name}, row {n + 1}", found) for n, entry in enumerate(document.get("rows", [])))
+    _check_targets(tables, rows, name)
+    plan = Plan(
+        name=str(document.get("name", Path(name).stem)),
+        description=str(document.get("description", "")),
+        tables=tables,
+        checksum=hashlib.sha256(text.encode()).hexdigest(),
+        source_schema=str(document.get("source_schema", "public")),
+        target_schema=str(document.get("target_schema", "public")),
+        rows=rows,
+    )
+    return numbers.in_its_schema(plan)
+
+
+def _check_targets(tables: tuple[Table, ...], rows: tuple[Given, ...], name: str) -> None:
+    """Raises PlanError where a table of the IAM is filled twice, or looked up before it is filled."""
     targets = [table.target for table in tables]
     if both := sorted({row.target for row in rows} & set(targets)):
         raise PlanError(
@@ -94,23 +110,13 @@ def parse(text: str, *, name: str = "plan") -> Plan:
             f"Looked up, and filled by the plan: {', '.join(early)}.", subject=name,
             todo="A look-up is for rows that the IAM has before a run begins: map the column as the key of that table is mapped.",
         )  # fmt: skip
-    plan = Plan(
-        name=str(document.get("name", Path(name).stem)),
-        description=str(document.get("description", "")),
-        tables=tables,
-        checksum=hashlib.sha256(text.encode()).hexdigest(),
-        source_schema=str(document.get("source_schema", "public")),
-        target_schema=str(document.get("target_schema", "public")),
-        rows=rows,
-    )
-    return numbers.in_its_schema(plan)
 
 
 def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, int]) -> Given:
     typed(entry, schema.GIVEN, place)
     _has(entry, ("target", "columns"), place)
     columns = (
-        Column(name, _sql(sql, place, name), line=found.get((number, "rows.columns", name), 0))
+        Column(name, sql_of(sql, place, name), line=found.get((number, "rows.columns", name), 0))
         for name, sql in entry["columns"].items()
     )
     return Given(str(entry["target"]), tuple(columns))
@@ -119,11 +125,11 @@ def _given(entry: dict[str, Any], number: int, place: str, found: dict[Place, in
 def _table(entry: dict[str, Any], place: str) -> Table:
     typed(entry, schema.TABLE, place)
     _has(entry, _NEEDED, place)
-    columns = [_column(name, sql, entry["source"], place) for name, sql in entry["columns"].items()]
+    columns = [column(name, sql, entry["source"], place) for name, sql in entry["columns"].items()]
     for name, sql in entry.get("defaults", {}).items():
         if name in entry["columns"]:
             raise PlanError(f"Column {name} has an expression and a default.", subject=place, todo="Keep one of them.")
-        columns.append(Column(name, _sql(sql, place, name), default=True))
+        columns.append(Column(name, sql_of(sql, place, name), default=True))
     tenant = entry.get("tenant")
     whose = next((column for column in columns if column.name == tenant), None)
     if tenant is not None and whose is None:
@@ -145,7 +151,7 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         secret=frozenset(entry.get("secret", ())),
         reject=(
             *_rules(entry.get("reject", {}), place, entry["source"]),
-            *_uncountable(columns),
+            *uncountable(columns),
             *lookups.unfound(columns),
         ),
         quality=_rules(entry.get("quality", {}), place, entry["source"]),
@@ -153,48 +159,8 @@ def _table(entry: dict[str, Any], place: str) -> Table:
             _read(name, it, entry["source"], tuple(entry["key"]), place) for name, it in entry.get("reads", {}).items()
         ),
         lossy=_lossy(entry, entry["key"], place),
-        reverse=_reverse(entry, entry["source"], place),
+        reverse=reverse(entry, entry["source"], place),
     )
-
-
-def _uncountable(columns: list[Column]) -> Iterator[Rule]:
-    """A number that no UUID can stand for must not become a reference to nothing."""
-    for number in dict.fromkeys(column.number for column in columns):
-        if number is not None:
-            advice = "UUIDs stand for numbers from 0 to 2⁴⁸ - 1: map these rows by an expression of their own."
-            yield Rule(f"{number.over}_has_no_uuid", numbers.uncountable(number), advice)
-
-
-def _reverse(entry: dict[str, Any], source: str, place: str) -> tuple[Column, ...]:
-    return tuple(_column(name, value, source, place, back=True) for name, value in entry.get("reverse", {}).items())
-
-
-def _column(name: str, value: Any, source: str, place: str, *, back: bool = False) -> Column:
-    """A column by an expression, by a number of a legacy table's, or by a row that the IAM has."""
-    if not isinstance(value, dict):
-        return Column(name, _sql(value, place, name))
-    if "lookup" in value:
-        lookup = _lookup(value, f"{place}, {name}")
-        return Column(name, (lookups.back if back else lookups.there)(lookup, {}), lookup=lookup)
-    only(value, schema.settings_of(schema.NUMBER), f"{place}, {name}")
-    if not isinstance(value.get("number"), str):
-        raise PlanError("'number' is missing.", subject=f"{place}, {name}", todo='Write it like { number = "id" }.')
-    number = Number(str(value.get("of", source)), value["number"])
-    return Column(name, (numbers.back if back else numbers.there)(number), number=number)
-
-
-def _lookup(value: dict[str, Any], place: str) -> Lookup:
-    typed(value, schema.LOOKUP, place)
-    for needed in ("lookup", "by", "value"):
-        if not value.get(needed):
-            raise PlanError(
-                f"'{needed}' is missing.", subject=place,
-                todo='Write it like { lookup = "permissions", by = "name", value = "a column" }.',
-            )  # fmt: skip
-    words = value.get("words", {})
-    if not all(isinstance(theirs, str) for theirs in words.values()):
-        raise PlanError("'words' must be texts.", subject=place, todo='Write them like words = { staff = "user" }.')
-    return Lookup(value["lookup"], value["by"], value["value"], value.get("where", ""), tuple(words.items()))
 
 
 def _has(entry: dict[str, Any], names: Iterable[str], place: str) -> None:
@@ -223,7 +189,7 @@ def _lossy(entry: dict[str, Any], key: Sequence[str], place: str) -> tuple[str, 
 def _with_lines(table: Table, number: int, found: dict[Place, int]) -> Table:
     """The table with the lines that its expressions and rules stand in; `number` is its place in the plan."""
 
-    def column(section: str, each: Column) -> Column:
+    def placed(section: str, each: Column) -> Column:
         return replace(each, line=found.get((number, "defaults" if each.default else section, each.name), 0))
 
     def rules(section: str, each: Rule) -> Rule:
@@ -232,10 +198,10 @@ def _with_lines(table: Table, number: int, found: dict[Place, int]) -> Table:
 
     return replace(
         table,
-        columns=tuple(column("columns", each) for each in table.columns),
-        reverse=tuple(column("reverse", each) for each in table.reverse),
+        columns=tuple(placed("columns", each) for each in table.columns),
+        reverse=tuple(placed("reverse", each) for each in table.reverse),
         reads=tuple(
-            replace(read, reverse=tuple(column(f"reads.{read.source}.reverse", each) for each in read.reverse))
+            replace(read, reverse=tuple(placed(f"reads.{read.source}.reverse", each) for each in read.reverse))
             for read in table.reads
         ),
         reject=tuple(rules("reject", each) for each in table.reject),
@@ -259,7 +225,7 @@ def _read(name: str, entry: Any, reader: str, key: tuple[str, ...], place: str) 
         link=tuple(of_key[column] for column in key),
         ignored=tuple(entry.get("ignored", ())),
         lossy=_lossy(entry, list(entry["link"]), place),
-        reverse=_reverse(entry, reader, place),
+        reverse=reverse(entry, reader, place),
     )
 
 
@@ -313,15 +279,5 @@ def _rule(entry: dict[str, Any], place: str, name: str, source: str) -> str:
     if "uuid" in entry:
         return NOT_UUID.format(entry["uuid"])
     if "twin" in entry:
-        return TWIN.format(column=f"{source}.{entry['twin']}", table=_sql(entry.get("of"), place, name))
-    return _sql(entry.get("sql"), place, name)
-
-
-def _sql(value: Any, place: str, name: str) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise PlanError(f"'{name}' needs an SQL expression.", subject=place, todo="Write one, or NULL.")
-    return value.strip()
+        return TWIN.format(column=f"{source}.{entry['twin']}", table=sql_of(entry.get("of"), place, name))
+    return sql_of(entry.get("sql"), place, name)

@@ -28,14 +28,35 @@ def of_table(table: Table) -> Iterator[Lookup]:
 
 def there(lookup: Lookup, pairs: Mapping[str, str]) -> str:
     """The key of the IAM's row, as SQL; NULL where it has none."""
-    known = {ours: pairs[theirs] for ours, theirs in lookup.words if theirs in pairs}
-    return _chosen(lookup, {**pairs, **known})
+    return _chosen(lookup, _by_word(lookup, pairs))
 
 
-def back(lookup: Lookup, pairs: Mapping[str, str]) -> str:
-    """What the IAM's row of a key says, as SQL; NULL where there was none."""
-    known = {theirs: ours for ours, theirs in reversed(lookup.words)}
-    return _chosen(lookup, {key: known.get(word, word) for word, key in pairs.items()})
+def back(lookup: Lookup, pairs: Mapping[str, str], *, of_key: bool = False) -> str:
+    """Legacy's word for the IAM's row of a key, as SQL.
+
+    Where legacy has none it fails, or the row would come back with nothing said in that column; part of legacy's key is NULL
+    then, which no row can come back under, and one that is gone is found without.
+    """
+    words: dict[str, str] = {}
+    for word, key in _by_word(lookup, pairs).items():
+        words.setdefault(key, word)
+    if of_key:
+        return _chosen(lookup, words)
+    none = f"(('Legacy has no word for ' || ({lookup.over})::text)::integer)::text"
+    return f"(CASE WHEN ({lookup.over}) IS NOT NULL THEN coalesce({_chosen(lookup, words)}, {none}) END)"
+
+
+def _by_word(lookup: Lookup, pairs: Mapping[str, str]) -> dict[str, str]:
+    """The keys by legacy's words: those that the plan lists first, in its order, then the IAM's own that mean nothing else."""
+    listed = {ours: pairs[theirs] for ours, theirs in lookup.words if theirs in pairs}
+    others = {word: key for word, key in pairs.items() if word not in dict(lookup.words)}
+    return listed | others
+
+
+def without_word(lookup: Lookup, pairs: Mapping[str, str]) -> list[str]:
+    """What the IAM calls rows that legacy has no word for, because it calls another row so."""
+    meant = set(_by_word(lookup, pairs).values())
+    return [word for word, key in pairs.items() if key not in meant]
 
 
 def unfound(columns: Iterable[Column]) -> Iterator[Rule]:
@@ -60,9 +81,10 @@ def _resolved(table: Table, found: Found) -> Table:
     def pairs(lookup: Lookup) -> Mapping[str, str]:
         return found.get(lookup.name, {})
 
-    def returned(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    def returned(columns: tuple[Column, ...], key: tuple[str, ...]) -> tuple[Column, ...]:
         return tuple(
-            replace(each, sql=back(each.lookup, pairs(each.lookup))) if each.lookup else each for each in columns
+            replace(each, sql=back(each.lookup, pairs(each.lookup), of_key=each.name in key)) if each.lookup else each
+            for each in columns
         )
 
     return replace(
@@ -74,8 +96,8 @@ def _resolved(table: Table, found: Found) -> Table:
             replace(rule, sql=_unfound(rule.lookup, pairs(rule.lookup))) if rule.lookup else rule
             for rule in table.reject
         ),
-        reverse=returned(table.reverse),
-        reads=tuple(replace(read, reverse=returned(read.reverse)) for read in table.reads),
+        reverse=returned(table.reverse, table.key),
+        reads=tuple(replace(read, reverse=returned(read.reverse, read.link)) for read in table.reads),
     )
 
 
@@ -85,5 +107,5 @@ def _unfound(lookup: Lookup, pairs: Mapping[str, str]) -> str:
 
 def _chosen(lookup: Lookup, pairs: Mapping[str, str]) -> str:
     """Folded into a constant when the statement is planned, and searched by halving: a row costs no more than a cast."""
-    written = json.dumps(pairs, ensure_ascii=False, sort_keys=True).replace("'", "''")
+    written = json.dumps(pairs, ensure_ascii=False).replace("'", "''")
     return f"('{written}'::jsonb ->> ({lookup.over})::text)"

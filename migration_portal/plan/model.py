@@ -103,7 +103,8 @@ class Rule:
     @property
     def looks_up(self) -> bool:
         """Whether it asks what is in a table, perhaps its own, in words that the server can make a join of."""
-        return re.search(r"\b(exists|in)\s*\(\s*select\b", self.sql, re.IGNORECASE) is not None
+        said = self.lookup.over if self.lookup else self.sql  # what it finds may be called anything
+        return re.search(r"\b(exists|in)\s*\(\s*select\b", said, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)

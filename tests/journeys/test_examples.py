@@ -246,7 +246,7 @@ def test_roles_that_the_iam_knows_by_other_names(world: World, settings: Any) ->
 def test_what_was_found_may_not_lead_elsewhere_later(world: World, settings: Any) -> None:
     run = begun(world, settings, "05_roles_by_name")
     iam(world, "UPDATE roles SET name = 'chief' WHERE name = 'admin'")
-    with pytest.raises(PlanError, match="'admin' led to another row"):
+    with pytest.raises(PlanError, match="row 'admin' has another name"):
         revise(run, by="tester", reason="a test")
 
 

@@ -1,5 +1,6 @@
 from migration_portal.plan import lookups
 from migration_portal.plan.loader import parse
+from migration_portal.plan.model import Lookup
 
 TEXT = """
 [[tables]]
@@ -18,13 +19,25 @@ FOUND = {"roles.name": {"admin": "1", "o'user": "2"}}
 
 def test_a_key_is_found_by_the_iams_word_and_by_each_of_legacys() -> None:
     [table] = lookups.resolved(parse(TEXT), FOUND).tables
-    pairs = '{"admin": "1", "boss": "1", "chief": "1", "o\'\'user": "2"}'
+    pairs = '{"boss": "1", "chief": "1", "admin": "1", "o\'\'user": "2"}'
     assert table.column("role_id").sql == f"('{pairs}'::jsonb ->> (lower(role))::text)"  # type: ignore[union-attr]
 
 
 def test_on_the_way_back_the_first_of_legacys_words_counts() -> None:
     [table] = lookups.resolved(parse(TEXT), FOUND).tables
     assert table.reverse[1].sql == """('{"1": "boss", "2": "o''user"}'::jsonb ->> (role_id)::text)"""
+
+
+def test_what_has_no_word_fails_on_the_way_back_unless_it_is_part_of_the_key() -> None:
+    [table] = lookups.resolved(parse(TEXT.replace('key = ["person", "role"]', 'key = ["person"]')), FOUND).tables
+    assert "Legacy has no word for " in table.reverse[1].sql
+
+
+def test_a_word_that_is_listed_means_nothing_else() -> None:
+    lookup = Lookup("roles", "name", "role", words=(("user", "member"), ("boss", "admin")))
+    assert '"user"' not in lookups.there(lookup, {"user": "1", "admin": "2"})
+    assert lookups.without_word(lookup, {"user": "1", "admin": "2"}) == ["user"]
+    assert lookups.without_word(lookup, {"user": "1", "member": "3", "admin": "2", "boss": "4"}) == ["user", "boss"]
 
 
 def test_rows_that_are_not_found_are_rejected_by_a_rule_that_says_what_to_do() -> None:
