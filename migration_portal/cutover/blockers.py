@@ -113,12 +113,12 @@ class _WayBack:
     uncertain: list[returning.Uncertain]
 
 
-_known: dict[tuple[UUID, str], _WayBack] = {}
+_known: dict[tuple[UUID, str, str], _WayBack] = {}
 
 
 def _way_back(run: Run, transfer: Transfer) -> _WayBack:
     """Asked again after a while only: of a thousand tenants that move, each would wait for the same answer."""
-    key, now = (transfer.run, run.plan.checksum), time.monotonic()
+    key, now = (transfer.run, run.plan.checksum, str(run.found)), time.monotonic()
     if key not in _known or now - _known[key].asked_at > _KNOWN_SECONDS:
         about = (transfer.source_catalog, transfer.target_catalog)
         back = directions.backward(run.plan, *about)

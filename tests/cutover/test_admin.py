@@ -42,3 +42,20 @@ def test_all_that_the_list_shows_are_decided_at_once(world: World, acme: str) ->
     assert "Decided: 2." in said(approver, place, {"verb": "restore", "reason": "an old job"})
     assert legacy(world, "SELECT DISTINCT full_name FROM users") == [("Ann Lee",)]
     assert not Stray.objects.filter(state="open").exists()
+
+
+def test_what_cannot_be_decided_with_the_others_is_said_and_stays_open(world: World, acme: str) -> None:
+    builders.user(world, acme, username="bob")
+    both_loops()
+    moved(acme)
+    legacy(world, "UPDATE users SET full_name = 'Stray'")
+    both_loops()
+    with world.legacy() as keeper:
+        keeper.execute("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not bob'; END $$")
+        keeper.execute(
+            "CREATE TRIGGER no BEFORE UPDATE ON users FOR EACH ROW WHEN (OLD.username = 'bob') EXECUTE FUNCTION no();"
+            "ALTER TABLE users ENABLE ALWAYS TRIGGER no"
+        )
+    said_then = said(browser("approver"), "/admin/cutover/stray/decide/", {"verb": "restore", "reason": "mistake"})
+    assert "Decided: 1. Open still: 1." in said_then
+    assert Stray.objects.filter(state="open").count() == 1

@@ -11,7 +11,7 @@ from django.utils import timezone
 from legacy_compat.standing import unanswered
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
-from migration_portal.cutover import finalize
+from migration_portal.cutover import blockers, finalize
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.runs.models import Run
 from migration_portal.runs.verify import verify
@@ -60,6 +60,21 @@ def test_a_way_back_in_trouble_keeps_others_from_leaving(world: World, many: lis
     FlowStatus.objects.filter(pk="reverse").update(error="permission denied for table users.")
     refused = moved(many[1])
     assert refused.state == "blocked" and "The way back does not work: permission denied" in refused.error
+
+
+def test_the_way_back_is_asked_about_once_for_many_tenants_and_again_after_a_while(
+    world: World, many: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    real = blockers.returning.failing
+    monkeypatch.setattr(blockers.returning, "failing", lambda *about: asked.append(1) or real(*about))
+    monkeypatch.setattr(blockers, "_known", {})
+    for tenant in many[:2]:
+        assert moved(tenant).error == ""
+    assert len(asked) == 1
+    monkeypatch.setattr(blockers, "_KNOWN_SECONDS", -1.0)
+    assert moved(many[2]).error == ""
+    assert len(asked) == 2
 
 
 def test_without_a_living_loop_nothing_is_cut_over(world: World) -> None:

@@ -90,6 +90,14 @@ def test_a_tenant_is_born_in_the_iam_with_the_guard_on(world: World, home: str) 
         legacy(world, "UPDATE tenants SET name = 'x' WHERE id = %s", new)
 
 
+def test_a_guard_on_one_side_alone_is_not_on(world: World, home: str) -> None:
+    guard.switch(on=True, by="tester")
+    assert guard.mode().on
+    with world.iam() as iam:
+        iam.execute("ALTER TABLE users DISABLE TRIGGER USER")
+    assert not guard.mode().on
+
+
 def test_the_guards_are_left_alone_while_tenants_are_moved(world: World, home: str) -> None:
     guard.switch(on=True, by="tester")
     TenantHome.objects.filter(pk=home).update(home="iam")
