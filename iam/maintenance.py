@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 
 from flags import maintenance
 from iam.api import problems
@@ -16,6 +17,9 @@ _READS = ("/api/v1/licenses/validate", "/oauth/introspect", "/oauth/userinfo")
 """What is posted and writes nothing."""
 _SIGN_INS = ("oauth_authorize", "oauth_second_factor", "social_start", "social_callback")
 """What a browser gets, and a code or a session comes of."""
+
+_PROGRAMS = ("oauth_token", "oauth_revoke", "oauth_introspect", "oauth_userinfo")
+"""Who reads an answer of theirs is no person."""
 
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
@@ -42,7 +46,17 @@ def refusal(request: HttpRequest, *, signs_in: bool = False) -> HttpResponse | N
         return None
     headers = {"Retry-After": str(seconds)}
     setattr(request, maintenance.CLOSED, True)
+    if request.path.startswith("/oauth/") and _for_people(request):
+        context = {"title": "Closed for maintenance", "message": _SENTENCE}
+        answer = render(request, "oauth/message.html", context, status=503)
+        answer["Retry-After"] = str(seconds)
+        return answer
     if request.path.startswith("/oauth/"):
         body = {"error": "temporarily_unavailable", "error_description": _SENTENCE}
         return JsonResponse(body, status=503, headers=headers)
     return problems.answer(Problem(503, "maintenance", _SENTENCE, headers=headers))
+
+
+def _for_people(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is not None and match.url_name not in _PROGRAMS

@@ -7,9 +7,12 @@ other change of the password or of the address, with the next sign-in, and when 
 from __future__ import annotations
 
 import re
+from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import signing
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -67,6 +70,15 @@ def use(token: str, password: str) -> User:
 def hidden(text: str) -> str:
     """The text without what makes its links good."""
     return _IN_TEXT.sub(r"\1…", text)
+
+
+@register(Tags.security, deploy=True)
+def links_in_clear(**_: Any) -> list[CheckMessage]:
+    """Whoever reads the address on its way chooses the password."""
+    if not settings.PUBLIC_URL or urlsplit(settings.PUBLIC_URL).scheme == "https":
+        return []
+    what = "PUBLIC_URL is in clear: links by which passwords are chosen would be, too."
+    return [Error(what, hint="Let it begin with https://.", id="iam.E003")]
 
 
 def _state(user: User) -> str:

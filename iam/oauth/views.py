@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import OAuth2Error
 from authlib.oidc.core.errors import ConsentRequiredError, InteractionRequiredError, LoginRequiredError
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -39,6 +41,8 @@ from iam.oauth.wishes import Wishes
 from iam.permissions import roles, subject
 from iam.sign_in import Asked, CodeNeeded, PasswordDue, Refused, WeakPassword, WrongCredentials, sign_in
 
+log = structlog.get_logger(__name__)
+
 
 @never_cache
 @require_http_methods(["GET", "POST"])
@@ -53,7 +57,8 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
             return _sign_in(request, context)
         except NotHere:
             return page(request, "sign_in", context | {"error": "Your organization has not moved here yet."}, 409)
-        except (throttles.Unavailable, totp.Unreadable):
+        except (DatabaseError, throttles.Unavailable, totp.Unreadable):
+            log.exception("sign_in")
             sentence = "Sign-ins cannot be checked now: try again, or tell your operators."
             return page(request, "sign_in", context | {"error": sentence}, 503)
     return page(request, "sign_in", context)

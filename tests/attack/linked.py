@@ -11,11 +11,8 @@ from django.test import Client
 
 from iam.models import User
 from tests.iam.conftest import Api
-from tests.iam.conftest import api as api
 from tests.legacy_compat.conftest import make_user
 from tests.notices.conftest import ENGLISH
-from tests.notices.conftest import console as console
-from tests.notices.conftest import mail as mail
 
 PAGE, CHOSEN, OTHER = "/oauth/new-password", "a long and new passphrase", "one more lengthy sentence"
 ODD = "{SHA}what-is-this"

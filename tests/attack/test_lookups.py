@@ -290,26 +290,28 @@ def test_a_new_role_in_a_column_of_the_key_keeps_the_tenant_and_says_so_and_revi
     assert builders.finish(Run.objects.get(pk=run.pk)).state == "undone"
 
 
-@pytest.mark.parametrize("word", [
+ODD = [
     "selector", "in (select", "exists (select 1)", "o'neil", 'say "x"', "back\\slash", "100%", "%s %(x)s", "{brace} {}", "Ünï–日本",
-    "", " lead", "tab\t", "new\nline",
-    "x" * 100, "\\u0041", "\\", "'; DROP TABLE people; --", "$$", "NULL", "null", "--", "/*",
-])  # fmt: skip
-def test_an_odd_word_goes_there_and_back(world: World, settings: Any, tmp_path: Path, word: str) -> None:
+    "", " lead", "tab\t", "new\nline", "x" * 100, "\\u0041", "\\", "'; DROP TABLE people; --", "$$", "NULL", "null", "--", "/*",
+]  # fmt: skip
+
+
+def test_odd_words_go_there_and_back(world: World, settings: Any, tmp_path: Path) -> None:
     schema(world)
-    role(world, word)
+    for word in ODD:
+        role(world, word)
     write(settings, of_grants(settings, tmp_path))
-    ann = person(world, "ann", word, "user")
+    ann = person(world, "ann", *ODD, "user")
     run = captured(world)
     assert report(run).passed
-    assert granted(world) == {("ann", word), ("ann", "user")}
+    assert granted(world) == {("ann", word) for word in [*ODD, "user"]}
     assert moved(FIRM).error == ""
     iam(world, "DELETE FROM user_roles WHERE user_id = %s", ann)
     both_loops()
     assert legacy(world, "SELECT role FROM grants") == []
-    iam(world, "INSERT INTO user_roles (user_id, role_id) SELECT %s, id FROM roles WHERE name = %s", ann, word)
+    iam(world, "INSERT INTO user_roles (user_id, role_id) SELECT %s, id FROM roles WHERE name = ANY(%s)", ann, ODD)
     both_loops()
-    assert legacy(world, "SELECT role FROM grants") == [(word,)]
+    assert {word for (word,) in legacy(world, "SELECT role FROM grants")} == {*ODD}
     assert moved(FIRM, "legacy").error == ""
 
 
@@ -349,7 +351,7 @@ def test_a_legacy_in_latin1_is_not_kept_by_a_role_that_nobody_of_it_has(
         drop(name)
 
 
-@pytest.mark.parametrize("kind", ["varchar(20)", "char(20)", "citext", "word", "name"])
+@pytest.mark.parametrize("kind", ["char(20)", "citext", "word"])
 def test_legacys_column_may_be_of_any_type(world: World, settings: Any, tmp_path: Path, kind: str) -> None:
     if kind == "citext":
         legacy(world, "CREATE EXTENSION citext")
@@ -377,12 +379,9 @@ def test_legacys_column_may_be_of_any_type(world: World, settings: Any, tmp_path
     assert builders.finish(Run.objects.get(pk=run.pk)).state == "undone"
 
 
-@pytest.mark.parametrize("key", ["integer", "date", "timestamptz", "float8", "boolean", "bytea", "citext", "char(9)"])
+@pytest.mark.parametrize("key", ["timestamptz", "bytea", "citext", "char(9)"])
 def test_the_iams_key_may_be_of_any_type(world: World, settings: Any, tmp_path: Path, key: str) -> None:
-    values = {
-        "integer": "-7", "date": "2026-02-01", "timestamptz": "2026-02-01 00:00:00.123+05", "float8": "0.1", "boolean": "true",
-        "bytea": "\\x00ff", "citext": "Ab", "char(9)": "ab",
-    }  # fmt: skip
+    values = {"timestamptz": "2026-02-01 00:00:00.123+05", "bytea": "\\x00ff", "citext": "Ab", "char(9)": "ab"}
     if key == "citext":
         iam(world, "CREATE EXTENSION IF NOT EXISTS citext")
     iam(world, f"CREATE TABLE levels (id {key} PRIMARY KEY, label text NOT NULL)")
