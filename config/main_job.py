@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import environ
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Our own: a shell that starts us in the background, and some CI runners, leave SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    environ.Env.read_env(embedded.PROJECT / ".env")  # before servers start: it may say where, and which
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if options.plan:
         os.environ["MIGRATION_PLAN"] = str(options.plan.resolve() / "plan.toml")

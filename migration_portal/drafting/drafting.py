@@ -12,7 +12,7 @@ from migration_portal.drafting.pairing import Pairs, needs_value, pair
 from migration_portal.drafting.satellites import Satellites
 from migration_portal.plan.checks import words
 
-_SECRET = {"hashed_password", "mfa_secret_encrypted"}
+_SECRET = {"hashed_password", "mfa_secret_encrypted", "one_time_key"}
 _HARMLESS = {
     "boolean",
     "smallint",
@@ -243,8 +243,16 @@ class _Drafting:
             if needs_value(info, name) and name not in {line.name for line in read.back} and not column.computed:
                 read.back.append(Line(name, constant(column), *CHOOSE))
 
+    def _may_sign_in(self) -> None:
+        """Who is switched off in legacy must not be switched on by what nobody said."""
+        told = any(line.name == "is_active" for line in self.draft.lines)
+        if self.target.name == "users" and "is_active" in self.target.columns and not told:
+            said = "nothing of legacy's is known to say who is switched off: as it is, everybody may sign in"
+            self.draft.lines.append(Line("is_active", "true", 0.3, said))
+
     def _told(self) -> None:
         """What is left over, what is secret, and the order in which people look for it."""
+        self._may_sign_in()
         used = {name for line in self.draft.lines for name in line.uses} | {*self.draft.key}
         left = [name for name in self.source.columns if name not in used]
         own = [name for name in left if (name,) == self.source.primary_key and self.source.columns[name].has_default]

@@ -27,15 +27,15 @@ HASHES = (
 def fill(legacy: Connection[Any], dirt: Dirt, *, seed: int, replace: bool = False) -> None:
     """Create the flavour's tables and fill them, in one transaction.
 
-    Raises Refusal when the database holds such tables already, unless `replace` is true.
+    Raises Refusal when the database holds tables already, unless `replace` is true: then those of a sample are dropped.
     """
     here = _HERE / dirt.flavour
     with legacy.transaction():
         present = sorted(_present(legacy))
-        if present and not replace:
+        if not replace and (held := present or _tables(legacy)):
             raise Refusal(
-                f"It already holds {', '.join(present)}.", subject="legacy database",
-                todo="Pass --replace to drop them, if this is not a real legacy system.",
+                f"It already holds {', '.join(held[:7])}.", subject="legacy database",
+                todo="Name an empty database; or, if this is no real legacy system: manage.py legacy_sample --replace.",
             )  # fmt: skip
         _drop(legacy, present)
         legacy.execute((here / "schema.sql").read_bytes())
@@ -56,6 +56,12 @@ def fill(legacy: Connection[Any], dirt: Dirt, *, seed: int, replace: bool = Fals
         legacy.execute((here / "constraints.sql").read_bytes())
     # As a system that has run for a while: visibility known, so that key ranges come from the index alone.
     legacy.execute("VACUUM (ANALYZE)")
+
+
+def _tables(legacy: Connection[Any]) -> list[str]:
+    """Whatever tables are there: somebody's."""
+    found = legacy.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    return [row[0] for row in found]
 
 
 def _present(legacy: Connection[Any]) -> list[str]:
