@@ -123,6 +123,9 @@ def _columns(
 ) -> Iterator[Finding]:
     mapped = {(t.target, c.name) for t in plan.tables for c in t.columns}
     reversed_ = {(t.source, c.name) for t in plan.tables for c in t.reverse}
+    numbered = {
+        (t.source, c.name) for t in plan.tables for c in t.reverse if c.number
+    }  # one sequence counts for both sides
     for connection, about, filled in ((iam, ours, mapped), (legacy, theirs, reversed_)):
         for row in _ask(connection, "odd_columns", about):
             place = (row["table_name"], row["column_name"])
@@ -132,7 +135,7 @@ def _columns(
                 yield Finding(
                     "error", ".".join(place), "Its server computes it: nobody can write it.", "Take it out of the plan."
                 )
-            elif row["sequence"]:
+            elif row["sequence"] and place not in numbered:
                 yield Finding(
                     "warning", ".".join(place), f"It counts by {row['sequence']}, on this side alone.",
                     "While tenants live on both sides, let one count odd and the other even: ALTER SEQUENCE … INCREMENT BY 2.",
