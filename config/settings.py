@@ -143,9 +143,9 @@ NOTICES_PER_SECOND = env.int("NOTICES_PER_SECOND", default=20)
 # providers sign bounces with.
 LEGACY_UNTIL = env("LEGACY_UNTIL", default="")
 PUBLIC_URL = env("PUBLIC_URL", default="").rstrip("/")
+NOTICES_SECRET = env("NOTICES_SECRET", default="")
 # How long a link is good by which somebody chooses a new password.
 PASSWORD_LINK_HOURS = env.int("PASSWORD_LINK_HOURS", default=72)
-NOTICES_SECRET = env("NOTICES_SECRET", default="")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="sigma-transit@localhost")
 
 # --- checkpoints ------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
 
 from flags import maintenance
 from iam.api import problems
 from iam.api.problems import Problem
+from iam.oauth.pages import page
 
 _SENTENCE = "The system is being maintained. Nothing was changed; please try again."
 _READS = ("/api/v1/licenses/validate", "/oauth/introspect", "/oauth/userinfo")
@@ -46,15 +46,14 @@ def refusal(request: HttpRequest, *, signs_in: bool = False) -> HttpResponse | N
         return None
     headers = {"Retry-After": str(seconds)}
     setattr(request, maintenance.CLOSED, True)
-    if request.path.startswith("/oauth/") and _for_people(request):
-        context = {"title": "Closed for maintenance", "message": _SENTENCE}
-        answer = render(request, "oauth/message.html", context, status=503)
-        answer["Retry-After"] = str(seconds)
-        return answer
-    if request.path.startswith("/oauth/"):
-        body = {"error": "temporarily_unavailable", "error_description": _SENTENCE}
-        return JsonResponse(body, status=503, headers=headers)
-    return problems.answer(Problem(503, "maintenance", _SENTENCE, headers=headers))
+    if not request.path.startswith("/oauth/"):
+        return problems.answer(Problem(503, "maintenance", _SENTENCE, headers=headers))
+    if _for_people(request):
+        answer = page(request, "message", {"title": "Closed for maintenance", "message": _SENTENCE}, 503)
+    else:
+        answer = JsonResponse({"error": "temporarily_unavailable", "error_description": _SENTENCE}, status=503)
+    answer["Retry-After"] = headers["Retry-After"]
+    return answer
 
 
 def _for_people(request: HttpRequest) -> bool:

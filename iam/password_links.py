@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core import signing
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -39,11 +40,16 @@ def token_of(user: User) -> str:
 
 def user_of(token: str) -> User:
     """Whose link it is. Raises Dead."""
+    return _owner(token, User.objects.all())
+
+
+def _owner(token: str, users: QuerySet[User]) -> User:
+    """Whose link it is, of these users as they are read. Raises Dead."""
     try:
         key, state = signing.loads(token, salt=_SALT, max_age=settings.PASSWORD_LINK_HOURS * 3600)
     except (signing.BadSignature, UnicodeError):
         raise Dead from None
-    user = User.objects.select_related("tenant").filter(pk=key, is_active=True, tenant__is_active=True).first()
+    user = users.select_related("tenant").filter(pk=key, is_active=True, tenant__is_active=True).first()
     if user is None or not constant_time_compare(state, _state(user)):
         raise Dead
     if user.account_locked_until and user.account_locked_until > timezone.now():
@@ -54,10 +60,7 @@ def user_of(token: str) -> User:
 def use(token: str, password: str) -> User:
     """Set the password; sessions end with the old one. Raises Dead, Weak."""
     with transaction.atomic(using="iam"):
-        found = user_of(token)
-        if User.objects.select_for_update().filter(pk=found.pk).first() is None:
-            raise Dead
-        user = user_of(token)  # nobody else used it meanwhile
+        user = _owner(token, User.objects.select_for_update(of=("self",)))  # nobody else uses it meanwhile
         if weakness := policy.of(user.tenant_id).weakness(password, user):
             raise Weak(weakness)
         if user.has_password(password):

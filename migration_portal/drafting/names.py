@@ -28,10 +28,11 @@ def columns(source: str, target: str, table: str = "") -> float:
 
 def tables(source: str, target: str) -> float:
     """0 to 1. Words before a name that is known may be a product's: wp_users, AspNetUserRoles."""
-    words, known = _plain(source).split(), _concepts("tables")
-    whole = _alike(" ".join(words), _plain(target), "tables")
-    if whole or " ".join(words) in known:
+    plain, known = _plain(source), _concepts("tables")
+    whole = _alike(plain, _plain(target), "tables")
+    if whole or plain in known:
         return whole
+    words = plain.split()
     named = next((known[rest] for start in range(1, len(words)) if (rest := " ".join(words[start:])) in known), "")
     return _PREFIXED if named and named == known.get(_plain(target)) else 0.0
 

@@ -25,7 +25,7 @@ from migration_portal.inventory.way_back import way_back
 from migration_portal.plan import checks
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.loader import load
-from migration_portal.plan.lookups import of_plan, without_word
+from migration_portal.plan.lookups import Found, of_plan, resolved, without_word
 from migration_portal.plan.model import Catalog, Plan
 from migration_portal.refusal import Refusal
 from migration_portal.schema import scripts
@@ -49,7 +49,8 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
-            plan = lookups.with_found(iam, legacy, plan, target)
+            found = lookups.found(iam, legacy, plan, target)
+            plan = resolved(plan, found)
             findings += each(
                 ("legacy database", lambda: _server("legacy database", legacy)),
                 ("IAM database", lambda: _server("IAM database", iam)),
@@ -62,7 +63,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
                 ("IAM disk", lambda: _disk(legacy, iam, plan, source)),
             )
             findings += surroundings(legacy, iam, plan, source)
-            findings += each(("look-ups", lambda: _look_ups(iam, legacy, plan, target)))
+            findings += each(("look-ups", lambda: _look_ups(plan, found)))
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(
                     ("the plan's SQL", lambda: expressions(legacy, plan, target)),
@@ -127,11 +128,10 @@ def _schema(iam: Connection[Any]) -> Iterator[Finding]:
         yield Finding("error", "IAM schema", f"Not applied: {', '.join(waiting)}.", "Apply the schema scripts.")
 
 
-def _look_ups(iam: Connection[Any], legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Finding]:
+def _look_ups(plan: Plan, found: Found) -> Iterator[Finding]:
     """Rows of the IAM that cannot come back, because legacy calls another so."""
-    looked_up = of_plan(plan)
-    for name, pairs in lookups.found(iam, legacy, plan, target).items():
-        for word in without_word(looked_up[name], pairs):
+    for name, lookup in of_plan(plan).items():
+        for word in without_word(lookup, found[name]):
             yield Finding(
                 "warning", name, f"Legacy has no word for the IAM's row {word!r}: it calls another so. Who is given it keeps their"
                 " tenant from coming back.", "Rename that row in the IAM, or list a word for it under 'words'.",

@@ -123,9 +123,8 @@ def _columns(
 ) -> Iterator[Finding]:
     mapped = {(t.target, c.name) for t in plan.tables for c in t.columns}
     reversed_ = {(t.source, c.name) for t in plan.tables for c in t.reverse}
-    numbered = {
-        (t.source, c.name) for t in plan.tables for c in t.reverse if c.number
-    }  # one sequence counts for both sides
+    # One sequence counts for both sides.
+    numbered = {(t.source, c.name) for t in plan.tables for c in t.reverse if c.number}
     for connection, about, filled in ((iam, ours, mapped), (legacy, theirs, reversed_)):
         for row in _ask(connection, "odd_columns", about):
             place = (row["table_name"], row["column_name"])

@@ -16,16 +16,16 @@ from migration_portal.audit import chain
 from migration_portal.notices.models import Kind, Text
 from migration_portal.refusal import Refusal
 
-KNOWN = {"tenant", "name", "date", "legacy_until", "product", "password_link"}
-"""What may stand in a text, as `$tenant`."""
 PASSWORD_LINK = "password_link"  # noqa: S105 - a name: the link is the recipient's alone, mailed and shown nowhere
+KNOWN = {"tenant", "name", "date", "legacy_until", "product", PASSWORD_LINK}
+"""What may stand in a text, as `$tenant`."""
 SAMPLE = {
     "tenant": "Acme",
     "name": "Ann Lee",
     "date": "2026-12-01",
     "legacy_until": "2026-12-31",
     "product": "Sigma IAM",
-    "password_link": "https://iam.example.org/oauth/new-password?token=…",
+    PASSWORD_LINK: "https://iam.example.org/oauth/new-password?token=…",
 }
 
 
@@ -63,7 +63,7 @@ def save(template: str, language: str, *, kind: str, subject: str, text: str, ht
     if len(subject.strip()) > _LONGEST_SUBJECT:
         raise Refusal(f"Its subject has more than {_LONGEST_SUBJECT} characters.", subject=template)
     for name, part in (("subject", subject), ("text", text), ("HTML", html)):
-        _check(part, f"{template}: its {name}")
+        _check(part, f"{template}: its {name}", private=name != "subject" and template != COMPLETION)
     with transaction.atomic():
         made, _ = Text.objects.update_or_create(
             template=template, language=language,
@@ -75,8 +75,8 @@ def save(template: str, language: str, *, kind: str, subject: str, text: str, ht
     return made
 
 
-def _check(part: str, subject: str) -> None:
-    """Raises Refusal."""
+def _check(part: str, subject: str, *, private: bool) -> None:
+    """Raises Refusal; where others than the recipient read the part, for what is `private`, too."""
     found = Template(part)
     if not found.is_valid():
         raise Refusal("A $ stands alone.", subject=subject, todo="Write $$ for the sign itself.")
@@ -84,12 +84,12 @@ def _check(part: str, subject: str) -> None:
         names = ", ".join(f"${name}" for name in sorted(KNOWN))
         raise Refusal(f"Nobody fills in ${min(unknown)}.", subject=subject, todo=f"Use {names}.")
     if PASSWORD_LINK in found.get_identifiers():
-        _check_link(part, subject)
+        _check_link(part, subject, private=private)
 
 
-def _check_link(part: str, subject: str) -> None:
+def _check_link(part: str, subject: str, *, private: bool) -> None:
     """Raises Refusal where a link would be seen by others than its owner."""
-    if subject.endswith("subject") or subject.startswith(f"{COMPLETION}:"):
+    if not private:
         raise Refusal(
             "A link to choose a password with stands in no subject, and in no notice of completion.", subject=subject,
             todo="Put $password_link into the text of a template of its own.",

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from migration_portal.refusal import Refusal
+from migration_portal.sample.fill import tables
 
 
 def fill_legacy(legacy: Connection[Any], example: Path, *, replace: bool = False) -> None:
@@ -19,10 +20,10 @@ def fill_legacy(legacy: Connection[Any], example: Path, *, replace: bool = False
         if not (example / name).is_file():
             raise Refusal(f"It has no {name}.", subject=str(example), todo="Name a directory like those in examples/.")
     with legacy.transaction():
-        held = [row[0] for row in legacy.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        held = tables(legacy)
         if held and not replace:
             raise Refusal(
-                f"It already holds {', '.join(sorted(held)[:5])}.", subject="legacy database", todo="Name an empty database.",
+                f"It already holds {', '.join(held[:5])}.", subject="legacy database", todo="Name an empty database.",
             )  # fmt: skip
         if held:
             legacy.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")

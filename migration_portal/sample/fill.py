@@ -31,10 +31,11 @@ def fill(legacy: Connection[Any], dirt: Dirt, *, seed: int, replace: bool = Fals
     """
     here = _HERE / dirt.flavour
     with legacy.transaction():
-        present = sorted(_present(legacy))
-        if not replace and (held := present or _tables(legacy)):
+        held, ours = tables(legacy), _of_samples()
+        present = [name for name in held if name in ours]
+        if held and not replace:
             raise Refusal(
-                f"It already holds {', '.join(held[:7])}.", subject="legacy database",
+                f"It already holds {', '.join((present or held)[:7])}.", subject="legacy database",
                 todo="Name an empty database; or, if this is no real legacy system: manage.py legacy_sample --replace.",
             )  # fmt: skip
         _drop(legacy, present)
@@ -58,19 +59,14 @@ def fill(legacy: Connection[Any], dirt: Dirt, *, seed: int, replace: bool = Fals
     legacy.execute("VACUUM (ANALYZE)")
 
 
-def _tables(legacy: Connection[Any]) -> list[str]:
-    """Whatever tables are there: somebody's."""
-    found = legacy.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
-    return [row[0] for row in found]
+def tables(legacy: Connection[Any]) -> list[str]:
+    """Whatever tables are there, by name: a sample's, or somebody's."""
+    return [row[0] for row in legacy.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]
 
 
-def _present(legacy: Connection[Any]) -> list[str]:
-    """The tables of any flavour that are there."""
-    known = {name for flavour in FLAVOURS for name in _TABLE.findall((_HERE / flavour / "schema.sql").read_text())}
-    there = legacy.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s)", [list(known)]
-    )
-    return [row[0] for row in there]
+def _of_samples() -> set[str]:
+    """The tables of every flavour."""
+    return {name for flavour in FLAVOURS for name in _TABLE.findall((_HERE / flavour / "schema.sql").read_text())}
 
 
 def _drop(legacy: Connection[Any], tables: list[str]) -> None:

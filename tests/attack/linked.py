@@ -12,16 +12,9 @@ from django.test import Client
 from iam.models import User
 from tests.iam.conftest import Api
 from tests.legacy_compat.conftest import make_user
-from tests.notices.conftest import ENGLISH
 
 PAGE, CHOSEN, OTHER = "/oauth/new-password", "a long and new passphrase", "one more lengthy sentence"
 ODD = "{SHA}what-is-this"
-LINKED = ENGLISH | {
-    "kind": "maintenance",
-    "subject": "Choose a password",
-    "text": "Dear $name: $password_link",
-    "html": '<a href="$password_link">Choose</a>',
-}
 
 
 @pytest.fixture

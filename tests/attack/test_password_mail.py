@@ -25,12 +25,12 @@ from migration_portal.notices import password_mail, plan, send, texts
 from migration_portal.notices.models import Notice, Recipient, Unsubscribed
 from migration_portal.refusal import Refusal
 from tests import builders
-from tests.attack.linked import LINKED, ODD, OTHER, PAGE, choose, client, token_in
+from tests.attack.linked import ODD, OTHER, PAGE, choose, client, token_in
 from tests.attack.linked import ann as ann
 from tests.iam.conftest import Api
 from tests.iam.conftest import api as api
 from tests.legacy_compat.conftest import make_tenant, make_user
-from tests.notices.conftest import ENGLISH, sent
+from tests.notices.conftest import ENGLISH, LINKED, sent
 from tests.notices.conftest import console as console
 from tests.notices.conftest import mail as mail
 from tests.notices.smtp import Kept

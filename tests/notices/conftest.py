@@ -23,6 +23,12 @@ ENGLISH = {
     "text": "Dear $name,\n$tenant moves.",
     "html": "<p>Dear $name</p>",
 }
+LINKED = {
+    "kind": "maintenance",
+    "subject": "Choose a password",
+    "text": "Dear $name: $password_link",
+    "html": '<a href="$password_link">Choose</a>',
+}
 
 
 _numbers = itertools.count()

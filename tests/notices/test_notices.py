@@ -27,7 +27,7 @@ from migration_portal.rollback.doors import close_doors
 from tests.iam.conftest import Api
 from tests.iam.conftest import api as api  # the fixture
 from tests.legacy_compat.conftest import make_tenant, make_user
-from tests.notices.conftest import ENGLISH, people, sent
+from tests.notices.conftest import ENGLISH, LINKED, people, sent
 from tests.notices.smtp import Kept
 
 # Words
@@ -271,16 +271,9 @@ def test_a_notice_is_shown_in_the_application_and_read(api: Api, mail: Kept) -> 
 
 # Links to choose a password with
 
-LINKED = {
-    "kind": "maintenance",
-    "subject": "Choose a password",
-    "text": "Dear $name: $password_link",
-    "html": '<a href="$password_link">Choose</a>',
-}
-
 
 def test_each_recipient_is_mailed_a_link_of_their_own(mail: Kept, settings: Any) -> None:
-    texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
+    texts.save("reset", "en", by="otto", **LINKED)
     ann, bob = people(2, hashed_password="{SHA}what-is-this")
     people(1)
     sent({"passwords": "legacy"}, "reset")
@@ -304,7 +297,7 @@ def _link(made: Any) -> str:
 def test_a_link_is_shown_nowhere_but_in_its_owners_mail(mail: Kept, settings: Any) -> None:
     with pytest.raises(Refusal, match="stands in no subject"):
         texts.save("reset", "en", by="otto", **(ENGLISH | {"subject": "$password_link"}))
-    texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
+    texts.save("reset", "en", by="otto", **LINKED)
     people(1)
     with pytest.raises(Refusal, match="goes to nobody who has a password"):
         sent({}, "reset", in_app=True)
@@ -318,7 +311,7 @@ def test_a_link_is_shown_nowhere_but_in_its_owners_mail(mail: Kept, settings: An
 
 
 def test_nobody_is_mailed_a_link_that_leads_nowhere(mail: Kept, settings: Any) -> None:
-    texts.save("reset", "en", by="otto", **(ENGLISH | LINKED))
+    texts.save("reset", "en", by="otto", **LINKED)
     [user] = people(1, hashed_password="{SHA}what-is-this")
     notice = plan.plan("Reset", "reset", {"passwords": "legacy"}, by="otto")
     public, settings.PUBLIC_URL = settings.PUBLIC_URL, ""
@@ -332,7 +325,7 @@ def test_nobody_is_mailed_a_link_that_leads_nowhere(mail: Kept, settings: Any) -
 
 def test_no_completion_notice_holds_a_link(mail: Kept) -> None:
     with pytest.raises(Refusal, match="in no notice of completion"):
-        texts.save(texts.COMPLETION, "en", by="otto", **(ENGLISH | LINKED))
+        texts.save(texts.COMPLETION, "en", by="otto", **LINKED)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +334,7 @@ def test_no_completion_notice_holds_a_link(mail: Kept) -> None:
 )  # fmt: skip
 def test_a_link_stands_alone_in_a_text(mail: Kept, part: str, good: bool) -> None:
     try:
-        texts.save("reset", "en", by="otto", **(ENGLISH | LINKED | {"text": part}))
+        texts.save("reset", "en", by="otto", **(LINKED | {"text": part}))
         assert good
     except Refusal as refusal:
         assert not good and "stands alone" in str(refusal)
