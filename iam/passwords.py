@@ -103,6 +103,11 @@ def readable(stored: str) -> bool:
     return re.match(READABLE, stored) is not None
 
 
+def settled(stored: str) -> bool:
+    """Whether its owner needs no other system's word."""
+    return re.match(SETTLED, stored) is not None
+
+
 def outdated(stored: str) -> bool:
     """Whether the hash should be made anew once its tenant is final: it is not of the kind that we make then."""
     return hashes.kind(stored) != hashes.kind(_decoy_argon2())

@@ -36,7 +36,7 @@ def revise(run: Run, *, by: str, reason: str) -> list[str]:
     plan = parse(text, name=run.plan_name)
     changed = _changed(parse(run.plan_text, name=run.plan_name), plan)
     with open_transfer(run, "revise") as transfer:
-        found = lookups.found(transfer.target, transfer.source, plan, transfer.target_catalog)
+        found = lookups.found(transfer.source, transfer.target, plan, transfer.target_catalog)
         changed += [name for name in _looking_further(run, plan, found) if name not in changed]
         if not changed:
             raise Refusal("The plan file is as the run began with it, and looks up the same.", subject=str(run))

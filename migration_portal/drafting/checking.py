@@ -84,7 +84,7 @@ def check(text: str) -> Checked:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
-            plan = lookups.with_found(iam, legacy, plan, target)
+            plan = lookups.with_found(legacy, iam, plan, target)
             checked.findings += checks.check(plan, source, target)
             if not checked.errors:
                 checked.findings += [*expressions(legacy, plan, target), *given(iam, plan, target)]

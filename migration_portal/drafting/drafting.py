@@ -92,6 +92,7 @@ class _Drafting:
             )
         self._whose()
         self._way_back()
+        self._may_sign_in()
         self._told()
         return self.draft, ""
 
@@ -252,7 +253,6 @@ class _Drafting:
 
     def _told(self) -> None:
         """What is left over, what is secret, and the order in which people look for it."""
-        self._may_sign_in()
         used = {name for line in self.draft.lines for name in line.uses} | {*self.draft.key}
         left = [name for name in self.source.columns if name not in used]
         own = [name for name in left if (name,) == self.source.primary_key and self.source.columns[name].has_default]

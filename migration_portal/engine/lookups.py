@@ -20,7 +20,7 @@ MOST = 10_000
 """Rows of one look-up: they stand in every statement. More are a table of the plan's."""
 
 
-def found(iam: Connection[Any], legacy: Connection[Any], plan: Plan, target: Catalog) -> Found:
+def found(legacy: Connection[Any], iam: Connection[Any], plan: Plan, target: Catalog) -> Found:
     """The rows of each look-up that legacy could name, from an autocommit session on the IAM.
 
     Raises PlanError: no such table or column, no key of one column, two rows alike, too many rows, or a WHERE that the IAM
@@ -37,9 +37,9 @@ def _storable(legacy: Connection[Any], word: str) -> bool:
     return word.isascii() or fault_of(legacy, SQL("SELECT {}").format(Literal(word))) is None
 
 
-def with_found(iam: Connection[Any], legacy: Connection[Any], plan: Plan, target: Catalog) -> Plan:
+def with_found(legacy: Connection[Any], iam: Connection[Any], plan: Plan, target: Catalog) -> Plan:
     """The plan with what the IAM has now. Raises PlanError, as `found`."""
-    return lookups.resolved(plan, found(iam, legacy, plan, target))
+    return lookups.resolved(plan, found(legacy, iam, plan, target))
 
 
 def _read(iam: Connection[Any], plan: Plan, lookup: Lookup, target: Catalog) -> dict[str, str]:

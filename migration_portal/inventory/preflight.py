@@ -49,7 +49,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
-            found = lookups.found(iam, legacy, plan, target)
+            found = lookups.found(legacy, iam, plan, target)
             plan = resolved(plan, found)
             findings += each(
                 ("legacy database", lambda: _server("legacy database", legacy)),

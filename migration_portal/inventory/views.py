@@ -54,7 +54,7 @@ def plan(request: HttpRequest) -> HttpResponse:
             with legacy.transaction():
                 source = catalog.read(legacy, plan.source_schema)
             target = catalog.read(iam, plan.target_schema)
-            plan = lookups.with_found(iam, legacy, plan, target)
+            plan = lookups.with_found(legacy, iam, plan, target)
             context["findings"] = checks.check(plan, source, target)
             if not any(finding.severity == "error" for finding in context["findings"]):
                 databases.enter(legacy, plan.source_schema)

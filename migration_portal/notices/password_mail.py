@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -51,7 +50,7 @@ def link_of(to: Recipient) -> str:
         raise Unwanted("switched off, or gone from the IAM")
     if (user.email or "").lower() != to.email.lower():
         raise Unwanted("the address is another by now")
-    if re.match(passwords.SETTLED, user.hashed_password):
+    if passwords.settled(user.hashed_password):
         raise Unwanted("the password can be checked by now")
     if homes.serving(str(user.tenant_id), write=False) != TenantHome.Home.IAM:
         raise Unwanted("the tenant is still at home in legacy")

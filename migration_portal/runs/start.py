@@ -58,7 +58,7 @@ def _check(plan: Plan, *, dry_run: bool) -> Found:
         with legacy.transaction():
             source = catalog.read(legacy, plan.source_schema)
         target = catalog.read(iam, plan.target_schema)
-        found = lookups.found(iam, legacy, plan, target)
+        found = lookups.found(legacy, iam, plan, target)
         plan = resolved(plan, found)
         findings = checks.check(plan, source, target)
         if not any(finding.severity == "error" for finding in findings):
