@@ -54,8 +54,8 @@ def work(run_id: int) -> int:
 
 
 def _wanted(run: Run) -> bool:
-    run.refresh_from_db(fields=["state", "hold_reason"])
-    return run.state in WORKING and not run.hold_reason
+    state, hold_reason = Run.objects.values_list("state", "hold_reason").get(pk=run.pk)
+    return state in WORKING and not hold_reason
 
 
 def _do(transfer: Transfer, chunk: Chunk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import Any
 
 import bcrypt
@@ -160,7 +161,7 @@ def test_djangos_bcrypt_of_a_long_password_is_checked_as_django_did() -> None:
 
 def test_what_is_made_anew_when_final() -> None:
     ours = passwords.hashed("x", final=True)
-    weak = ours.replace("m=19456,t=2", "m=8,t=1")
+    weak = re.sub(r"m=\d+", "m=8", ours)
     assert [passwords.outdated(each) for each in (ours, weak, passwords.hashed("x"))] == [False, True, True]
     assert passwords.renewable("x" * 72, passwords.hashed("x")) and not passwords.renewable(
         "x" * 73, passwords.hashed("x")

@@ -29,7 +29,7 @@ _MOST = 2000
 """Statements of the longest operation, and then some."""
 
 
-def at_every_statement(case: Callable[[int], bool], said: int, seed: str, *, share: int = 40) -> None:
+def at_every_statement(case: Callable[[int], bool], said: int, seed: str, *, share: int = 80) -> None:
     """Try the case with the 1st, 2nd … statement; of a sample, with one in `share` of the `said` ones that there are about.
 
     The case says whether there were so many. Fails where none was cut: then the wire is not in use.

@@ -14,6 +14,7 @@ from migration_portal.engine.copy import boundaries
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
 from tests import builders
+from tests.serving import served
 from tests.world import World
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -24,9 +25,10 @@ if CHROMIUM is None:
 
 
 @pytest.fixture
-def site(world: World) -> str:
+def site(world: World, settings: Any) -> Iterator[str]:
     """The console behind its web server, on this test's databases."""
-    return world.site()
+    with served(settings) as url:
+        yield url
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_an_operator_starts_watches_pauses_and_finishes_a_run(
     world: World, site: str, page: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boundaries, "GRANULE_BYTES", 1)
-    world.sample(users=40_000, tenants=40)
+    world.sample(users=10_000, tenants=40)
     page.goto(f"{site}/admin/runs/run/")
     page.click("text=Start run")
     page.wait_for_selector("dialog[open] >> text=Start the run?")

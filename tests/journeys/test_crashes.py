@@ -22,7 +22,7 @@ from migration_portal.runs.states import State
 from tests.sampling import some
 from tests.world import World, eventually
 
-KILLS = int(os.environ.get("PORTAL_TEST_KILLS", "50"))
+KILLS = int(os.environ.get("PORTAL_TEST_KILLS", "25"))
 
 
 def identical(world: World, run: Run, dirt) -> None:
@@ -154,7 +154,7 @@ SUICIDE = (
 )
 
 
-@pytest.mark.parametrize("point", some(list(POINTS), 4, "points"))
+@pytest.mark.parametrize("point", some(list(POINTS), 2, "points"))
 def test_a_worker_killed_at(world: World, point: str) -> None:
     dirt = world.sample(users=800, tenants=10)
     run = start(by="tester")

@@ -118,7 +118,7 @@ def test_a_run_and_its_undo_cut_at_any_statement_end_as_if_they_were_not(
         to_its_end(run)
 
     said = wires[side].count(there_and_back) // 2
-    at_every_statement(case, said, f"run {side} {cut}", share=240)
+    at_every_statement(case, said, f"run {side} {cut}", share=480)
 
 
 @_CUTS
@@ -141,7 +141,7 @@ def test_catch_up_cut_at_any_statement_brings_every_change(
 
     legacy(world, "UPDATE users SET bio = 'counted'")
     said = wires[side].count(lambda: follow("forward", seconds=0.2))
-    at_every_statement(case, said, f"catch-up {side} {cut}", share=60)
+    at_every_statement(case, said, f"catch-up {side} {cut}", share=120)
 
 
 @_CUTS

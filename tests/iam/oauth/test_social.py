@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from iam.oauth.models import SocialConnection
 from tests.iam.oauth.conftest import switch_on
 from tests.iam.oauth.provider import Provider
 from tests.legacy_compat.conftest import PASSWORD, make_tenant, make_user
+from tests.serving import served
 from tests.world import World
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,7 +33,7 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def page(world: World, provider: Provider) -> Iterator[Any]:
+def page(world: World, provider: Provider, settings: Any) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     switch_on("oauth2_enabled", "social_login_enabled", "new_ui_enabled")
@@ -41,9 +41,9 @@ def page(world: World, provider: Provider) -> Iterator[Any]:
         "title": "Acme", "client_id": "sigma", "client_secret": "s",
         "server_metadata_url": f"{provider.url}/.well-known/openid-configuration",
     }  # fmt: skip
-    url = world.site(SOCIAL_PROVIDERS=json.dumps({"acme": acme}))
+    settings.SOCIAL_PROVIDERS = {"acme": acme}
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
+    with served(settings) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         opened = browser.new_page(base_url=url, viewport={"width": 1100, "height": 900})
         yield opened
