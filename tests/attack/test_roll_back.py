@@ -25,11 +25,13 @@ from tests.backups.builders import backed_up, checked
 from tests.cutover.moves import both_loops, legacy
 from tests.rollback.going import agreed, gone_on, others_work, step_of
 from tests.servers import drop
+from tests.stack import furnished
 from tests.world import World
 
 
-@pytest.fixture
-def stayed(world: World) -> Iterator[list[str]]:
+@furnished
+def two_tenants(world: World) -> list[str]:
+    """In legacy, migrated, with a user each."""
     builders.legacy_tables(world)
     made = [builders.tenant(world, name=name) for name in ("Acme", "Bolt")]
     for tenant, name in zip(made, ("ann", "bob"), strict=True):
@@ -37,7 +39,12 @@ def stayed(world: World) -> Iterator[list[str]]:
     builders.migrated(world, capture=True)
     sync_tenants()
     both_loops()
-    yield made
+    return made
+
+
+@pytest.fixture
+def stayed(two_tenants: list[str]) -> Iterator[list[str]]:
+    yield two_tenants
     for restored in Restoration.objects.all():
         for name in filter(None, (restored.into, restored.kept_as)):
             drop(name)

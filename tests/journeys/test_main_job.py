@@ -17,6 +17,7 @@ import pytest
 
 from config import embedded
 from migration_portal.sample.dirt import Dirt
+from tests.sampling import some
 from tests.world import eventually
 
 _URLS = ("DATABASE_URL", "LEGACY_DATABASE_URL", "IAM_DATABASE_URL", "REDIS_URL")
@@ -106,7 +107,7 @@ def _pids(path: Path) -> dict[str, int]:
         return {}
 
 
-@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN], ids=["a terminal", "a shell that ignores it"])
+@pytest.mark.parametrize("before", some([signal.SIG_DFL, signal.SIG_IGN], 1, "Ctrl-C"), ids=str)
 def test_ctrl_c_stops_everything(home: Path, before: signal.Handlers) -> None:
     was = signal.signal(signal.SIGINT, before)  # a child inherits that it is ignored
     try:

@@ -21,6 +21,7 @@ from migration_portal.runs.models import Run
 from tests import builders
 from tests.backups.builders import backed_up, checked
 from tests.console.browsing import browser
+from tests.sampling import ALL
 from tests.world import World
 
 
@@ -73,6 +74,7 @@ def test_without_a_validated_backup_there_is_nothing_to_rehearse_with(rolled_bac
     assert browser("viewer").post("/admin/rehearsal/rehearse/", {"tenants": "3", "reason": "x"}).status_code == 403
 
 
+@pytest.mark.skipif(not ALL, reason="two rehearsals: under make endure")
 def test_it_is_taken_up_again_after_a_kill_and_leaves_no_stage(world: World, backups: Path) -> None:
     validated(world)
     made = rehearse.request(by="tester", reason="a drill", tenants=3)
