@@ -105,9 +105,16 @@ def _job(supervisor: Supervisor, options: argparse.Namespace) -> int:
     from django.core.management import call_command
     from django.db import DatabaseError
 
+    from migration_portal import databases
     from migration_portal.engine.errors import describe
     from migration_portal.refusal import Refusal
 
+    try:
+        if options.exit:
+            with databases.both("main job"):
+                pass  # nobody waits for the console: what cannot be reached is said before anything is begun
+    except Refusal as refusal:
+        return _tell(refusal)
     with console.status("Preparing the portal's database"):
         call_command("migrate", verbosity=0, interactive=False)
         password = _operator()

@@ -68,7 +68,8 @@ def test_legacy_endpoints(api: Api) -> None:
         answer = client.generic(method, f"/api/{path}", body[0], body[1], headers=headers)
         failed += [f"{method} {path} {kind}"] if answer.status_code >= 500 else []
     headers = {"Authorization": f"Bearer {old}"}
-    for endpoint, query in itertools.product(sorted(ENDPOINTS), QUERIES):
+    asked = list(itertools.product(sorted(ENDPOINTS), QUERIES))
+    for endpoint, query in some(asked, len(asked) // 2, "legacy's queries"):
         method, path = endpoint.method, filled(endpoint.path)
         answer = client.generic("GET" if method == "GET" else method, f"/api/{path}?{query}", headers=headers)
         failed += [f"{method} {path}?{query[:40]}"] if answer.status_code >= 500 and path != "auth/logout" else []

@@ -38,7 +38,8 @@ from tests.skew import skewed
 
 SEEDS = [int(seed) for seed in os.environ.get("PORTAL_TEST_SEEDS", "7").split(",")]
 USERS = int(os.environ.get("PORTAL_TEST_USERS", "3000"))
-PAUSE = 0.004 if USERS > 3000 else 0.02  # of each writer, in seconds
+TENANTS, PAUSE = (12, 0.004) if USERS > 3000 else (9, 0.05)
+"""The pause is each writer's, in seconds."""
 PATIENCE = 120 + USERS / 400
 
 
@@ -121,7 +122,7 @@ def cut_all_over(mishaps: Mishaps) -> None:
     """In waves; what a mishap drove past its deadline is asked for again, as an operator would."""
     sync_tenants()
     tenants = list(TenantHome.objects.order_by("pk"))
-    for wave, chosen in enumerate((tenants[:3], tenants[3:7], tenants[7:])):
+    for wave, chosen in enumerate((tenants[:3], tenants[3:6], tenants[6:])):
         requests.cut_over(chosen, by="tester", wave=f"wave {wave}")
         mishaps.wait(lambda: not still_moving())
     for _ in range(5):
@@ -136,7 +137,7 @@ def cut_all_over(mishaps: Mishaps) -> None:
 def test_no_acknowledged_write_is_lost_while_tenants_move_under_load(own_world: OwnWorld, seed: int) -> None:
     begun = time.monotonic()
     chance = random.Random(seed)
-    own_world.sample(users=USERS, tenants=12, rate=0)
+    own_world.sample(users=USERS, tenants=TENANTS, rate=0)
     own_world.worker()
     own_world.follower()
     own_world.beat()
