@@ -54,7 +54,8 @@ FORMAT_MODULE_PATH = ["config.formats"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- the migration ------------------------------------------------------------------------
-MIGRATION_PLAN = env("MIGRATION_PLAN", default=str(BASE_DIR / "migration_portal/plan/plans/sigma_permit.toml"))
+DEFAULT_PLAN = str(BASE_DIR / "migration_portal/plan/plans/sigma_permit.toml")
+MIGRATION_PLAN = env("MIGRATION_PLAN", default=DEFAULT_PLAN)
 CHUNK_SECONDS = env.float("CHUNK_SECONDS", default=1.0)
 RUN_WORKERS = env.int("RUN_WORKERS", default=2)
 LEGACY_MAX_TRANSACTION_SECONDS = env.int("LEGACY_MAX_TRANSACTION_SECONDS", default=900)

@@ -49,6 +49,14 @@ def make_templates(portal: str, iam: str, server: str = SERVER) -> None:
     _close()
 
 
+_LONG = ("tests/journeys", "tests/rehearsal", "tests/rollback")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Journeys first: who came to a long one last would be waited for by everybody."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
 @pytest.fixture(scope="session")
 def templates(django_db_blocker: Any) -> tuple[str, str]:
     """Names of the templates on the common server."""

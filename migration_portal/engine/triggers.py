@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -11,9 +12,9 @@ from migration_portal.engine.queries import queries
 from migration_portal.plan.model import Plan
 
 
-def with_triggers(connection: Connection[Any], plan: Plan) -> dict[str, str]:
-    """The plan's target tables that have some which fire for us, with their names."""
-    about = {"schema": plan.target_schema, "tables": [table.target for table in plan.tables]}
+def with_triggers(connection: Connection[Any], plan: Plan, *, but: Sequence[str] = ()) -> dict[str, str]:
+    """The plan's target tables that have some which fire for us, with their names; not those called as in `but`."""
+    about = {"schema": plan.target_schema, "tables": [table.target for table in plan.tables], "but": list(but)}
     return dict(connection.execute(queries("triggers")["triggers"], about).fetchall())
 
 

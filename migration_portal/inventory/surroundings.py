@@ -18,6 +18,7 @@ from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.model import Catalog, Plan
+from migration_portal.schema.apply import own_triggers
 
 _QUERIES = named(Path(__file__).parent / "surroundings.sql")
 _LONG_SECONDS = 60
@@ -111,7 +112,7 @@ def _triggers(legacy: Connection[Any], iam: Connection[Any], plan: Plan) -> Iter
                 "One that changes a row makes it differ for good, and the tenant cannot be reversed. Let our role pass over them: "
                 "GRANT SET ON PARAMETER session_replication_role TO the role in LEGACY_DATABASE_URL (PostgreSQL 15 or later).",
             )  # fmt: skip
-    for table, names in triggers.with_triggers(iam, plan).items():
+    for table, names in triggers.with_triggers(iam, plan, but=own_triggers()).items():
         yield Finding(
             "warning", table, f"Its triggers fire for every row that is copied: {names}.",
             "Disable those that change rows or send something until the tenants are cut over.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.conf import settings
 
 from migration_portal import databases
@@ -10,6 +12,12 @@ from migration_portal.refusal import require_reason
 from migration_portal.schema import scripts
 
 DIRECTORY = settings.BASE_DIR / "iam" / "schema"
+
+
+def own_triggers() -> list[str]:
+    """Names of the triggers that are part of the IAM's schema: they know what a copy is."""
+    text = "".join(script.up for script in scripts.read(DIRECTORY))
+    return re.findall(r"^CREATE TRIGGER (\w+)", text, flags=re.MULTILINE)
 
 
 def apply(*, by: str) -> list[str]:

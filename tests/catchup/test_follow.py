@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from migration_portal.catchup import follow as following
 from migration_portal.catchup.follow import _tuned, follow, forget_samples
 from migration_portal.catchup.models import FlowStatus, LagSample
 from migration_portal.cutover.tenants import sync_tenants
@@ -63,7 +64,10 @@ def test_a_direction_with_nothing_to_follow_yet_is_well(world: World, home: str)
     assert FlowStatus.objects.get(pk="reverse").trouble == ""
 
 
-def test_batches_grow_while_they_are_quick_and_half_full(world: World, home: str) -> None:
+def test_batches_grow_while_they_are_quick_and_half_full(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_BATCH_SECONDS", 60.0)  # quick on a busy machine, too
     builders.migrated(world, capture=True)
     follow("forward", seconds=0.1)
     for size, entries, becomes in ((100, 60, 200), (200, 60, 200)):

@@ -21,6 +21,17 @@ def test_preflight_of_a_sound_pair_has_no_errors(world: World) -> None:
     assert findings("error") == {}
 
 
+def test_only_triggers_that_are_not_the_iams_own_are_warned_of(world: World) -> None:
+    world.sample()
+    assert "users" not in findings("warning")
+    with world.iam() as iam:
+        iam.execute(
+            "CREATE FUNCTION mail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+            "CREATE TRIGGER mail AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION mail()"
+        )
+    assert findings("warning")["users"] == "Its triggers fire for every row that is copied: mail."
+
+
 def test_preflight_reports_a_plan_that_does_not_fit(world: World, tmp_path: Path, monkeypatch) -> None:
     world.sample()
     path = tmp_path / "plan.toml"

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,6 +147,20 @@ def test_quarantined_rows_are_listed_retried_and_discarded(world: World) -> None
 
 def test_status_says_where_it_stands_and_what_is_next(world: World) -> None:
     assert json.loads(portal("status", "--json"))["next_steps"][0] == "manage.py portal preflight"
+
+
+def test_status_after_a_dry_run_says_that_nothing_is_copied_yet_and_names_the_plan_again(
+    world: World, settings: Any, tmp_path: Path
+) -> None:
+    plan = tmp_path / "their plan.toml"
+    plan.write_text(Path(settings.MIGRATION_PLAN).read_text())
+    settings.MIGRATION_PLAN = str(plan)
+    world.sample()
+    builders.migrated(world, dry_run=True)
+    told: Any = json.loads(portal("status", "--json"))
+    assert (told["run"], told["dry_run"]["state"]) == (None, "completed")
+    assert told["next_steps"] == [f"MIGRATION_PLAN='{plan}' manage.py portal start --capture --wait"]
+    assert "Dry run 1 is completed; nothing of it is in the IAM." in portal("status")
 
 
 def test_status_of_a_migration_under_way(homes: list[str]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
+
+from django.conf import settings
 
 from flags import maintenance
 from flags.models import TenantHome
@@ -25,8 +28,10 @@ def arguments(verbs: Any) -> None:
 def status(out: Terminal, by: str, options: dict[str, Any]) -> None:
     """Raises DatabaseError where a database does not answer."""
     run = Run.objects.in_force() or Run.objects.filter(dry_run=False).first()
+    rehearsed = Run.objects.filter(dry_run=True).first()
     told: dict[str, Any] = {
         "run": {"number": run.pk, "state": run.state, "captures": run.capture} if run else None,
+        "dry_run": {"number": rehearsed.pk, "state": rehearsed.state} if rehearsed else None,
         "tenants": TenantHome.objects.count(),
         "in_iam": TenantHome.objects.filter(home=TenantHome.Home.IAM).count(),
         "moving": Cutover.objects.under_way().count(),
@@ -40,7 +45,7 @@ def status(out: Terminal, by: str, options: dict[str, Any]) -> None:
         "doors": "closed" if maintenance.current() else "open",
         "backup": Backup.objects.missing(),
     }  # fmt: skip
-    steps = list(_next(told, run))
+    steps = list(_next(told, run, rehearsed))
     out.answer(told, [*_lines(told), *(f"Next: {step}" for step in steps)], next_steps=steps)
 
 
@@ -51,13 +56,20 @@ def after(run: Run) -> Iterator[str]:
     elif run.state == State.PAUSED:
         yield f"manage.py portal resume {run.pk}"
     elif run.state == State.COMPLETED and run.dry_run:
-        yield "manage.py portal start --capture --wait"
+        yield with_plan("start --capture --wait")
 
 
-def _next(told: dict[str, Any], run: Run | None) -> Iterator[str]:
+def with_plan(verb: str) -> str:
+    """The command, with the plan that this one was given: who named it for one command needs it for the next."""
+    plan = str(settings.MIGRATION_PLAN)
+    named = "" if plan == settings.DEFAULT_PLAN else f"MIGRATION_PLAN={shlex.quote(plan)} "
+    return f"{named}manage.py portal {verb}"
+
+
+def _next(told: dict[str, Any], run: Run | None, rehearsed: Run | None) -> Iterator[str]:
     if run is None:
-        yield "manage.py portal preflight"
-        yield "manage.py portal start --dry-run --wait"
+        begin = [with_plan("preflight"), with_plan("start --dry-run --wait")]
+        yield from (list(after(rehearsed)) if rehearsed else []) or begin
         return
     yield from after(run)
     if told["doors"] == "closed":
@@ -83,6 +95,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
         if run
         else "No run yet."
     )
+    if told["dry_run"] and not run:
+        yield f"Dry run {told['dry_run']['number']} is {told['dry_run']['state']}; nothing of it is in the IAM."
     yield f"Tenants in the IAM: {told['in_iam']:,} of {told['tenants']:,}; moving: {told['moving']:,}."
     for name, state in told["waves"].items():
         yield f"Wave {name}: {state}."
