@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from iam.models import Session, User
 from migration_portal import databases
 from migration_portal.plan import compile
-from migration_portal.plan.model import Plan, Table
+from migration_portal.plan.model import Column, Plan, Table
 from migration_portal.refusal import Refusal
 from migration_portal.runs.models import Run
 
@@ -22,7 +22,7 @@ MOST = 50
 
 @dataclass(frozen=True)
 class Found:
-    """Somebody: `id` as the IAM writes it, or as legacy does where the IAM has nobody; `side` says which."""
+    """Somebody: `id` as the IAM writes it, or as legacy does where that says the same; `side` says who was asked."""
 
     id: str
     name: str
@@ -45,7 +45,7 @@ def find(who: str) -> tuple[list[Found], list[str]]:
 
 
 def _in_iam(who: str) -> list[Found]:
-    exact = Q(email__iexact=who) | Q(username__iexact=who)
+    exact = Q(email__iexact=who) | Q(username__iexact=who) | Q(full_name__iexact=who)
     try:
         exact |= Q(pk=uuid.UUID(who))
     except ValueError:
@@ -76,6 +76,19 @@ def _in_legacy(who: str) -> list[Found]:
     ]
 
 
+def iam_id(table: Table) -> Composed | SQL:
+    """Whom the IAM knows a row of legacy's users as, as text: a number is a UUID there."""
+    if column := counted(table):
+        return compile.raw(f"({column.sql})::text")
+    return SQL("{}::text").format(Identifier(table.key[0]))
+
+
+def counted(table: Table) -> Column | None:
+    """The id of users whom legacy knows by numbers."""
+    column = table.column("id")
+    return column if column and column.number else None
+
+
 def _statement(plan: Plan, table: Table, who: str) -> Composed:
     def mapped(name: str) -> SQL:
         column = table.column(name)
@@ -86,9 +99,9 @@ def _statement(plan: Plan, table: Table, who: str) -> Composed:
     # A tenant that cannot be cast must not keep somebody from being found.
     tenant = compile.raw(f"({whose})::text" if whose and "::" not in whose else "NULL::text")
     return SQL(
-        "SELECT {key}, coalesce({full}, {user}), {user}, {email}, {tenant} FROM {table}"
-        " WHERE lower({key}) = lower({who}) OR lower({email}) = lower({who}) OR lower({user}) = lower({who}) LIMIT {most}"
+        "SELECT {id}, coalesce({full}, {user}), {user}, {email}, {tenant} FROM {table}"
+        " WHERE lower({who}) IN (lower({key}), lower({id}), lower({email}), lower({user}), lower({full})) LIMIT {most}"
     ).format(
-        key=key, full=mapped("full_name"), user=mapped("username"), email=mapped("email"), tenant=tenant,
+        key=key, id=iam_id(table), full=mapped("full_name"), user=mapped("username"), email=mapped("email"), tenant=tenant,
         table=compile.source_table(plan, table), who=Literal(who), most=Literal(MOST),
     )  # fmt: skip

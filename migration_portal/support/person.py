@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, transaction
 from django.utils import timezone
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from flags import homes
 from flags.decide import Subject
@@ -32,6 +32,7 @@ from migration_portal.plan.model import Plan, Table
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import QuarantinedRow, Run
+from migration_portal.support.find import counted, iam_id
 
 _MOST = 50
 
@@ -128,7 +129,7 @@ def _from_both(made: Person) -> None:
         return
     with open_transfer(run, "support") as transfer:
         key = _legacy_key(made, transfer, table)
-        both = tenants.row_on_both_sides(transfer, table, [key])
+        both = tenants.row_on_both_sides(transfer, table, [key]) if key else {}
     expressions = {column.name: column.sql for column in table.columns}
     if any(value is not None for pair in both.values() for value in pair):
         made.fields = [
@@ -154,15 +155,17 @@ def _sources(plan: Plan) -> list[str]:
 
 
 def _legacy_key(made: Person, transfer: Transfer, table: Table) -> str:
-    """Legacy may write the id in another way (upper case, say)."""
+    """Legacy may write the id in another way (upper case, or as a number). Empty where a number is no such person's."""
     statement = SQL(
-        "SELECT {0}::text FROM {1} WHERE lower({0}::text) = lower(%s) ORDER BY ({0}::text = %s) DESC LIMIT 1"
-    )
+        "SELECT {key}::text FROM {source} WHERE lower({id}) IN (lower({key}::text), lower({iam}))"
+        " ORDER BY ({key}::text = {id}) DESC LIMIT 1"
+    ).format(
+        key=Identifier(table.key[0]), id=Literal(made.id), iam=iam_id(table),
+        source=compile.source_table(transfer.plan, table),
+    )  # fmt: skip
     with transfer.source.transaction():
-        row = transfer.source.execute(
-            statement.format(Identifier(table.key[0]), compile.source_table(transfer.plan, table)), [made.id, made.id]
-        ).fetchone()
-    return str(row[0]) if row else made.id
+        row = transfer.source.execute(statement).fetchone()
+    return str(row[0]) if row else "" if counted(table) else made.id
 
 
 @dataclass(frozen=True)

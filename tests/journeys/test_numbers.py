@@ -15,6 +15,8 @@ from migration_portal.plan.loader import load
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
 from migration_portal.runs.undo import undo
+from migration_portal.support.find import find
+from migration_portal.support.person import person
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.drafting.schemas import drafted
@@ -79,6 +81,20 @@ def test_who_is_born_in_the_iam_comes_back_with_a_number_and_stays_one(world: Wo
     both_loops()
     assert iam(world, "SELECT id::text, email FROM users WHERE username = 'zoe'") == [(zoe, "new@example.org")]
     assert _unlike(world) == set()
+
+
+def test_support_finds_a_person_once_by_either_id(world: World, tenant: str) -> None:
+    [(number, name)] = legacy(world, "SELECT id, username FROM auth_user ORDER BY id LIMIT 1")
+    [(id,)] = iam(world, "SELECT id::text FROM users WHERE username = %s", name)
+    for who in (name, id, str(number)):
+        found, trouble = find(who)
+        assert (id, trouble) in [(each.id, trouble) for each in found] and len({each.id for each in found}) == len(
+            found
+        )
+    made = person(id)
+    assert made.trouble == [] and {each["name"]: each["same"] for each in made.fields}["username"]
+    zoe = _born(world, tenant, "zoe")
+    assert person(zoe).trouble == [] and person(zoe).user is not None
 
 
 def test_a_row_goes_to_and_fro_under_one_number(world: World, tenant: str) -> None:

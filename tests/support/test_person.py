@@ -15,7 +15,7 @@ from migration_portal.audit.models import Event
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.support.find import find
 from tests import builders
-from tests.cutover.moves import both_loops, moved
+from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.engine.changes import change
 from tests.iam.conftest import Api
 from tests.iam.conftest import api as api  # the fixture
@@ -53,6 +53,18 @@ def test_a_person_is_found_by_any_identifier(ann: str, who: str) -> None:
 @pytest.mark.parametrize("spelled", [str.upper, str.lower, lambda id: f" {id} "])
 def test_ids_are_found_however_they_are_spelled(ann: str, spelled: Any) -> None:
     assert [each.id for each in find(spelled(ann))[0]] == [ann]
+
+
+def test_who_is_called_exactly_so_comes_before_who_is_called_almost_so(ann: str, world: World) -> None:
+    iam(
+        world, "INSERT INTO users (tenant_id, username, full_name, hashed_password)"
+        " SELECT tenant_id, 'a' || number, 'Ann Leeds', 'x' FROM users, generate_series(1, 60) AS number",
+    )  # fmt: skip
+    assert find("ann lee")[0][0].id == ann
+    out = io.StringIO()
+    legacy(world, "UPDATE users SET full_name = 'Bo' WHERE username = 'lost'")
+    call_command("portal", "person", "Ann Lee", stdout=out)
+    assert out.getvalue().startswith("Ann Lee  ")
 
 
 def test_who_is_in_legacy_only_is_found_there(ann: str) -> None:

@@ -30,7 +30,10 @@ def about(out: Terminal, by: str, options: dict[str, Any]) -> None:
         raise Refusal(f"Nobody of that name on either side.{said}", subject=asked, todo="Try another identifier.")
     for line in trouble:
         out.write(f"Not read: {line}")
-    exact = [one for one in found if asked.lower() in (one.id.lower(), one.email.lower(), one.user_name.lower())]
+    called = [one for one in found if asked.lower() == one.name.lower()]
+    exact = [
+        one for one in found if asked.lower() in (one.id.lower(), one.email.lower(), one.user_name.lower())
+    ] or called
     if len(found) > 1 and len(exact) != 1:
         lines = [f"{each.id}  {each.name}  {each.email}  {each.tenant}  {each.side}" for each in found]
         out.answer({"found": [each.__dict__ for each in found]}, lines, next_steps=["manage.py portal person ID"])
