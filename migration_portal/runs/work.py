@@ -25,15 +25,12 @@ from migration_portal.runs.states import WORKING
 log = structlog.get_logger(__name__)
 _LONGEST_SECONDS = 60.0
 """Then the task ends, and the next one continues: a message must not stay unacknowledged for hours."""
-_PLAN_SECONDS = 0.25
-"""How often a worker that has chunks to do looks whether finished steps have made others ready."""
 
 
 def work(run_id: int) -> int:
     """Work on the run's chunks. Returns how many were done. Never raises for what the operator is told on the run."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    planned = time.monotonic()
-    until = planned + _LONGEST_SECONDS
+    until = time.monotonic() + _LONGEST_SECONDS
     count = 0
     try:
         run = Run.objects.get(pk=run_id)
@@ -43,15 +40,11 @@ def work(run_id: int) -> int:
                 if chunk is None:
                     if not advance(run, transfer):
                         break
-                    planned = time.monotonic()
                     continue
                 _do(transfer, chunk)
                 count += 1
-                if time.monotonic() > planned + _PLAN_SECONDS and ledger.step_finished(
-                    transfer.target, run.key, chunk.step
-                ):
+                if ledger.step_finished(transfer.target, run.key, chunk.step):
                     advance(run, transfer)  # steps that waited for this one may matter more than what is claimable now
-                    planned = time.monotonic()
     except Run.DoesNotExist:
         log.warning("run_gone", run=run_id)
     except (Refusal, psycopg.Error) as error:
