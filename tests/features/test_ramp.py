@@ -59,6 +59,14 @@ def test_a_killed_feature_is_not_raised(world: World) -> None:
     assert ramp.tick(well) == 0
     made.refresh_from_db()
     assert made.state == "stopped"
+    with pytest.raises(Refusal, match="nothing to raise"):
+        begin(50)
+
+
+def test_what_follows_from_the_migration_is_not_raised(world: World) -> None:
+    derived = Flag.objects.get(name="database_migration_complete")
+    with pytest.raises(Refusal, match="nothing to raise"):
+        ramp.start_ramp(derived, steps=[Decimal(5)], hours=1, by="anna", reason="rollout")
 
 
 def test_only_one_ramp_at_a_time_and_never_downwards(world: World) -> None:

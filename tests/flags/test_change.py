@@ -31,6 +31,12 @@ def test_a_circle_of_prerequisites_is_refused_and_changes_nothing(world: World) 
     assert not flag("new_ui_enabled").requires.exists()
 
 
+def test_a_flag_can_be_taken_back_to_nobody(world: World) -> None:
+    for percentage in (10, 0):
+        switch.switch(flag(), by="t", reason="t", percentage=percentage)
+        assert flag().percentage == percentage
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [({"percentage": 101}, "not a percentage"), ({"targets": ["ann@example.org"]}, "E-mails are not ids")],
