@@ -37,3 +37,9 @@ def test_broken_json_is_told_before_anybody_asks_who_sends_it(boss: Caller) -> N
     [entry] = answer.json()["detail"]
     assert (answer.status_code, list(entry)) == (422, ["type", "loc", "msg", "input", "ctx"])
     assert (entry["type"], entry["loc"][0], entry["msg"]) == ("json_invalid", "body", "JSON decode error")
+
+
+def test_bytes_that_are_no_text_are_broken_from_the_beginning(boss: Caller) -> None:
+    answer = boss.client.generic("PUT", f"/api/auth/users/{boss.user.pk}", b'{"a":"\xff"}', "application/json")
+    [entry] = answer.json()["detail"]
+    assert (answer.status_code, entry["loc"], entry["ctx"]) == (422, ["body", 0], {"error": "Expecting value"})
