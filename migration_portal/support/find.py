@@ -22,7 +22,7 @@ MOST = 50
 
 @dataclass(frozen=True)
 class Found:
-    """Somebody: `id` as the IAM writes it, or as legacy does where that says the same; `side` says who was asked."""
+    """Somebody: `id` as the IAM writes it, but for the case of its letters in legacy; `side` says who knows them."""
 
     id: str
     name: str
