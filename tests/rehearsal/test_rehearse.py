@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -114,6 +115,8 @@ def test_what_plays_on_a_stage_plays_nowhere_else(world: World) -> None:
         "-m", "migration_portal.rehearsal.inside", "play", "{}", DJANGO_SETTINGS_MODULE="config.settings"
     )
     assert process.wait(30) == 1
+    # It would end with 1 as well for want of anything to play.
+    assert "is no database of a rehearsal" in (Path(os.environ["PORTAL_HOME"]) / f"{world.name}-0.log").read_text()
     with world.iam() as iam:
         assert iam.execute("SELECT count(*) FROM users").fetchone() == (0,)
 
