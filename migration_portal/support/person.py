@@ -165,7 +165,9 @@ def _legacy_key(made: Person, transfer: Transfer, table: Table) -> str:
     )  # fmt: skip
     with transfer.source.transaction():
         row = transfer.source.execute(statement).fetchone()
-    return str(row[0]) if row else "" if counted(table) else made.id
+    if row:
+        return str(row[0])
+    return "" if counted(table) else made.id
 
 
 @dataclass(frozen=True)
