@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import OutputWrapper
 
 from migration_portal.refusal import Refusal
+
+
+def with_plan(verb: str, plan: str = "") -> str:
+    """The command with its plan, or with the one that this command was given: who named it once needs it for the next."""
+    plan = plan or str(settings.MIGRATION_PLAN)
+    named = "" if plan == settings.DEFAULT_PLAN else f"MIGRATION_PLAN={shlex.quote(plan)} "
+    return f"{named}manage.py portal {verb}"
 
 
 class Terminal:

@@ -8,7 +8,7 @@ from typing import Any
 
 from migration_portal.drafting.draft import Drafted, draft_now
 from migration_portal.inventory.preflight import preflight
-from migration_portal.management.terminal import Terminal
+from migration_portal.management.terminal import Terminal, with_plan
 from migration_portal.refusal import Refusal
 
 
@@ -47,8 +47,8 @@ def draft_plan(out: Terminal, by: str, options: dict[str, Any]) -> None:
     }  # fmt: skip
     steps = [
         f"Read {path}: decide the lines that say LOOK, and what is mapped nowhere.",
-        f"MIGRATION_PLAN={path} manage.py portal preflight",
-        f"MIGRATION_PLAN={path} manage.py portal start --dry-run --wait",
+        with_plan("preflight", str(path)),
+        with_plan("start --dry-run --wait", str(path)),
     ]
     out.answer(content, [*_lines(drafted, left), "", "Next:", *(f"  {step}" for step in steps)], next_steps=steps)
 

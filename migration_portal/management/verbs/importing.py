@@ -9,13 +9,13 @@ from typing import Any
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.importing import files, load, mysql
-from migration_portal.management.terminal import Terminal
+from migration_portal.management.terminal import Terminal, with_plan
 from migration_portal.refusal import Refusal
 
 _STEPS = [
     f"manage.py portal draft_plan PLAN.toml --source-schema {load.SCHEMA}",
-    "MIGRATION_PLAN=PLAN.toml manage.py portal preflight",
-    "MIGRATION_PLAN=PLAN.toml manage.py portal start --capture --wait",
+    with_plan("preflight", "PLAN.toml"),
+    with_plan("start --capture --wait", "PLAN.toml"),
 ]
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Any
-
-from django.conf import settings
 
 from flags import maintenance
 from flags.models import TenantHome
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Cutover, Stray, Wave
-from migration_portal.management.terminal import Terminal
+from migration_portal.management.terminal import Terminal, with_plan
 from migration_portal.monitoring.models import Alert
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.states import State
@@ -57,13 +54,6 @@ def after(run: Run) -> Iterator[str]:
         yield f"manage.py portal resume {run.pk}"
     elif run.state == State.COMPLETED and run.dry_run:
         yield with_plan("start --capture --wait")
-
-
-def with_plan(verb: str) -> str:
-    """The command, with the plan that this one was given: who named it for one command needs it for the next."""
-    plan = str(settings.MIGRATION_PLAN)
-    named = "" if plan == settings.DEFAULT_PLAN else f"MIGRATION_PLAN={shlex.quote(plan)} "
-    return f"{named}manage.py portal {verb}"
 
 
 def _next(told: dict[str, Any], run: Run | None, rehearsed: Run | None) -> Iterator[str]:
