@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 .PHONY: run serve test check format endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves clean
 .DEFAULT_GOAL := run
 
+# Where it is set, each of the portal's processes compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Checked here, because the first thing a too old Python would do is fail somewhere less clear.
 $(VENV)/.runtime: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -100,6 +100,7 @@ class _Furnished:
         self.made: Any = None
 
     def keep(self, world: World, made: Any) -> None:
+        world.hang_up()
         number = next(_count)
         for database in DATABASES:
             name = f"furnished_{WORKER}_{number}_{database}"

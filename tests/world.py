@@ -7,9 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ class World:
     name: str
     server: str = SERVER
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    sessions: dict[tuple[int, str], psycopg.Connection[Any]] = field(default_factory=dict)
+    """Those that `sql` keeps, by thread and database."""
 
     def url(self, database: str) -> str:
         """Of `portal`, `legacy` or `iam`."""
@@ -49,6 +53,33 @@ class World:
 
     def portal(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.url("portal"), autocommit=True)
+
+    def sql(self, database: str, *statements: str, arguments: Sequence[Any] = ()) -> Any:
+        """Execute in one transaction, by a session that is kept: connecting costs more than most statements of tests.
+
+        `arguments` are of the last statement; returns its rows, or how many it wrote.
+        """
+        kept = threading.get_ident(), database
+        for _ in range(2):
+            if kept not in self.sessions or self.sessions[kept].closed:
+                self.sessions[kept] = getattr(self, database)()
+                self.sessions[kept].prepare_threshold = None  # tests change what a statement returns
+            session = self.sessions[kept]
+            try:
+                with session.transaction() if statements[1:] else contextlib.nullcontext():
+                    for statement in statements[:-1]:
+                        session.execute(statement)
+                    cursor = session.execute(statements[-1], arguments)
+                    return cursor.rowcount if cursor.rownumber is None else cursor.fetchall()
+            except psycopg.OperationalError:
+                if not session.closed:
+                    raise  # else the server was restarted, or the database restored
+        raise AssertionError(f"{self.name}_{database} ends each session.")
+
+    def hang_up(self) -> None:
+        """Close the sessions that `sql` keeps: a database that is used cannot be cloned."""
+        while self.sessions:
+            self.sessions.popitem()[1].close()
 
     def sample(self, users: int = 400, tenants: int = 10, rate: float = 0.01, flavour: str = "documented") -> Any:
         """Fill the legacy database. Returns the Dirt that says what must come of it."""
@@ -111,6 +142,7 @@ class World:
         return self.spawn("-m", "celery", "-A", "config", "beat", "--pidfile=", "-s", str(schedule), **environment)
 
     def stop(self) -> None:
+        self.hang_up()
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, 9)

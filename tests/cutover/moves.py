@@ -37,12 +37,8 @@ def moved(tenant: str, home: str = "iam") -> Cutover:
 
 
 def legacy(world: World, statement: str, *arguments: Any) -> Any:
-    with world.legacy() as connection:
-        cursor = connection.execute(statement, arguments)
-        return cursor.fetchall() if cursor.description else cursor.rowcount
+    return world.sql("legacy", statement, arguments=arguments)
 
 
 def iam(world: World, statement: str, *arguments: Any) -> Any:
-    with world.iam() as connection:
-        cursor = connection.execute(statement, arguments)
-        return cursor.fetchall() if cursor.description else cursor.rowcount
+    return world.sql("iam", statement, arguments=arguments)

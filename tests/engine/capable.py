@@ -43,5 +43,4 @@ def snapshot(world: World) -> dict[str, list[str]]:
 
 
 def iam_change(world: World, statement: str, *arguments: Any) -> None:
-    with world.iam() as connection:
-        connection.execute(statement, arguments)
+    iam(world, statement, *arguments)

@@ -28,10 +28,8 @@ def same(run: Run) -> bool:
 
 
 def change(world: World, statement: str, *arguments: Any) -> None:
-    with world.legacy() as legacy:
-        legacy.execute(statement, arguments)
+    world.sql("legacy", statement, arguments=arguments)
 
 
 def iam(world: World, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
-    with world.iam() as connection:
-        return connection.execute(statement, arguments).fetchall()
+    return world.sql("iam", statement, arguments=arguments)  # type: ignore[no-any-return]

@@ -73,7 +73,7 @@ def test_the_main_job_ends_with_every_row_accounted_for(home: Path) -> None:
 
 
 def test_the_main_job_survives_sigkill_of_every_process(home: Path) -> None:
-    process = job(home, "--users", "60000", "--exit", "--json", str(home / "report.json"))
+    process = job(home, "--users", "25000", "--exit", "--json", str(home / "report.json"))
     pids = home / "pids.json"
     eventually(lambda: "beat" in _pids(pids))
     eventually(lambda: "Task runs.work" in _log(home))
@@ -90,7 +90,7 @@ def test_the_main_job_survives_sigkill_of_every_process(home: Path) -> None:
     assert set(killed) >= {"worker", "postgres", "redis"}
     report = json.loads((home / "report.json").read_text())
     assert report["passed"]
-    assert {name: table["reasons"] for name, table in report["tables"].items()} == Dirt(60000, 600).quarantined()
+    assert {name: table["reasons"] for name, table in report["tables"].items()} == Dirt(25000, 250).quarantined()
     assert alive(home) == []
 
 

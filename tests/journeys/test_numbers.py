@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.drafting.draft import draft_now
@@ -20,6 +22,7 @@ from migration_portal.support.person import person
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.drafting.schemas import drafted
+from tests.stack import furnished
 from tests.world import World
 
 DECIDED = (
@@ -29,15 +32,24 @@ DECIDED = (
 )
 
 
+@furnished
+def of_django(world: World) -> str:
+    """Django's tables by a plan as it is drafted, migrated. Returns the plan's text."""
+    with tempfile.TemporaryDirectory() as place:
+        plan = drafted(world, "django", Path(place), *DECIDED)
+        with override_settings(MIGRATION_PLAN=plan):
+            assert report(builders.migrated(world, capture=True)).passed
+            sync_tenants()
+            both_loops()
+        return plan.read_text()
+
+
 @pytest.fixture
-def tenant(world: World, settings: Any, tmp_path: Path) -> str:
-    """Django's tables by a drafted plan, migrated: the one tenant of all."""
-    settings.MIGRATION_PLAN = drafted(world, "django", tmp_path, *DECIDED)
+def tenant(of_django: str, settings: Any, tmp_path: Path) -> str:
+    """The one tenant of all."""
+    settings.MIGRATION_PLAN = tmp_path / "django.toml"
+    settings.MIGRATION_PLAN.write_text(of_django)
     [row] = load(settings.MIGRATION_PLAN).rows
-    run = builders.migrated(world, capture=True)
-    assert report(run).passed
-    sync_tenants()
-    both_loops()
     return next(column.sql for column in row.columns if column.name == "id").strip("'")
 
 
