@@ -1,3 +1,7 @@
+-- name: columns
+-- Of a table or a view; none where there is none.
+SELECT column_name::text FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position
+
 -- name: tables
 -- Every table with rows of its own, with its columns in the alphabet's order: a restored child of an inherited table may
 -- have them in another. Tables of extensions are theirs to fill.

@@ -107,10 +107,8 @@ def _export_users(side: str, name: str, plan: Plan, target: Path) -> int:
     place = (plan.source_schema, table.source) if side == "legacy" else (plan.target_schema, table.target)
     with databases.of_side(side, "user export") as connection, target.open("wb") as file:
         share(connection, name)
-        columns: list[str] = next(
-            (row[3] for row in connection.execute(QUERIES["tables"]) if (row[0], row[1]) == place), []
-        )
-        shown = [column for column in columns if column not in table.secret]
+        columns = connection.execute(QUERIES["columns"], place).fetchall()
+        shown = [column for (column,) in columns if column not in table.secret]
         if not shown:
             return 0
         # As CSV whose quote and delimiter never stand in JSON: text format would double its backslashes.

@@ -180,11 +180,11 @@ def _tenants(connection: Connection[Any], side: str, plan: Plan) -> dict[str, Co
     there = catalog.read(connection, schema)
     if side == "legacy":
         return {
-            f"{schema}.{source}": belonging.tenant_as_written(
-                plan, source, there, Identifier(source).as_string(connection)
+            f"{schema}.{name}": belonging.tenant_of_watched(
+                plan, belonging.concerned(plan, name)[0], there, Identifier(name).as_string(connection)
             )
-            for source in plan.sources
-            if source in there
+            for name in plan.watched
+            if name in there
         }
     return {
         f"{schema}.{table.target}": belonging.target_tenant(

@@ -86,7 +86,7 @@ def _looking_further(run: Run, plan: Plan, found: Found) -> list[str]:
 
 def _forward(table: Table) -> Table:
     """What copying, following and verifying work with."""
-    reads = tuple(replace(each, reverse=(), ignored=()) for each in table.reads)
+    reads = tuple(replace(each, reverse=(), ignored=(), lossy=(), where="") for each in table.reads)
     return replace(table, reverse=(), lossy=(), ignored=(), quality=(), reads=reads)
 
 

@@ -47,7 +47,7 @@ class Evidence:
 
 def look(connection: Connection[Any], schema: str, *, rows: int = ROWS) -> Evidence:
     """Read-only. Without rows when `rows` is 0. Raises psycopg.Error."""
-    tables = catalog.read(connection, schema)
+    tables = {name: info for name, info in catalog.read(connection, schema).items() if not info.view}
     for name in connection.execute(_PARTITIONS, [schema]):
         tables.pop(name[0], None)  # it is a part of another
     named = {*tables, *(column for info in tables.values() for column in info.columns)}

@@ -33,5 +33,7 @@ def condition(chunk: Chunk, alias: str | None = None) -> Composable:
     """True for the rows in the chunk's piece of the table."""
     place = Identifier(alias, "ctid") if alias else Identifier("ctid")
     first, end = chunk.spec["first"], chunk.spec["end"]
+    if first == 0 and end is None:
+        return SQL("true")  # a view has no pages
     since = SQL("{} >= {}::tid").format(place, Literal(f"({first},0)"))
     return since if end is None else SQL("{} AND {} < {}::tid").format(since, place, Literal(f"({end},0)"))

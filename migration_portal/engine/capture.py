@@ -69,9 +69,9 @@ def _require_said(connection: Connection[Any], plan: Plan) -> None:
                 f"Whose its rows are is looked up in {', '.join(read)}: after a change there, whose they were could not be said.",
                 subject=source, todo="Let the tenant follow from the row's own columns, or run without capture.",
             )  # fmt: skip
-        if read := subselects.unread(connection, plan, source):
+        if unread := subselects.unread(connection, plan, source):
             raise PlanError(
-                f"Its expressions read {', '.join(read)}, whose changes would not be captured.", subject=source,
+                unread, subject=source,
                 todo="Name them under 'reads', with the link to this table's key; or run without capture.",
             )  # fmt: skip
 

@@ -16,11 +16,14 @@ from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, TableIn
 
 
 def read(connection: Connection[Any], schema: str) -> Catalog:
-    """The tables of `schema` with columns, keys and foreign keys."""
+    """The tables and views of `schema` with columns, keys and foreign keys."""
     arguments = {"schema": schema}
     columns: dict[str, dict[str, ColumnInfo]] = {}
+    views = set()
     for row in rows(connection, queries("catalog")["columns"], arguments):
         table = row.pop("table_name")
+        if row.pop("of_view"):
+            views.add(table)
         columns.setdefault(table, {})[row["name"]] = ColumnInfo(**row)
     primary: dict[str, tuple[str, ...]] = {}
     uniques: dict[str, dict[str, Unique]] = {}
@@ -37,7 +40,9 @@ def read(connection: Connection[Any], schema: str) -> Catalog:
             )
         )
     return {
-        name: TableInfo(name, its_columns, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ())))
+        name: TableInfo(
+            name, its_columns, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ())), name in views
+        )
         for name, its_columns in columns.items()
     }
 
@@ -92,6 +97,7 @@ def _catalog(plain: dict[str, Any]) -> Catalog:
                 )
                 for key in table["foreign_keys"]
             ),
+            view=table.get("view", False),
         )
         for name, table in plain.items()
     }

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Literal
 
-from migration_portal.engine.errors import fault_of
+from migration_portal.engine.errors import describe, fault_of
 from migration_portal.plan import compile, directions
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, Plan, Table
@@ -18,6 +18,7 @@ from migration_portal.plan.round_trip import RoundTrip, round_trips, trip_of
 from migration_portal.refusal import Refusal
 
 Uncertain = tuple[RoundTrip, list[Column]]
+_WHERE = "where"
 
 
 def computable(legacy: Connection[Any], trip: RoundTrip) -> list[Column]:
@@ -52,24 +53,50 @@ def keeping(legacy: Connection[Any], back: Plan, source: Catalog, target: Catalo
 def failing(
     iam: Connection[Any], back: Plan, legacy: Catalog, *, rows: int = 0
 ) -> dict[str, tuple[Column, psycopg.Error]]:
-    """Reverse expressions that the IAM cannot compute ("table.column" → the column and why), tried on so many of its rows."""
+    """Reverse expressions that the IAM cannot compute ("table.column" → the column and why), tried on so many of its rows.
+
+    Among them which of the IAM's rows a table has, as its column "where".
+    """
 
     def error_of(table: Table, *columns: Column) -> psycopg.Error | None:
+        kinds = {name: info.sent_as for name, info in legacy[table.target].columns.items()} | {_WHERE: "boolean"}
         names = SQL(", ").join(
-            SQL("({})::{}").format(compile.raw(each.sql), compile.raw(legacy[table.target].columns[each.name].sent_as))
-            for each in columns
+            SQL("({})::{}").format(compile.raw(each.sql), compile.raw(kinds[each.name])) for each in columns
         )
         return fault_of(
             iam, SQL("SELECT {} FROM {} LIMIT {}").format(names, compile.source_table(back, table), Literal(rows))
         )
 
+    tried = [
+        (table, [*table.columns, *([Column(_WHERE, table.where)] if table.where else [])]) for table in back.tables
+    ]
     return {
         f"{table.target}.{column.name}": (column, error)
-        for table in back.tables
-        if error_of(table, *table.columns) is not None
-        for column in table.columns
+        for table, columns in tried
+        if error_of(table, *columns) is not None
+        for column in columns
         if (error := error_of(table, column)) is not None
     }
+
+
+def leaving(legacy: Connection[Any], plan: Plan, source: Catalog, target: Catalog) -> Iterator[Refusal]:
+    """Tables that the way back would take rows out of, because their 'where' is not true of what legacy has there."""
+    for trip in round_trips(plan, source, target):
+        if (asked := trip.leaving()) is None:
+            continue
+        if error := fault_of(legacy, asked):
+            yield PlanError(
+                f"Which rows would come back into it cannot be computed in legacy ({describe(error).what}).",
+                subject=trip.name, todo="Let its 'where' say that by columns of the IAM that the plan maps.",
+            )  # fmt: skip
+            continue
+        with legacy.transaction():
+            row = legacy.execute(asked).fetchone()
+        if row and row[0]:
+            yield PlanError(
+                f"{row[0]:,} of its rows would not come back into it: its 'where' is not true of them in the IAM.",
+                subject=trip.name, todo="Correct 'where', so that it is true of every row that the table has.",
+            )  # fmt: skip
 
 
 def unfollowed(plan: Plan, back: Plan, legacy: Catalog, iam: Catalog) -> Iterator[Refusal]:

@@ -17,14 +17,19 @@ from migration_portal.plan import compile
 from migration_portal.plan.model import Plan
 
 
-def unread(connection: Connection[Any], plan: Plan, source: str) -> list[str]:
-    """Tables that the expressions over this source read unsaid, also other rows of its own. Raises Refusal."""
+def unread(connection: Connection[Any], plan: Plan, source: str) -> str:
+    """What of it would not be captured, in words: tables that the expressions over this source read unsaid, also other rows of its
+    own; of a view, also what it is made of. Empty where there is nothing. Raises Refusal.
+    """
     tables = plan.siblings(source)
     said = {("portal_capture", "portal_numbers")} | {
         (plan.source_schema, read.source) for table in tables for read in table.reads
     }
-    found = _read(connection, plan, source, (column.sql for table in tables for column in table.columns))
-    return [_named(plan, *table) for table in sorted(found - said)]
+    expressions = (column.sql for table in tables for column in table.columns)
+    found = _read(connection, plan, source, expressions, rows_too=tables[0].view)
+    named = ", ".join(_named(plan, *table) for table in sorted(found - said))
+    how = "It is made of" if tables[0].view else "Its expressions read"
+    return f"{how} {named}, whose changes would not be captured." if named else ""
 
 
 def of_tenant(connection: Connection[Any], plan: Plan, source: str) -> list[str]:
@@ -37,7 +42,9 @@ def _named(plan: Plan, schema: str, table: str) -> str:
     return table if schema == plan.source_schema else f"{schema}.{table}"
 
 
-def _read(connection: Connection[Any], plan: Plan, source: str, expressions: Iterable[str]) -> set[tuple[str, str]]:
+def _read(
+    connection: Connection[Any], plan: Plan, source: str, expressions: Iterable[str], *, rows_too: bool = False
+) -> set[tuple[str, str]]:
     columns = SQL(", ").join(SQL("({})").format(compile.raw(sql)) for sql in expressions)
     statement = SQL("EXPLAIN (VERBOSE, FORMAT JSON) SELECT {} FROM {}").format(
         columns, Identifier(plan.source_schema, source)
@@ -47,7 +54,7 @@ def _read(connection: Connection[Any], plan: Plan, source: str, expressions: Ite
             [(explained,)] = connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
     except psycopg.Error as error:
         raise describe(error, subject=f"{source}, its expressions") from error
-    tables = [Identifier(*name).as_string(connection) for name in _relations(explained[0]["Plan"])]
+    tables = [Identifier(*name).as_string(connection) for name in _relations(explained[0]["Plan"], within=rows_too)]
     roots = rows(connection, queries("capture")["roots"], {"tables": tables})
     return {(row["schema"], row["name"]) for row in roots}
 

@@ -3,12 +3,13 @@ SELECT current_database() AS name, pg_database_size(current_database()) AS bytes
        current_setting('server_version') AS server_version, current_setting('server_encoding') AS encoding
 
 -- name: tables
+-- And the views that the plan makes rows of.
 SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes,
        (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
                                           'not_null', a.attnotnull) ORDER BY a.attnum)
         FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = {schema} AND c.relkind IN ('r', 'p') ORDER BY c.relname
+WHERE n.nspname = {schema} AND (c.relkind IN ('r', 'p') OR c.relkind = 'v' AND c.relname = ANY ({views})) ORDER BY c.relname
 
 -- name: users
 SELECT count(*) AS total, count(*) FILTER (WHERE is_active) AS active,

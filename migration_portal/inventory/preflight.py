@@ -21,6 +21,7 @@ from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.expressions import expressions, given
 from migration_portal.inventory.parents import with_absent
 from migration_portal.inventory.surroundings import each, surroundings
+from migration_portal.inventory.view_sources import view_sources
 from migration_portal.inventory.way_back import way_back
 from migration_portal.plan import checks
 from migration_portal.plan.checks import Finding
@@ -69,6 +70,8 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
                     ("the plan's SQL", lambda: expressions(legacy, plan, target)),
                     ("the plan's rows", lambda: given(iam, plan, target)),
                 )
+            if not any(finding.severity == "error" for finding in findings):
+                findings += each(("views", lambda: view_sources(legacy, plan, source)))
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
                 tables = completeness(legacy, with_absent(legacy, iam, plan, target), source, target)
@@ -139,7 +142,7 @@ def _look_ups(plan: Plan, found: Found) -> Iterator[Finding]:
 
 
 def _legacy_privileges(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[Finding]:
-    for name in plan.watched:
+    for name in plan.read:
         if name in source and not _may(legacy, "has_table_privilege(%s, 'SELECT')", plan.source_schema, name):
             yield Finding(
                 "error", name, "The role may not read this legacy table.",
@@ -161,7 +164,7 @@ def _capture(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[F
     for name in plan.sources:
         if name in source and (unread := subselects.unread(legacy, plan, name)):
             yield Finding(
-                "warning", f"capture: {name}", f"Its expressions read {', '.join(unread)}, whose changes would not be captured.",
+                "warning", f"capture: {name}", unread,
                 "Name them under 'reads' in the plan, with the link to this table's key; or run without capture.",
             )  # fmt: skip
     owner = "(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass)"

@@ -48,7 +48,8 @@ def read(legacy: Connection[Any], plan: Plan) -> dict[str, Any]:
     queries = named(Path(__file__).parent / "inventory.sql")
     database = rows(legacy, queries["database"])[0]
     tables = {}
-    for row in rows(legacy, queries["tables"].format(schema=Literal(plan.source_schema))):
+    views = [table.source for table in plan.tables if table.view]
+    for row in rows(legacy, queries["tables"].format(schema=Literal(plan.source_schema), views=Literal(views))):
         name = Identifier(plan.source_schema, row["name"])
         count = legacy.execute(SQL("SELECT count(*) FROM {}").format(name)).fetchone()
         assert count is not None

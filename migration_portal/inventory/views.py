@@ -59,7 +59,7 @@ def plan(request: HttpRequest) -> HttpResponse:
             if not any(finding.severity == "error" for finding in context["findings"]):
                 databases.enter(legacy, plan.source_schema)
                 context["findings"] += [*expressions(legacy, plan, target), *given(iam, plan, target)]
-        context["lost"] = checks.lost_in_reverse(plan, source) if set(plan.watched) <= set(source) else {}
+        context["lost"] = checks.lost_in_reverse(plan, source) if set(plan.read) <= set(source) else {}
         context["tables"] = [
             {
                 "table": table,

@@ -42,6 +42,8 @@ def way_back(
             "error", subject, f"Its reverse expression fails: {describe(error).what}",
             f"Correct it in the reverse section: {column.sql}",
         )  # fmt: skip
+    for refusal in returning.leaving(legacy, plan, source, target):
+        yield Finding("warning", refusal.subject, refusal.what, f"{refusal.todo} Until then no tenant can be cut over.")
     for trip in round_trip.round_trips(plan, source, target):
         counted = {column.name for column in returning.computable(legacy, trip)}
         yield from _reborn(legacy, trip)

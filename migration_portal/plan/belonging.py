@@ -50,6 +50,8 @@ class Concerned:
     watched: str
     source: str
     key: tuple[str, ...]
+    tenant: str = ""
+    """SQL over the watched row: whose it is, where the plan says so."""
 
 
 def concerned(plan: Plan, watched: str) -> list[Concerned]:
@@ -59,7 +61,7 @@ def concerned(plan: Plan, watched: str) -> list[Concerned]:
         raise PlanError("Its table plans use different keys.", subject=watched, todo="Use one key for a source table.")
     own = [Concerned(watched, watched, key) for key in keys]
     readers = (
-        Concerned(watched, table.source, read.link)
+        Concerned(watched, table.source, read.link, read.tenant)
         for table in plan.tables
         for read in table.reads
         if read.source == watched
@@ -71,6 +73,8 @@ def tenant_of_watched(plan: Plan, rows: Concerned, catalog: Catalog, row: str) -
     """Whose the source row is that a row of a watched table is about, as the source writes it, as text."""
     if rows.watched == rows.source:
         return tenant_as_written(plan, rows.source, catalog, row)
+    if rows.tenant:
+        return _over(rows.tenant, catalog[rows.watched], row)
     table = plan.siblings(rows.source)[0]
     return SQL("(SELECT {} FROM {} AS o WHERE {})").format(
         tenant_as_written(plan, rows.source, catalog, "o"), compile.source_table(plan, table),

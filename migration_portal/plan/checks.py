@@ -64,7 +64,9 @@ def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterat
 
 def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]:
     yield from _there(here, [*table.key, *table.ignored], "The plan names a legacy column that does not exist.")
-    if not _unique(here, table.key):
+    if here.view != table.view:
+        yield _no_view(table) if table.view else _a_view(table)
+    elif not here.view and not _unique(here, table.key):
         what = "has no primary key" if not here.primary_key else f"is not unique by ({', '.join(table.key)})"
         yield Finding(
             "error", table.source, f"The legacy table {what}: its rows cannot be told apart.",
@@ -76,6 +78,17 @@ def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]
             "warning", f"{table.source}.{column}", "This legacy column is mapped nowhere: its values stay behind.",
             "Map it, or list it under 'ignored'.",
         )  # fmt: skip
+
+
+def _a_view(table: Table) -> Finding:
+    return Finding(
+        "error", table.source, "It is a view of legacy's, and the plan does not say so.",
+        "Write view = true, and name the tables that it is made of under 'reads', or fill from a table.",
+    )  # fmt: skip
+
+
+def _no_view(table: Table) -> Finding:
+    return Finding("error", table.source, "The plan calls it a view, and it is a table.", "Take view = true away.")
 
 
 def _there(info: TableInfo, names: Iterable[str], otherwise: str) -> Iterator[Finding]:
@@ -94,6 +107,10 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
     if here is None:
         yield Finding("error", read.source, "The legacy database has no such table.", "Correct 'reads' in the plan.")
         return
+    if here.view:
+        yield Finding(
+            "error", read.source, "It is a view: nothing can be watched there.", "Name the tables that it is made of."
+        )
     yield from _there(here, [*read.link, *read.ignored], "The plan names a legacy column that does not exist.")
     for name, key in zip(read.link, table.key, strict=True):
         mine, theirs = (
@@ -115,7 +132,14 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
             "Have the legacy owner add a unique constraint, or drop the reverse section.",
         )  # fmt: skip
     yield from _way_back(read.source, read.link, read.reverse, here)
-    told = {*words(_expressions(plan)), *read.link, *read.ignored}
+    told = {*words(f"{_expressions(plan)} {read.tenant}"), *read.link, *read.ignored}
+    if table.view and table.source in source:
+        told |= source[table.source].columns.keys()  # what a view makes of a column as a rule is called so
+    if table.view and not read.tenant and belongs(plan, table.source):
+        yield Finding(
+            "error", read.source, f"Whose a row is that {table.source} has no more could not be said.",
+            'Say it of its own row: tenant = "org", SQL over it, as legacy writes the tenant.',
+        )  # fmt: skip
     for name in here.columns:
         if name not in told and read.source not in plan.sources and name not in here.primary_key:
             yield Finding(
@@ -211,14 +235,16 @@ def _order(plan: Plan, info: TableInfo, seen: set[str]) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
-    """Per source table, the columns that reversing does not restore, nor legacy compute. Empty lists are left out.
+def belongs(plan: Plan, source: str) -> bool:
+    """Whether the source's rows are somebody's: rows of nobody never leave legacy, and need no way back."""
+    return any(table.source_tenant or table.through for table in plan.siblings(source))
 
-    Rows of nobody never leave legacy: they need no way back.
-    """
+
+def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
+    """Per source table, the columns that reversing does not restore, nor legacy compute. Empty lists are left out."""
     lost: dict[str, list[str]] = {}
     for name in plan.sources:
-        if not any(table.source_tenant or table.through for table in plan.tables if table.source == name):
+        if not belongs(plan, name) or source[name].view:
             continue
         restored = {column.name for table in plan.tables if table.source == name for column in table.reverse}
         ignored = {column for table in plan.tables if table.source == name for column in table.ignored}
@@ -229,10 +255,13 @@ def lost_in_reverse(plan: Plan, source: Catalog) -> dict[str, list[str]]:
     for name in set(plan.watched) - set(plan.sources):
         reads = [read for table in readers for read in table.reads if read.source == name]
         mapped = set(words(" ".join(column.reading for table in readers for column in table.columns)))
+        if any(read.source == name for table in readers if table.view for read in table.reads):
+            mapped |= source[name].columns.keys()  # the view may map it under another name
         restored = {column.name for read in reads for column in read.reverse}
         restored = restored.union(*({*read.link, *read.ignored} for read in reads))
+        columns = source[name].columns.values()
         if reads and (
-            missing := [column for column in source[name].columns if column in mapped and column not in restored]
+            missing := [c.name for c in columns if c.name in mapped and c.name not in restored and not c.computed]
         ):
             lost[name] = missing
     return lost

@@ -50,13 +50,15 @@ def rejected(table: Table, *, casts: bool = True) -> Composable:
 
 
 def kept(plan: Plan, table: Table, where: Composable, *, casts: bool = True) -> Composable:
-    """True for those of the rows `where` that no reject rule names.
+    """True for those of the rows `where` that are the table plan's, and that no reject rule names.
 
     Rules that look into tables are joined, which takes as long as reading the tables; asked of each row, a rule that no index
     helps would read a whole table a row.
     """
     parts = [SQL("NOT {}").format(_rejected_alone(table, casts=casts))]
     parts += [_not_among(plan, table, condition) for _, condition in looked_up(plan, table, where)]
+    if table.where:
+        parts.append(SQL("({}) IS TRUE").format(raw(table.where)))
     return SQL(" AND ").join(parts)
 
 
@@ -93,6 +95,13 @@ def _rejected_alone(table: Table, *, casts: bool = True) -> Composable:
 
 def _not_among(plan: Plan, table: Table, condition: Composable) -> Composed:
     """True for the rows that are not among those of the same table that the condition holds for."""
+    if table.view:  # its rows have no place, but a key
+        among = SQL("SELECT {} AS portal_key FROM {} WHERE {}").format(
+            source_key(table), source_table(plan, table), condition
+        )
+        return SQL("NOT EXISTS (SELECT FROM ({}) AS portal_named WHERE portal_key = {})").format(
+            among, source_key(table)
+        )
     among = SQL("SELECT tableoid AS portal_table, ctid AS portal_row FROM {} WHERE {}")
     return SQL("NOT EXISTS (SELECT FROM ({}) AS portal_named WHERE portal_table = {}.tableoid AND portal_row = {}.ctid)").format(
         among.format(source_table(plan, table), condition), Identifier(table.source), Identifier(table.source)

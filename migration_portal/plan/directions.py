@@ -55,10 +55,11 @@ def _into_reads(plan: Plan, table: Table, target: Catalog) -> list[Table]:
             key=target[table.target].primary_key,
             columns=read.reverse,
             source_tenant=table.target_tenant,
-            target_tenant=_through_link(plan, table, read) if table.source_tenant else None,
+            target_tenant=(read.tenant or _through_link(plan, table, read)) if table.source_tenant else None,
             secret=table.secret,
             forward=table,
             read=read,
+            where=read.where,
         )
         for read in table.reads
         if read.reverse

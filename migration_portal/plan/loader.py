@@ -147,6 +147,7 @@ def _table(entry: dict[str, Any], place: str) -> Table:
         source_tenant=whose.sql if whose else None,
         target_tenant=f'"{tenant}"' if whose else None,
         through=_through(entry.get("tenant_through"), place),
+        view=_view(entry, place),
         ignored=tuple(entry.get("ignored", ())),
         secret=frozenset(entry.get("secret", ())),
         reject=(
@@ -226,7 +227,20 @@ def _read(name: str, entry: Any, reader: str, key: tuple[str, ...], place: str) 
         ignored=tuple(entry.get("ignored", ())),
         lossy=_lossy(entry, list(entry["link"]), place),
         reverse=reverse(entry, reader, place),
+        tenant=str(entry.get("tenant", "")),
+        where=str(entry.get("where", "")),
     )
+
+
+def _view(entry: dict[str, Any], place: str) -> bool:
+    """Raises PlanError where the way back would lead into a view."""
+    view = bool(entry.get("view", False))
+    if view and entry.get("reverse"):
+        raise PlanError(
+            "Nothing is written into a view.", subject=place,
+            todo="Write the reverse section of each table that it reads: [tables.reads.a_table.reverse].",
+        )  # fmt: skip
+    return view
 
 
 def _through(entry: Any, place: str) -> Through | None:

@@ -126,6 +126,10 @@ class Read:
     lossy: tuple[str, ...] = ()
     reverse: tuple[Column, ...] = ()
     """For reversing: its columns as expressions over the target row."""
+    tenant: str = ""
+    """SQL over its row: whose it is, as the source writes it; else that of the row that reads it."""
+    where: str = ""
+    """SQL over the target row: for reversing, those that it has rows for, if not all."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,8 @@ class Table:
     """The same over the target row."""
     through: Through | None = None
     """Of a table without a tenant of its own: whose tenant its rows have."""
+    view: bool = False
+    """Whether the source is a view: nothing can be watched or written there but the tables that it reads."""
     reads: tuple[Read, ...] = ()
     ignored: tuple[str, ...] = ()
     secret: frozenset[str] = frozenset()
@@ -165,6 +171,8 @@ class Table:
     """Of a table plan that leads back: the one that it is the way back of."""
     read: Read | None = None
     """And the table that it leads back into, where that is one that is read."""
+    where: str = ""
+    """SQL over the source row: those of a table plan that leads back that are its, if not all."""
     absent: tuple[Absent, ...] = ()
     """What a pre-flight found."""
     kept: tuple[str, ...] = ()
@@ -225,9 +233,15 @@ class Plan:
         return tuple(dict.fromkeys(table.source for table in self.tables))
 
     @property
+    def read(self) -> tuple[str, ...]:
+        """All of legacy that a run reads: the sources, views among them, and what their expressions read."""
+        return tuple(dict.fromkeys([*self.sources, *self.watched]))
+
+    @property
     def watched(self) -> tuple[str, ...]:
-        """The source tables whose changes matter: the sources, and what their expressions read."""
-        return tuple(dict.fromkeys([*self.sources, *(read.source for table in self.tables for read in table.reads)]))
+        """The source tables whose changes matter: the sources but for views, and what their expressions read."""
+        own = (table.source for table in self.tables if not table.view)
+        return tuple(dict.fromkeys([*own, *(read.source for table in self.tables for read in table.reads)]))
 
 
 @dataclass(frozen=True)
@@ -296,6 +310,7 @@ class TableInfo:
     uniques: dict[str, Unique] = field(default_factory=dict)
     """By the index's name."""
     foreign_keys: tuple[ForeignKey, ...] = ()
+    view: bool = False
 
     @property
     def keys(self) -> list[tuple[str, ...]]:

@@ -71,7 +71,10 @@ class RoundTrip:
 
         NULL for rows that the reject rules name.
         """
-        mentioned = set(words(column.reading))
+        return self._echo(column.sql, self.legacy.columns[column.name].type, column.reading, row)
+
+    def _echo(self, sql: str, kind: str, reading: str, row: str) -> Composable:
+        mentioned = set(words(reading))
         parts = [
             SQL("({})::{} AS {}").format(
                 compile.raw(each.sql), compile.raw(self._iam.columns[each.name].sent_as), Identifier(each.name)
@@ -80,7 +83,7 @@ class RoundTrip:
             if each.name in mentioned
         ]
         return SQL("(SELECT ({})::{} FROM (SELECT {} FROM {} AS {} WHERE NOT {}) AS {})").format(
-            compile.raw(column.sql), compile.raw(self.legacy.columns[column.name].type), SQL(", ").join(parts),
+            compile.raw(sql), compile.raw(kind), SQL(", ").join(parts),
             self._row_of(row), Identifier(self.table.source), compile.rejected(self.table), Identifier(self.table.target),
         )  # fmt: skip
 
@@ -117,6 +120,18 @@ class RoundTrip:
             key, Identifier(column.name), self.echo(column, Identifier(self.name).as_string()),
             Identifier(self.schema, self.name), self.changed(column), Literal(most),
         )  # fmt: skip
+
+    def leaving(self) -> Composed | None:
+        """How many rows of a table that is read are not among those that would come back into it, as a SELECT of one number.
+
+        None where all would.
+        """
+        if self.read is None or not self.read.where:
+            return None
+        comes = self._echo(
+            f"({self.read.where}) IS TRUE", "boolean", self.read.where, Identifier(self.name).as_string()
+        )
+        return SQL("SELECT count(*) FROM {} WHERE NOT {}").format(Identifier(self.schema, self.name), comes)
 
     def reborn(self) -> Composed | None:
         """Whether a row that is born in the IAM has the same id there after it has come back, as a SELECT of one boolean.

@@ -72,6 +72,14 @@ READ = _object(
             "minProperties": 1,
             "description": "Its column = the key's column: to which row of the source each of its rows belongs.",
         },
+        "tenant": {
+            "type": "string",
+            "description": "SQL over its row: whose it is, as legacy writes it. Needed where the source is a view.",
+        },
+        "where": {
+            "type": "string",
+            "description": "SQL over the IAM's row: for reversing, those that it has rows for, if not all.",
+        },
         "ignored": _NAMES | {"description": "Its columns that are left out on purpose."},
         "lossy": _NAMES | {"description": "Its columns that may come back as something else."},
         "reverse": _each("For reversing: its column = SQL over the IAM row.", _MAPPED),
@@ -81,7 +89,12 @@ READ = _object(
 TABLE = _object(
     "How the rows of one legacy table become rows of one IAM table.",
     {
-        "source": {"type": "string", "description": "The legacy table."},
+        "source": {"type": "string", "description": "The legacy table, or a view."},
+        "view": {
+            "type": "boolean",
+            "default": False,
+            "description": "The source is a view: the tables that it is made of stand under reads.",
+        },
         "target": {"type": "string", "description": "The IAM table; each is filled once."},
         "key": _NAMES | {"minItems": 1, "description": "A primary key or unique NOT NULL columns of the legacy table."},
         "tenant": {"type": "string", "description": "The IAM column that says whose the row is."},

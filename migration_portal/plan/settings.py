@@ -21,6 +21,7 @@ def only(entry: Any, known: set[str], place: str) -> None:
 
 _KINDS: dict[str, tuple[type[Any], str]] = {
     "object": (dict, "a section"), "array": (list, "a list"), "string": (str, "a text in quotes"),
+    "boolean": (bool, "true or false"),
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def _changes(run: Run, transfer: Transfer) -> list[str]:
         source = catalog.read(transfer.source, transfer.plan.source_schema)
     target = catalog.read(transfer.target, transfer.plan.target_schema)
     tables = transfer.plan.tables
-    legacy = catalog.drift(transfer.source_catalog, source, transfer.plan.watched)
+    legacy = catalog.drift(transfer.source_catalog, source, transfer.plan.read)
     iam = catalog.drift(transfer.target_catalog, target, [table.target for table in tables])
     changes = [f"legacy: {change}" for change in legacy]
     changes += [f"IAM: {change}" for change in iam if not change.endswith(_NEW)]

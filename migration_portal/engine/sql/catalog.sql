@@ -17,14 +17,14 @@ SELECT c.relname AS table_name, a.attname AS name, coalesce(own.written, format_
        a.attnotnull AS not_null,
        (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '') AS has_default,
        format_type(a.atttypid, a.atttypmod) AS full_type,
-       a.attgenerated <> '' AS computed
+       a.attgenerated <> '' AS computed, c.relkind = 'v' AS of_view
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN made_of AS b ON b.type = a.atttypid AND b.typtype <> 'd'
 LEFT JOIN without_length AS own ON own.type = a.atttypid
 LEFT JOIN without_length AS made ON made.type = b.base
-WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p')
+WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v')
 ORDER BY c.relname, a.attnum
 
 -- name: keys

@@ -86,7 +86,7 @@ def lossy(transfer: Transfer, legacy_tenant: str, uncertain: Sequence[returning.
 
 def _of_read(transfer: Transfer, trip: RoundTrip, tenant: str) -> Composable:
     """The rows of a table that is read that belong to the tenant's."""
-    rows = belonging.Concerned(trip.name, trip.table.source, trip.key)
+    rows = belonging.Concerned(trip.name, trip.table.source, trip.key, trip.read.tenant if trip.read else "")
     row = Identifier(trip.name).as_string()
     whose = belonging.tenant_of_watched(transfer.plan, rows, transfer.source_catalog, row)
     return SQL("lower({}) = {}").format(whose, Literal(tenant.lower()))
