@@ -96,9 +96,9 @@ def _rejected_alone(table: Table, *, casts: bool = True) -> Composable:
 def _not_among(plan: Plan, table: Table, condition: Composable) -> Composed:
     """True for the rows that are not among those of the same table that the condition holds for."""
     if table.view:  # its rows have no place, but a key
-        return SQL("NOT EXISTS (SELECT FROM (SELECT {} AS portal_key FROM {} WHERE {}) AS portal_named WHERE portal_key = {})").format(
-            source_key(table), source_table(plan, table), condition, source_key(table)
-        )  # fmt: skip
+        key = source_key(table)
+        named = SQL("SELECT {} AS portal_key FROM {} WHERE {}").format(key, source_table(plan, table), condition)
+        return SQL("NOT EXISTS (SELECT FROM ({}) AS portal_named WHERE portal_key = {})").format(named, key)
     among = SQL("SELECT tableoid AS portal_table, ctid AS portal_row FROM {} WHERE {}")
     return SQL("NOT EXISTS (SELECT FROM ({}) AS portal_named WHERE portal_table = {}.tableoid AND portal_row = {}.ctid)").format(
         among.format(source_table(plan, table), condition), Identifier(table.source), Identifier(table.source)
