@@ -144,6 +144,8 @@ class _Move:
 
     def prepare(self) -> bool:
         """Before the hold: drain, and compare the whole tenant. Returns whether rows still differed, perhaps in flight."""
+        # Who asks again may have corrected what kept them.
+        capture_queue.due_now(self.flow.queue, self._ids[0])
         for _ in range(_COMPARISONS):
             self._unless_stopped(Cutover.State.PREPARING)
             until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
@@ -163,7 +165,7 @@ class _Move:
             if not homes.wait_for_writers(self.tenant.tenant, seconds=seconds):
                 raise Refusal(
                     "A request that writes to it did not end in time.", subject=str(self.tenant),
-                    todo="Nothing has changed. Look for slow requests in the request log, then cut over once more.",
+                    todo="Nothing has changed. Look for slow requests in the request log, then ask for the move once more.",
                 )  # fmt: skip
             guard.hold(self.old, self._ids[0], seconds=seconds)
             plan = self.flow.transfer.plan
@@ -181,7 +183,7 @@ class _Move:
                 if time.monotonic() > begun + seconds:
                     raise Refusal(
                         f"{waiting} of its changes could not be applied in time.", subject=str(self.tenant),
-                        todo="Nothing has changed. Look at the entries that are tried again, then cut over once more.",
+                        todo="Nothing has changed. Look at the entries that are tried again, then ask for the move once more.",
                     )  # fmt: skip
                 time.sleep(_POLL_SECONDS)
                 self._apply_the_rest(False, until=begun + seconds)

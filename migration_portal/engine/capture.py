@@ -240,9 +240,7 @@ def settings_of(plan: Plan, catalog: Catalog, watched: str) -> Composable:
     settings: Composable = SQL("")
     types: set[str] = set()
     for row in concerned(plan, watched):
-        types |= {catalog[watched].columns[name].type for name in row.key} | belonging.tenant_types(
-            plan, row.source, catalog
-        )
+        types |= {catalog[watched].columns[name].type for name in row.key} | belonging.tenant_types(plan, row, catalog)
     if not types <= _PLAIN:
         settings += _PINNED
     if any(belonging.looked_up(plan, row, catalog) for row in concerned(plan, watched)):

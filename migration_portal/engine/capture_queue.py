@@ -89,6 +89,11 @@ def waiting(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]]) -
     return [row[0] for row in queue.execute(statement, {"table": table})]
 
 
+def due_now(queue: Connection[Any], tenant: str | None = None) -> None:
+    """Let what waits to be tried again, of a tenant (as the source writes it) or of all, be tried at once."""
+    queue.execute(queries("queue")["due_now"], {"tenant": tenant})
+
+
 def compact(queue: Connection[Any], left: Iterable[str] = ()) -> int:
     """Drop entries that a newer one of the same key makes superfluous; not those of tenants that `left`. Returns how many."""
     return queue.execute(queries("queue")["compact"], {"left": [tenant.lower() for tenant in left]}).rowcount

@@ -89,8 +89,12 @@ def looked_up(plan: Plan, rows: Concerned, catalog: Catalog) -> bool:
     return owned(plan, rows.source) and tenant_column(plan, rows.source, catalog) is None
 
 
-def tenant_types(plan: Plan, source: str, catalog: Catalog) -> set[str]:
+def tenant_types(plan: Plan, rows: Concerned, catalog: Catalog) -> set[str]:
     """The type of the column that says whose row it is; empty for rows of nobody, {"unknown"} for an expression."""
+    source = rows.source
+    if rows.tenant:
+        own = _column(rows.tenant, catalog[rows.watched])
+        return {catalog[rows.watched].columns[own].type if own else "unknown"}
     link = _link(plan, source)
     name = link[1].source if link else source
     if _with_tenant(plan, name) is None:

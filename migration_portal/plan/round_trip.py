@@ -138,28 +138,26 @@ class RoundTrip:
 
         None where that cannot be asked: the IAM's key is no single uuid that legacy's key alone is made of.
         """
+        if self.read and not self.table.view:
+            return None  # its reader's is asked
         key = self._iam.primary_key
-        column, back = (
-            self.table.column(key[0]) if len(key) == 1 else None,
-            {each.name: each.sql for each in self.table.reverse},
-        )
+        column = self.table.column(key[0]) if len(key) == 1 else None
+        back = {each.name: each.sql for each in (self.read or self.table).reverse}
         if (
-            self.read
-            or column is None
+            column is None
             or column.number
             or self._iam.columns[key[0]].type != "uuid"
-            or not set(self.table.key) <= back.keys()
+            or not set(self.key) <= back.keys()
         ):
             return None
-        if (mentioned := set(words(column.reading)) & self.legacy.columns.keys()) and not mentioned <= set(
-            self.table.key
-        ):
+        mentioned = set(words(column.reading)) & self.source[self.table.source].columns.keys()
+        if not mentioned <= set(self.table.key):
             return None
         names = SQL(", ").join(
             SQL("({})::{} AS {}").format(
-                compile.raw(back[name]), compile.raw(self.legacy.columns[name].type), Identifier(name)
+                compile.raw(back[name]), compile.raw(self.legacy.columns[name].type), Identifier(of_key)
             )
-            for name in self.table.key
+            for name, of_key in zip(self.key, self.table.key, strict=True)
         )
         # In a scope of its own, or a column that both tables have would be ambiguous.
         return SQL(

@@ -97,13 +97,13 @@ def test_an_emptied_table_of_a_view_empties_its_part_alone(world: World, setting
     begun(world, settings, NAME)
     legacy(world, "TRUNCATE customers")
     both_loops()
-    assert unlike(world) == set() and iam(world, "SELECT count(*) FROM users") == [(50,)]
+    assert unlike(world) == set() and iam(world, "SELECT count(*) FROM users") == [(100,)]
 
 
 def test_it_is_accounted_for(world: World, settings: Any) -> None:
     run = begun(world, settings, NAME)
     found = report(run)
-    assert found.accounted and found.tables["users"].source == found.tables["users"].copied == 250
+    assert found.accounted and found.tables["users"].source == found.tables["users"].copied == 600
 
 
 def test_an_id_that_both_tables_have_stops_nobody_else_and_is_settled_when_one_goes(
@@ -119,6 +119,30 @@ def test_an_id_that_both_tables_have_stops_nobody_else_and_is_settled_when_one_g
     legacy(world, "DELETE FROM staff WHERE id = %s", id)
     both_loops()
     assert unlike(world) == set()
+
+
+def test_a_row_that_is_of_no_table_keeps_its_tenant_in_the_iam_and_nobody_else(
+    world: World, settings: Any, tmp_path: Path
+) -> None:
+    changed(world, settings, tmp_path, ("NOT is_superuser", "NOT is_superuser AND email IS NOT NULL"))
+    builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    one, two = firm(world, "firm1"), firm(world, "firm2")
+    assert moved(one).error == moved(two).error == ""
+    iam(world, "UPDATE users SET email = NULL WHERE username = 'firm1-1@customer.example.org'")
+    iam(world, "UPDATE users SET is_active = false WHERE tenant_id IN (%s, %s)", one, two)
+    both_loops()
+    assert legacy(world, "SELECT blocked, count(*) FROM customers WHERE firm = %s GROUP BY 1 ORDER BY 1", one) == [
+        (False, 1), (True, 99),
+    ]  # fmt: skip
+    assert moved(two, "legacy").error == ""
+    assert "could not be applied" in moved(one, "legacy").error
+    [(why,)] = iam(world, "SELECT DISTINCT error FROM portal_capture.queue")
+    assert why == "The plan's 'where' is true of it for none of staff, customers."
+    iam(world, "UPDATE users SET email = username WHERE email IS NULL AND tenant_id = %s", one)
+    both_loops()
+    assert moved(one, "legacy").error == "" and unlike(world) == set()
 
 
 def changed(world: World, settings: Any, tmp_path: Path, *replaced: tuple[str, str]) -> None:
@@ -146,7 +170,7 @@ REFUSALS = {
         'tenant = "firm"\nwhere = "is_superuser"', 'where = "is_superuser"', "staff", "could not be said",
     ),
     "whose a row is by another word": (
-        'tenant = "firm"\nwhere = "NOT', 'tenant = "md5(firm::text)"\nwhere = "NOT', "customers", "200 of its rows 'tenant' does",
+        'tenant = "firm"\nwhere = "NOT', 'tenant = "md5(firm::text)"\nwhere = "NOT', "customers", "500 of its rows 'tenant' does",
     ),
     "whose a row is by no column": (
         'tenant = "firm"\nwhere = "NOT', 'tenant = "company"\nwhere = "NOT', "customers", "Whose its rows are cannot be computed",

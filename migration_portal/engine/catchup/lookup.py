@@ -42,6 +42,23 @@ def stage_rows(work: Work, table: Table) -> None:
     pipe(transfer.source, source.target_keys(transfer, table, wanted), transfer.target, keys, names)
 
 
+def note_of_no_table(work: Work) -> None:
+    """Rows that would come back into none of the tables that legacy has for them wait, and keep their tenant from moving back."""
+    transfer = work.flow.transfer
+    for name, keys in work.keys.items():
+        tables = transfer.plan.siblings(name)
+        if not all(table.where for table in tables):
+            continue
+        statement = SQL("SELECT {} FROM {} WHERE {} AND NOT ({})").format(
+            compile.source_key(tables[0]), compile.source_table(transfer.plan, tables[0]),
+            source.by_source_key(tables[0], keys),
+            SQL(" OR ").join(SQL("({}) IS TRUE").format(compile.raw(table.where)) for table in tables),
+        )  # fmt: skip
+        of_none = [row[0] for row in transfer.source.execute(statement)]
+        why = f"The plan's 'where' is true of it for none of {', '.join(table.target for table in tables)}."
+        work.collide(tables[0], of_none, "of_no_table", why)
+
+
 def stage_all(work: Work, table: Table) -> None:
     """Stage every row of the source table."""
     transfer, (stage, _) = work.flow.transfer, names_of(table)

@@ -79,6 +79,8 @@ def merge(
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_rows(work, table)
+            if flow.direction == "reverse":
+                lookup.note_of_no_table(work)
         for table in work.tables:
             if flow.direction == "reverse":
                 respell(work, table)

@@ -9,11 +9,10 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import numbers
+from migration_portal.engine import capture_queue, numbers
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.catchup.work import listed, query
 from migration_portal.engine.pipe import pipe
-from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
@@ -32,7 +31,7 @@ def share(flow: Flow) -> int:
                 added += _add(transfer, table)
                 numbers.note_written(transfer)
     if added:
-        flow.queue.execute(queries("queue")["due_now"])
+        capture_queue.due_now(flow.queue)
     return added
 
 

@@ -76,5 +76,6 @@ SELECT (SELECT count(*) FROM portal_capture.queue WHERE lower(tenant) = lower(%(
        coalesce(pg_sequence_last_value('portal_capture.queue_id_seq'), 0) AS last
 
 -- name: due_now
--- What waits to be tried again need not wait any longer.
-UPDATE portal_capture.queue SET not_before = now() WHERE not_before > now()
+-- What waits to be tried again, of a tenant or of all, need not wait any longer.
+UPDATE portal_capture.queue SET not_before = now()
+WHERE not_before > now() AND (%(tenant)s::text IS NULL OR lower(tenant) = lower(%(tenant)s) OR tenant IS NULL)
