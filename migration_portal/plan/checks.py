@@ -112,15 +112,12 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
             "error", read.source, "It is a view: nothing can be watched there.", "Name the tables that it is made of."
         )
     yield from _there(here, [*read.link, *read.ignored], "The plan names a legacy column that does not exist.")
-    for name, key in zip(read.link, table.key, strict=True):
-        mine, theirs = (
-            info.columns.get(column) for info, column in ((source[table.source], key), (here, name)) if info
-        )
-        if mine and theirs and _written_as(mine) != _written_as(theirs):
-            yield Finding(
-                "error", f"{read.source}.{name}", f"It is {theirs.type}, the key {key} is {mine.type}: changes would not be found.",
-                "Have the legacy owner make them the same type, or run without capture.",
-            )  # fmt: skip
+    yield from _linked(table, read, source[table.source], here)
+    if table.view and not read.tenant and belongs(plan, table.source):
+        yield Finding(
+            "error", read.source, f"Whose a row is that {table.source} has no more could not be said.",
+            'Say it of its own row: tenant = "org", SQL over it, as legacy writes the tenant.',
+        )  # fmt: skip
     if read.reverse and (read.source in plan.sources or table.source_tenant is None):
         yield Finding(
             "error", read.source, "There is no way back into a table that is read and is a source itself, or whose reader has no"
@@ -132,14 +129,25 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
             "Have the legacy owner add a unique constraint, or drop the reverse section.",
         )  # fmt: skip
     yield from _way_back(read.source, read.link, read.reverse, here)
+    yield from _told(plan, table, read, source)
+
+
+def _linked(table: Table, read: Read, reader: TableInfo, here: TableInfo) -> Iterator[Finding]:
+    for name, key in zip(read.link, table.key, strict=True):
+        mine, theirs = reader.columns.get(key), here.columns.get(name)
+        if mine and theirs and _written_as(mine) != _written_as(theirs):
+            yield Finding(
+                "error", f"{read.source}.{name}", f"It is {theirs.type}, the key {key} is {mine.type}: changes would not be found.",
+                "Have the legacy owner make them the same type, or run without capture.",
+            )  # fmt: skip
+
+
+def _told(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:
+    """Columns of a table that is read of which the plan says nothing."""
+    here = source[read.source]
     told = {*words(f"{_expressions(plan)} {read.tenant}"), *read.link, *read.ignored}
-    if table.view and table.source in source:
+    if table.view:
         told |= source[table.source].columns.keys()  # what a view makes of a column as a rule is called so
-    if table.view and not read.tenant and belongs(plan, table.source):
-        yield Finding(
-            "error", read.source, f"Whose a row is that {table.source} has no more could not be said.",
-            'Say it of its own row: tenant = "org", SQL over it, as legacy writes the tenant.',
-        )  # fmt: skip
     for name in here.columns:
         if name not in told and read.source not in plan.sources and name not in here.primary_key:
             yield Finding(
