@@ -99,12 +99,19 @@ class RoundTrip:
         """True for rows of the legacy table (by its name) whose column would come back as something else."""
         row = Identifier(self.name).as_string()
         was, becomes = SQL("{}.{}").format(compile.raw(row), Identifier(column.name)), self.echo(column, row)
-        rejected = SQL("false") if self.read else compile.rejected(self.table)
         if self.is_id(column):
             was, becomes = SQL("lower({}::text)").format(was), SQL("lower({}::text)").format(becomes)
         elif compile.by_its_text(self.legacy.columns[column.name]):
             was, becomes = SQL("{}::text").format(was), SQL("{}::text").format(becomes)
-        return SQL("(NOT {} AND {} IS DISTINCT FROM {})").format(rejected, becomes, was)
+        return SQL("({} AND {} IS DISTINCT FROM {})").format(self._arrives(row), becomes, was)
+
+    def _arrives(self, row: str) -> Composable:
+        """True for rows of the legacy table that the reject rules do not keep out, nor those that read them."""
+        if self.read is None:
+            return SQL("NOT {}").format(compile.rejected(self.table))
+        return SQL("EXISTS (SELECT FROM {} AS {} WHERE NOT {})").format(
+            self._row_of(row), Identifier(self.table.source), compile.rejected(self.table)
+        )
 
     def count(self, columns: Sequence[Column], where: Composable) -> Composed:
         """One row: how many there are, then for each column how many of them would come back as something else."""

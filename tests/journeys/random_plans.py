@@ -134,6 +134,13 @@ class Table:
     """A text column of which the plan rejects 'bad'."""
     unique: str = ""
     """A text column of which the IAM wants no two that differ in capitals alone."""
+    split: bool = False
+    """Legacy has the rows in two tables, and a view of both that says on which `side` each is."""
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The legacy tables: of two, the first has those with a `side`."""
+        return (f"{self.name}_left", f"{self.name}_right") if self.split else (self.name,)
 
     @property
     def here(self) -> str:
@@ -153,7 +160,11 @@ class Schema:
             columns = [f"id {table.key} PRIMARY KEY", "org text NOT NULL"]
             columns += [f"parent {self.key_of(table.parent)}"] if table.parent else []
             columns += [f"{column.name} {column.way.legacy}" for column in table.columns]
-            made.append(f"CREATE TABLE {table.name} ({', '.join(columns)})")
+            made += [f"CREATE TABLE {home} ({', '.join(columns)})" for home in table.homes]
+            if table.split:
+                left, right = table.homes
+                both = f"SELECT *, true AS side FROM {left} UNION ALL SELECT *, false FROM {right}"
+                made.append(f"CREATE VIEW {table.name} AS {both}")
         return "; ".join(made)
 
     def iam_sql(self) -> str:
@@ -163,6 +174,7 @@ class Schema:
         made = ["CREATE TABLE words (id integer PRIMARY KEY, word text UNIQUE)", f"INSERT INTO words VALUES {said}"]
         for table in self.tables:
             columns = [f"id {table.key} PRIMARY KEY", "tenant_id uuid NOT NULL REFERENCES tenants (id)"]
+            columns += ["side boolean NOT NULL"] if table.split else []
             if table.parent:
                 columns.append(f"parent {self.key_of(table.parent)} REFERENCES new_{table.parent} (id)")
             columns += [
@@ -185,16 +197,24 @@ class Schema:
         ]
         for table in self.tables:
             lossy = [column.name for column in table.columns if column.way.lossy]
+            accepted = f"lossy = {json.dumps(lossy)}\n" if lossy else ""
             text = f'[[tables]]\nsource = "{table.name}"\ntarget = "{table.here}"\nkey = ["id"]\ntenant = "tenant_id"\n'
-            text += f"lossy = {json.dumps(lossy)}\n" if lossy else ""
+            text += "view = true\n" if table.split else accepted
             there, back = {"id": "id", "tenant_id": "org::uuid"}, {"id": "id", "org": "tenant_id::text"}
             if table.parent:
                 there["parent"] = back["parent"] = "parent"
             for column in table.columns:
                 there[column.name] = column.way.there.format(c=column.name)
                 back[column.name] = column.way.back.format(c=column.name)
-            for heading, said in (("columns", there), ("reverse", back)):
-                text += f"[tables.{heading}]\n" + "".join(f"{name} = {_written(sql)}\n" for name, sql in said.items())
+            if table.split:
+                there["side"] = "side"
+                for home, where in zip(table.homes, ("side", "NOT side"), strict=True):
+                    text += (
+                        f'[tables.reads.{home}]\nlink = {{ id = "id" }}\ntenant = "org"\nwhere = "{where}"\n{accepted}'
+                    )
+                    text += _section(f"reads.{home}.reverse", back)
+            text += _section("columns", there)
+            text += "" if table.split else _section("reverse", back)
             if table.rejects:
                 text += f"[tables.reject]\nsaid_bad = \"{table.rejects} = 'bad'\"\n"
             parts.append(text)
@@ -232,7 +252,7 @@ class Schema:
     def _mapped(self, table: Table, row: Row, arrived: Rows) -> tuple[Row, set[str]]:
         if table.rejects and row[table.rejects] == "bad":
             return {}, {"said_bad"}
-        made: Row = {"tenant_id": row["org"]}
+        made: Row = {"tenant_id": row["org"]} | ({"side": row["side"]} if table.split else {})
         reasons = set()
         if table.parent:
             made["parent"] = row["parent"]
@@ -246,6 +266,10 @@ class Schema:
             except Unmappable:
                 reasons |= {"cannot_be_mapped", "cannot_be_stored"}
         return made, reasons
+
+
+def _section(heading: str, said: dict[str, str]) -> str:
+    return f"[tables.{heading}]\n" + "".join(f"{name} = {_written(sql)}\n" for name, sql in said.items())
 
 
 def _written(sql: str) -> str:
@@ -274,6 +298,7 @@ def schemas(draw: st.DrawFn) -> Schema:
                 parent="a" if tables and draw(st.booleans()) else "",
                 rejects=draw(st.sampled_from(texts)) if texts and draw(st.booleans()) else "",
                 unique=draw(st.sampled_from(sames)) if sames and draw(st.booleans()) else "",
+                split=draw(st.booleans()),
             )
         )  # fmt: skip
     schema = Schema(tuple(tables))
@@ -291,6 +316,8 @@ def key(table: Table, number: int) -> Any:
 def row(schema: Schema, table: Table) -> st.SearchStrategy[Row]:
     """A legacy row of the table, without its key; its parent may be none, one that is there, or one that is not."""
     values: dict[str, st.SearchStrategy[Any]] = {"org": st.sampled_from(TENANTS)}
+    if table.split:
+        values["side"] = st.booleans()
     if table.parent:
         parent = next(each for each in schema.tables if each.name == table.parent)
         values["parent"] = st.sampled_from([None, *(key(parent, number) for number in range(7))])

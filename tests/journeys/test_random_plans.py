@@ -61,6 +61,16 @@ def put(connection: psycopg.Connection[Any], name: str, id: Any, values: Row) ->
     )
 
 
+def put_there(connection: psycopg.Connection[Any], table: Table, id: Any, values: Row | None) -> None:
+    """The row as it is in legacy from now on, in the table that it is of; None where it goes."""
+    home = table.homes[0 if not table.split or (values and values["side"]) else 1]
+    for other in table.homes:
+        if values is None or other != home:
+            connection.execute(f"DELETE FROM {other} WHERE id = %s", [id])  # type: ignore[arg-type]
+    if values is not None:
+        put(connection, home, id, {name: value for name, value in values.items() if name != "side"})
+
+
 def written(world: World, schema: Schema) -> None:
     """Both databases' tables, and legacy's rows."""
     legacy(world, schema.legacy_sql())
@@ -70,7 +80,7 @@ def written(world: World, schema: Schema) -> None:
             connection.execute("INSERT INTO orgs VALUES (%s, %s)", [tenant, f"org {number}"])
         for table in schema.tables:
             for id, values in schema.rows[table.name].items():
-                put(connection, table.name, id, values)
+                put_there(connection, table, id, values)
 
 
 def changed(data: st.DataObject, world: World, schema: Schema) -> None:
@@ -95,10 +105,7 @@ def changed(data: st.DataObject, world: World, schema: Schema) -> None:
             schema.rows[table.name][id] = before
             continue
         with world.legacy() as connection:
-            if values is None:
-                connection.execute(f"DELETE FROM {table.name} WHERE id = %s", [id])
-            else:
-                put(connection, table.name, id, values)
+            put_there(connection, table, id, values)
 
 
 def corrected(world: World, schema: Schema, begun: Rows, arrived: Rows, kept: Kept) -> None:
@@ -107,7 +114,7 @@ def corrected(world: World, schema: Schema, begun: Rows, arrived: Rows, kept: Ke
         for table in schema.tables:
             for id in arrived[table.name].keys() & kept[table.name].keys():
                 schema.rows[table.name][id] = begun[table.name][id]
-                put(connection, table.name, id, begun[table.name][id])
+                put_there(connection, table, id, begun[table.name][id])
 
 
 def _has_children(schema: Schema, table: Table, id: Any, arrived: Rows) -> bool:
@@ -139,6 +146,9 @@ def edited(data: st.DataObject, world: World, schema: Schema, kept: Kept) -> Non
                 continue
         was = schema.rows[table.name].get(id)
         now = {"org": news["tenant_id"]} | ({"parent": news["parent"]} if table.parent else {})
+        if table.split:
+            now["side"] = news["side"]
+            was = was if was and was["side"] == now["side"] else None  # the other table knows nothing of it
         for column in table.columns:
             same = was is not None and news[column.name] == column.forward(was[column.name])
             now[column.name] = was[column.name] if was and same else column.reverse(news[column.name])
@@ -147,6 +157,8 @@ def edited(data: st.DataObject, world: World, schema: Schema, kept: Kept) -> Non
 
 def _news(data: st.DataObject, world: World, schema: Schema, table: Table) -> Row:
     values: dict[str, st.SearchStrategy[Any]] = {"tenant_id": st.sampled_from(TENANTS)}
+    if table.split:
+        values["side"] = st.booleans()
     if table.parent:
         values["parent"] = st.sampled_from([None, *here(world, schema)[table.parent]])
     for column in table.columns:
