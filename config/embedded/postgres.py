@@ -38,6 +38,7 @@ _OPTIONS = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
     "log_min_messages": "warning",
+    "log_error_verbosity": "terse",  # details quote rows, and rows have password hashes
     "client_connection_check_interval": "2s",
 }
 

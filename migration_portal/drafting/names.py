@@ -42,6 +42,11 @@ def negated(name: str) -> bool:
     return bool({"disabled", "inactive", "blocked", "suspended", "banned", "locked"} & set(_plain(name).split()))
 
 
+def of_second_factor(table: str) -> bool:
+    """Whether a table is about codes, keys and the like, besides the password: user_mfa, user_2fa."""
+    return bool({"mfa", "fa", "totp", "otp", "factor"} & set(_plain(table).split()))
+
+
 def concept(name: str) -> str:
     """What the column is about: the first name of its line; empty for names that no line knows."""
     return _concepts("columns").get(_plain(name), "")

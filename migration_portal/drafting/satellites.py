@@ -71,6 +71,8 @@ class Satellites:
         found = self.legacy.values(info.name, column.name)
         look = values.look(found)
         score = names.columns(column.name, target.name, info.name)
+        if names.of_second_factor(info.name):  # what is enabled there is not the account
+            score = max(score, names.columns(f"mfa_{column.name}", target.name)) if target.name != "is_active" else 0.0
         if look and BY_LOOK.get(names.concept(target.name)) == look:
             score = max(score, 0.9)
         conversion = convert(column, found, target, self._allowed(target)) if score >= ENOUGH else None

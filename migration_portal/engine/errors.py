@@ -119,7 +119,7 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
     if state.startswith("23") or state == "P0001":
         name = error.diag.constraint_name or error.diag.column_name or ""
         return ConstraintBroken(f"{message}{f' ({name})' if name else ''}.", subject=subject)
-    if state.startswith("22"):
+    if state.startswith(("21", "22")):
         return ExpressionFailed(f"{message}.", subject=subject, todo="Correct the expression in the plan.")
     if state.startswith("42"):
         return StatementInvalid(f"{message}.", subject=subject, todo="Correct the plan, or the schema it is about.")

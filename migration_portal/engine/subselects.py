@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -14,26 +14,54 @@ from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
 from migration_portal.plan import compile
-from migration_portal.plan.model import Plan
+from migration_portal.plan.errors import PlanError
+from migration_portal.plan.model import Plan, Table
 
 
-def unread(connection: Connection[Any], plan: Plan, source: str) -> str:
-    """What of it would not be captured, in words: tables that the expressions over this source read unsaid, also other rows of its
-    own; of a view, also what it is made of. Empty where there is nothing. Raises Refusal.
-    """
+def uncapturable(connection: Connection[Any], plan: Plan, source: str) -> Iterator[PlanError]:
+    """Why the source's rows are made of what nobody would watch, or whose they are could not be said. Raises Refusal."""
     tables = plan.siblings(source)
+    reads = [read for table in tables for read in table.reads]
+    if found := _of_tenant(connection, plan, source):
+        yield PlanError(
+            f"Whose its rows are is looked up in {', '.join(found)}: after a change there, whose they were could not be said.",
+            subject=source, todo="Let the tenant follow from the row's own columns, or run without capture.",
+        )  # fmt: skip
+    for read in reads:
+        if read.tenant and (plan.source_schema, read.source) in _read(connection, plan, read.source, [read.tenant]):
+            yield PlanError(
+                "Whose its rows are is looked up in itself: of a row that is deleted it could not be said.", subject=read.source,
+                todo="Let its 'tenant' follow from the row's own columns, or from another table.",
+            )  # fmt: skip
+    if unread := _unread(connection, plan, tables):
+        how = "It is made of" if tables[0].view else "Its expressions read"
+        yield PlanError(
+            f"{how} {', '.join(unread)}, whose changes would not be captured.", subject=source,
+            todo="Name them under 'reads', with the link to this table's key; or run without capture.",
+        )  # fmt: skip
+    elif tables[0].view and not reads:
+        yield PlanError(
+            "It is a view, and no table that it is made of is named: nothing would be captured.", subject=source,
+            todo="Name them under 'reads', with the link to its key; or run without capture.",
+        )  # fmt: skip
+
+
+def _unread(connection: Connection[Any], plan: Plan, tables: Sequence[Table]) -> list[str]:
+    """Tables that the expressions over a source read unsaid, also other rows of its own; of a view, also what it is made of."""
+    source, view = tables[0].source, tables[0].view
     said = {("portal_capture", "portal_numbers")} | {
         (plan.source_schema, read.source) for table in tables for read in table.reads
     }
-    expressions = (column.sql for table in tables for column in table.columns)
-    found = _read(connection, plan, source, expressions, rows_too=tables[0].view)
-    named = ", ".join(_named(plan, *table) for table in sorted(found - said))
-    how = "It is made of" if tables[0].view else "Its expressions read"
-    return f"{how} {named}, whose changes would not be captured." if named else ""
+    expressions = [column.sql for table in tables for column in table.columns]
+    if view:  # what nothing asks for, the server does not read
+        expressions += [rule.sql for table in tables for rule in table.reject if not rule.looks_up]
+        expressions += [Identifier(name).as_string(connection) for table in tables for name in table.key]
+    found = _read(connection, plan, source, expressions, rows_too=view)
+    return [_named(plan, *table) for table in sorted(found - said)]
 
 
-def of_tenant(connection: Connection[Any], plan: Plan, source: str) -> list[str]:
-    """Tables that one must look into to say whose a row is. Raises Refusal."""
+def _of_tenant(connection: Connection[Any], plan: Plan, source: str) -> list[str]:
+    """Tables that one must look into to say whose a row is."""
     whose = [table.source_tenant for table in plan.siblings(source) if table.source_tenant]
     return [_named(plan, *table) for table in sorted(_read(connection, plan, source, whose))]
 

@@ -52,7 +52,10 @@ class Transfer:
         return self.target_catalog[table.target]
 
     def target_table(self, name: str) -> Composed:
-        return Composed([Identifier(self.schema, name)])
+        """Where the table's rows are: a dry run has those that the plan fills in its scratch schema, all others the IAM's own."""
+        filled = (*self.plan.tables, *self.plan.given, *derived(self.plan, self.target_catalog))
+        scratch = self.schema != self.plan.target_schema and name in {table.target for table in filled}
+        return Composed([Identifier(self.schema if scratch else self.plan.target_schema, name)])
 
     def quoted(self, schema: str, name: str) -> str:
         """A quoted name in the target, for a cast to regclass."""

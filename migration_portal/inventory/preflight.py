@@ -20,6 +20,7 @@ from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.expressions import expressions, given
 from migration_portal.inventory.parents import with_absent
+from migration_portal.inventory.sign_in import sign_in
 from migration_portal.inventory.surroundings import each, surroundings
 from migration_portal.inventory.view_sources import view_sources
 from migration_portal.inventory.way_back import way_back
@@ -74,6 +75,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
                 findings += each(("views", lambda: view_sources(legacy, plan, source)))
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
+                findings += each(("sign-in", lambda: sign_in(legacy, plan, target)))
                 tables = completeness(legacy, with_absent(legacy, iam, plan, target), source, target)
                 findings += _rows(tables)
     except Refusal as refusal:
@@ -162,11 +164,8 @@ def _capture(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[F
             "GRANT CREATE ON DATABASE to the role in LEGACY_DATABASE_URL, or run without capture.",
         )  # fmt: skip
     for name in plan.sources:
-        if name in source and (unread := subselects.unread(legacy, plan, name)):
-            yield Finding(
-                "warning", f"capture: {name}", unread,
-                "Name them under 'reads' in the plan, with the link to this table's key; or run without capture.",
-            )  # fmt: skip
+        for refusal in subselects.uncapturable(legacy, plan, name) if name in source else ():
+            yield Finding("warning", f"capture: {refusal.subject}", refusal.what, refusal.todo)
     owner = "(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass)"
     for name in plan.watched:
         if name in source and not _may(legacy, owner, plan.source_schema, name):

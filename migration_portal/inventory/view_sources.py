@@ -10,17 +10,22 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier
 
 from migration_portal.engine.errors import describe
+from migration_portal.engine.queries import queries
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.model import Catalog, Plan, Read, Table
 
 
 def view_sources(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[Finding]:
-    """An error where a view has a key twice, or its tables say otherwise than it does whose a row is. For a plan that fits."""
+    """An error where a view has a key twice, its tables do not lead to its rows, or say otherwise whose they are."""
     for table in (table for table in plan.tables if table.view):
         yield from _told_apart(legacy, plan, table)
-        for read in (read for read in table.reads if read.tenant):
-            yield from _said_alike(legacy, plan, table, read, source)
+        yield from _led_to(legacy, plan, table)
+        for read in table.reads:
+            if read.tenant:
+                yield from _said_alike(legacy, plan, table, read, source)
+            if read.where:
+                yield from _left_behind(legacy, plan, read)
 
 
 def _told_apart(legacy: Connection[Any], plan: Plan, table: Table) -> Iterator[Finding]:
@@ -33,6 +38,36 @@ def _told_apart(legacy: Connection[Any], plan: Plan, table: Table) -> Iterator[F
         yield Finding(
             "error", table.source, f"{count:,} keys ({', '.join(table.key)}) stand there more than once, or are NULL: its rows"
             " cannot be told apart.", "Correct the view, or set 'key' to columns that tell each row from every other.",
+        )  # fmt: skip
+
+
+def _led_to(legacy: Connection[Any], plan: Plan, table: Table) -> Iterator[Finding]:
+    """What is captured of a table that it is made of must name a row of the view; what comes back, a table."""
+    if not table.reads:
+        return
+
+    def lacking(*reads: Read) -> int:
+        missing = SQL(" AND ").join(
+            SQL("NOT EXISTS (SELECT FROM {} AS w WHERE {})").format(
+                Identifier(plan.source_schema, read.source), compile.same(table.key, read.link, "o", "w")
+            )
+            for read in reads
+        )
+        return _number(
+            legacy, SQL("SELECT count(*) FROM {} AS o WHERE {}").format(compile.source_table(plan, table), missing)
+        )
+
+    if count := lacking(*table.reads):
+        yield Finding(
+            "error", table.source, f"No table under 'reads' leads to {count:,} of its rows: their changes would not be found.",
+            "Correct their links, or name the table that is missing.",
+        )  # fmt: skip
+    back = [read for read in table.reads if read.reverse]
+    if len(back) > 1 and not all(read.where for read in back) and all(lacking(read) for read in back):
+        without = ", ".join(read.source for read in back if not read.where)
+        yield Finding(
+            "error", table.source, f"No table has all its rows: each would come back into {without}, too.",
+            "Say with 'where' which of the IAM's rows each table has.",
         )  # fmt: skip
 
 
@@ -58,6 +93,18 @@ def _said_alike(legacy: Connection[Any], plan: Plan, table: Table, read: Read, s
         yield Finding(
             "error", read.source, f"Of {count:,} of its rows 'tenant' does not say what {table.source} says of them.",
             "Let both say the same: by the one rows are moved, by the other they are guarded.",
+        )  # fmt: skip
+
+
+def _left_behind(legacy: Connection[Any], plan: Plan, read: Read) -> Iterator[Finding]:
+    """Who moves to another table of the view's is deleted here: so is what hangs on the row and the plan does not know."""
+    name = Identifier(plan.source_schema, read.source).as_string(legacy)
+    with legacy.transaction():
+        children = [row[0] for row in legacy.execute(queries("catalog")["cascading"], {"table": name})]
+    if left := [child for child in children if child not in plan.read]:
+        yield Finding(
+            "warning", read.source, f"Who becomes one of another table in the IAM loses what {', '.join(left)} has of them.",
+            "It goes with their row (ON DELETE CASCADE): let nobody change sides, or have the foreign key refuse.",
         )  # fmt: skip
 
 

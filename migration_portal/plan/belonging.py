@@ -37,9 +37,9 @@ def tenant_as_written(plan: Plan, source: str, catalog: Catalog, row: str) -> Co
     if (link := _link(plan, source)) is None:
         return SQL("NULL::text")
     table, parent = link
-    return SQL("(SELECT {} FROM {} AS p WHERE p.{} = {}.{})").format(
+    return SQL("(SELECT {} FROM {} AS p WHERE p.{} = {}.{}{})").format(
         _over(parent.source_tenant or "", catalog[parent.source], "p"), compile.source_table(plan, parent),
-        Identifier(parent.key[0]), compile.raw(row), Identifier(referring(table, catalog)),
+        Identifier(parent.key[0]), compile.raw(row), Identifier(referring(table, catalog)), _one_of(parent),
     )  # fmt: skip
 
 
@@ -114,10 +114,15 @@ def tenant_of_source_row(plan: Plan, source: str, catalog: Catalog) -> Composabl
     own = SQL("(CASE WHEN NOT {} THEN {} END)::text").format(compile.rejected(table), compile.raw(sql))
     if link is None:
         return own
-    return SQL("(SELECT {} FROM {} WHERE {} = {})").format(
+    return SQL("(SELECT {} FROM {} WHERE {} = {}{})").format(
         own, compile.source_table(plan, table), Identifier(table.source, table.key[0]),
-        Identifier(source, referring(link[0], catalog)),
+        Identifier(source, referring(link[0], catalog)), _one_of(table),
     )  # fmt: skip
+
+
+def _one_of(table: Table) -> Composable:
+    """A view may get a key twice; an application's write must not fail for that."""
+    return SQL(" LIMIT 1" if table.view else "")
 
 
 def at_home(tenant: Composable, homes: frozenset[str], *, by_default: bool) -> Composable:

@@ -118,6 +118,12 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
             "error", read.source, f"Whose a row is that {table.source} has no more could not be said.",
             'Say it of its own row: tenant = "org", SQL over it, as legacy writes the tenant.',
         )  # fmt: skip
+    counted = [column for column in read.reverse if column.number and column.name in read.link]
+    if table.view and (faulty := [c.name for c in counted if c.number and c.number.of in (table.source, read.source)]):
+        yield Finding(
+            "error", f"{read.source}.{faulty[0]}", "Rows of a view cannot be numbered: none that the IAM has made could come back.",
+            "Let an expression give the key, or drop the reverse section.",
+        )  # fmt: skip
     if read.reverse and (read.source in plan.sources or table.source_tenant is None):
         yield Finding(
             "error", read.source, "There is no way back into a table that is read and is a source itself, or whose reader has no"
@@ -147,7 +153,8 @@ def _told(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
     here = source[read.source]
     told = {*words(f"{_expressions(plan)} {read.tenant}"), *read.link, *read.ignored}
     if table.view:
-        told |= source[table.source].columns.keys()  # what a view makes of a column as a rule is called so
+        # What a view makes of a column as a rule is called so.
+        told |= source[table.source].columns.keys() | {column.name for column in read.reverse}
     for name in here.columns:
         if name not in told and read.source not in plan.sources and name not in here.primary_key:
             yield Finding(

@@ -26,6 +26,12 @@ def _back(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[Ta
     """The table's own way back, if it has one."""
     if not table.reverse:
         return []
+    through, whose = _through(plan, table, source), table.source_tenant
+    if table.through and plan.table(table.through.parent).view:
+        parent = plan.table(table.through.parent)
+        if not any(read.reverse for read in parent.reads):
+            return []  # its parents have no way back
+        whose = _of_parent(plan, table, parent, source)
     return [
         replace(
             table,
@@ -34,8 +40,8 @@ def _back(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[Ta
             key=target[table.target].primary_key,
             columns=table.reverse,
             source_tenant=table.target_tenant,
-            target_tenant=table.source_tenant,
-            through=_through(plan, table, source),
+            target_tenant=whose,
+            through=through,
             ignored=(),
             reject=(),
             quality=(),
@@ -123,4 +129,13 @@ def _through(plan: Plan, table: Table, source: Catalog) -> Through | None:
     """The way back: the parent's source, and the source column that refers to it."""
     if table.through is None:
         return None
-    return Through(plan.table(table.through.parent).source, belonging.referring(table, source))
+    parent = plan.table(table.through.parent)
+    # Nothing leads back into a view: any table that it is made of has the IAM's parents as its source.
+    into = next((read.source for read in parent.reads if read.reverse), "") if parent.view else parent.source
+    return Through(into, belonging.referring(table, source))
+
+
+def _of_parent(plan: Plan, table: Table, parent: Table, source: Catalog) -> str:
+    """Whose a legacy row is that refers to a row of a view, over that row."""
+    same = f'"{parent.source}"."{parent.key[0]}" = "{table.source}"."{belonging.referring(table, source)}"'
+    return f'(SELECT {parent.source_tenant} FROM "{plan.source_schema}"."{parent.source}" WHERE {same} LIMIT 1)'

@@ -71,9 +71,14 @@ class RoundTrip:
 
         NULL for rows that the reject rules name.
         """
-        return self._echo(column.sql, self.legacy.columns[column.name].type, column.reading, row)
+        kind = self.legacy.columns[column.name].type
+        # A view may have got the key twice meanwhile.
+        return SQL("(SELECT ({})::{} FROM {} LIMIT 1)").format(
+            compile.raw(column.sql), compile.raw(kind), self._brought(column.reading, row)
+        )
 
-    def _echo(self, sql: str, kind: str, reading: str, row: str) -> Composable:
+    def _brought(self, reading: str, row: str) -> Composed:
+        """What was copied of the row, by the name of the IAM's table: the columns that stand in `reading`."""
         mentioned = set(words(reading))
         parts = [
             SQL("({})::{} AS {}").format(
@@ -82,9 +87,9 @@ class RoundTrip:
             for each in self.table.columns
             if each.name in mentioned
         ]
-        return SQL("(SELECT ({})::{} FROM (SELECT {} FROM {} AS {} WHERE NOT {}) AS {})").format(
-            compile.raw(sql), compile.raw(kind), SQL(", ").join(parts),
-            self._row_of(row), Identifier(self.table.source), compile.rejected(self.table), Identifier(self.table.target),
+        return SQL("(SELECT {} FROM {} AS {} WHERE NOT {}) AS {}").format(
+            SQL(", ").join(parts), self._row_of(row), Identifier(self.table.source), compile.rejected(self.table),
+            Identifier(self.table.target),
         )  # fmt: skip
 
     def _row_of(self, row: str) -> Composable:
@@ -135,10 +140,11 @@ class RoundTrip:
         """
         if self.read is None or not self.read.where:
             return None
-        comes = self._echo(
-            f"({self.read.where}) IS TRUE", "boolean", self.read.where, Identifier(self.name).as_string()
-        )
-        return SQL("SELECT count(*) FROM {} WHERE NOT {}").format(Identifier(self.schema, self.name), comes)
+        row = Identifier(self.name).as_string()
+        return SQL("SELECT count(*) FROM {} WHERE {} AND NOT EXISTS (SELECT FROM {} WHERE {})").format(
+            Identifier(self.schema, self.name), self._arrives(row), self._brought(self.read.where, row),
+            compile.raw(self.read.where),
+        )  # fmt: skip
 
     def reborn(self) -> Composed | None:
         """Whether a row that is born in the IAM has the same id there after it has come back, as a SELECT of one boolean.

@@ -203,3 +203,18 @@ def test_who_is_switched_off_in_legacy_is_not_switched_on_by_a_draft(world: Worl
     assert "is_active = true # LOOK 30% · nothing of legacy's is known to say who is switched off" in text.replace(
         '"', ""
     )
+
+
+def test_what_is_enabled_of_a_second_factor_is_not_the_account(world: World) -> None:
+    people = "CREATE TABLE people (id uuid PRIMARY KEY, login text NOT NULL UNIQUE, mail text, password text NOT NULL)"
+    codes = "CREATE TABLE user_mfa (person uuid PRIMARY KEY REFERENCES people, secret text NOT NULL, enabled boolean NOT NULL)"
+    with world.legacy() as legacy:
+        legacy.execute(f"{people}; {codes}")  # type: ignore[arg-type]
+        legacy.execute(
+            "INSERT INTO people SELECT gen_random_uuid(), 'p' || n, NULL, '!' FROM generate_series(1, 9) AS n"
+        )
+        legacy.execute("INSERT INTO user_mfa SELECT id, 'JBSWY3DPEHPK3PXP', login > 'p5' FROM people")
+    [users] = [table for table in draft_now("drafted").draft.tables if table.target == "users"]
+    lines = {line.name: line for line in users.lines}
+    assert lines["is_active"].sql == "true" and lines["is_active"].certainty < 0.5
+    assert "r.enabled" in lines["mfa_enabled"].sql and "r.secret" in lines["mfa_secret_encrypted"].sql

@@ -243,6 +243,12 @@ def test_roles_that_the_iam_knows_by_other_names(world: World, settings: Any) ->
     assert iam(world, "SELECT name FROM roles ORDER BY name") == [("admin",), ("auditor",), ("user",)]
 
 
+def test_a_dry_run_beside_what_a_run_brought_finds_what_the_plan_does_not_fill(world: World, settings: Any) -> None:
+    begun(world, settings, "05_roles_by_name")
+    again = report(builders.migrated(world, dry_run=True))
+    assert again.passed and again.accounted
+
+
 def test_what_was_found_may_not_lead_elsewhere_later(world: World, settings: Any) -> None:
     run = begun(world, settings, "05_roles_by_name")
     iam(world, "UPDATE roles SET name = 'chief' WHERE name = 'admin'")

@@ -135,6 +135,9 @@ def test_quarantined_rows_are_listed_retried_and_discarded(world: World) -> None
     home = builders.tenant(world)
     builders.user(world, "00000000-0000-4000-8000-000000000001")
     builders.user(world, "00000000-0000-4000-8000-000000000002")
+    dry = builders.migrated(world, dry_run=True)
+    assert json.loads(portal("quarantine", "--json"))["count"] == 0  # nothing of it waits for anybody
+    assert json.loads(portal("quarantine", "--json", "--run", str(dry.pk)))["count"] >= 2
     builders.migrated(world)
     found = json.loads(portal("quarantine", "--json"))
     assert found["count"] >= 2 and found["rows"][0]["why"]

@@ -29,6 +29,7 @@ def stage_rows(work: Work, table: Table) -> None:
         transfer.plan, table, info, where=where, extra=[compile.source_key(table)], guarded=work.guarded
     )
     staged = pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
+    staged -= _leave_out_ambiguous(work, table)
     names = [*(c.name for c in owner), "portal_source_key"]
     if staged == len(wanted):
         # Nothing is gone, rejected or astray: the stage knows all there is to know.
@@ -42,21 +43,29 @@ def stage_rows(work: Work, table: Table) -> None:
     pipe(transfer.source, source.target_keys(transfer, table, wanted), transfer.target, keys, names)
 
 
-def note_of_no_table(work: Work) -> None:
-    """Rows that would come back into none of the tables that legacy has for them wait, and keep their tenant from moving back."""
+def settle_tables(work: Work) -> None:
+    """Where legacy has several tables for rows of the IAM's, one that is of none or of two waits, and keeps its tenant."""
     transfer = work.flow.transfer
     for name, keys in work.keys.items():
         tables = transfer.plan.siblings(name)
         if not all(table.where for table in tables):
             continue
-        statement = SQL("SELECT {} FROM {} WHERE {} AND NOT ({})").format(
-            compile.source_key(tables[0]), compile.source_table(transfer.plan, tables[0]),
-            source.by_source_key(tables[0], keys),
-            SQL(" OR ").join(SQL("({}) IS TRUE").format(compile.raw(table.where)) for table in tables),
+        true = SQL(" + ").join(SQL("(({}) IS TRUE)::int").format(compile.raw(table.where)) for table in tables)
+        statement = SQL("SELECT {}, {} > 0 FROM {} WHERE {} AND {} <> 1").format(
+            compile.source_key(tables[0]), true, compile.source_table(transfer.plan, tables[0]),
+            _of_batch(work, tables[0], keys), true,
         )  # fmt: skip
-        of_none = [row[0] for row in transfer.source.execute(statement)]
-        why = f"The plan's 'where' is true of it for none of {', '.join(table.target for table in tables)}."
-        work.collide(tables[0], of_none, "of_no_table", why)
+        named = ", ".join(table.target for table in tables)
+        for key, several in transfer.source.execute(statement).fetchall():
+            reason = "of_several_tables" if several else "of_no_table"
+            how = "more than one" if several else "none"
+            work.collide(tables[0], [key], reason, f"The plan's 'where' is true of it for {how} of {named}.")
+
+
+def _of_batch(work: Work, table: Table, keys: list[Key]) -> Composable:
+    """The rows that have these keys, or all, as far as the source may write them."""
+    where = source.by_source_key(table, keys) if keys else SQL("true")
+    return where if work.any_home else SQL("{} AND {}").format(where, at_home(work, table.source))
 
 
 def stage_all(work: Work, table: Table) -> None:
@@ -66,6 +75,18 @@ def stage_all(work: Work, table: Table) -> None:
     key = [compile.source_key(table)]
     select = compile.mapped(transfer.plan, table, transfer.info(table), where=SQL("true"), extra=key)
     pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
+    _leave_out_ambiguous(work, table)
+
+
+def _leave_out_ambiguous(work: Work, table: Table) -> int:
+    """Staged rows of a view that has their key more than once wait until it has not. Returns how many rows were left out."""
+    if not table.view:
+        return 0
+    left_out = work.flow.transfer.target.execute(query("ambiguous", stage=names_of(table)[0])).fetchall()
+    work.collide(
+        table, [row[0] for row in left_out], "key_twice", f"The view {table.source} has this key more than once."
+    )
+    return len(left_out)
 
 
 def at_home(work: Work, name: str) -> Composable:

@@ -80,7 +80,9 @@ def merge(
             for table in work.tables:
                 lookup.stage_rows(work, table)
             if flow.direction == "reverse":
-                lookup.note_of_no_table(work)
+                lookup.settle_tables(work)
+        if apart := [table for table in work.tables if table.where]:
+            _move_between(work, apart)
         for table in work.tables:
             if flow.direction == "reverse":
                 respell(work, table)
@@ -93,6 +95,18 @@ def merge(
             quarantined.close(work)
             _touch(work)
     return work.merged
+
+
+def _move_between(work: Work, tables: list[Table]) -> None:
+    """Rows that leave one of the tables for another leave it first: what cannot must not be in both."""
+    for table in reversed(tables):
+        others = [names_of(other)[0] for other in tables if other.source == table.source and other is not table]
+        staged = SQL(" UNION ALL ").join(SQL("SELECT portal_source_key FROM {}").format(stage) for stage in others)
+        if others:
+            _remove(work, table, SQL("k.portal_source_key IN ({})").format(staged))
+    for table in tables:
+        withheld = query("withheld", stage=names_of(table)[0], protected=work.protect(table))
+        work.flow.transfer.target.execute(withheld)
 
 
 def _write(work: Work, table: Table) -> None:
@@ -205,7 +219,8 @@ def _leaving(work: Work, table: Table, key: ForeignKey) -> None:
         work.merged.rejected += quarantine.add(transfer, table, rejected)
 
 
-def _remove(work: Work, table: Table) -> None:
+def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
+    """`only`: of the keys `k` of the batch, those whose rows go."""
     transfer = work.flow.transfer
     stage, keys = names_of(table)
     key = key_of(work, table)
@@ -214,7 +229,9 @@ def _remove(work: Work, table: Table) -> None:
         return
     mine, owned = writable(work, table), owned_by(work, table)
     target = transfer.target_table(table.target)
-    if work.homes_differ and work.first(table):
+    if only is not None:
+        mine = SQL("{} AND {}").format(mine, only)
+    elif work.homes_differ and work.first(table):
         _note_deleted_elsewhere(work, table, mine=mine, owned=owned)
     parts: dict[str, Composable] = {
         "target": target, "keys": keys, "stage": stage, "owned": owned, "mine": mine,

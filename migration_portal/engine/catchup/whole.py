@@ -27,6 +27,8 @@ def empty(flow: Flow, name: str, entry: Entry) -> Merged:
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_all(work, table)
+            if flow.direction == "reverse":
+                lookup.settle_tables(work)
         for table in work.tables:
             if flow.direction == "reverse":
                 respell(work, table, keys=False)
@@ -47,8 +49,12 @@ def _empty(work: Work, table: Table) -> None:
         # What was there before the run, and which nobody has named by its key, may never have been legacy's.
         written = query("written_by_us", target_name=Literal(table.target))
         may = SQL("{} AND ({} OR {})").format(may, written, upserts.was_there(transfer, table))
-    if work.flow.direction == "forward" and (undecided := _undecided(work, table)):
+    if undecided := _undecided(work, table):
         may = SQL("{} AND NOT {}").format(may, undecided)
+    if table.read and table.forward and table.forward.view:
+        shown = transfer.target_table(table.forward.source)
+        linked = compile.same(table.forward.key, table.read.link, "shown", "t")
+        may = SQL("{} AND EXISTS (SELECT FROM {} AS shown WHERE {})").format(may, shown, linked)
     remember(work, table, may)
     parts: dict[str, Composable] = {
         "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": may,
@@ -69,10 +75,12 @@ def _empty(work: Work, table: Table) -> None:
 
 
 def _undecided(work: Work, table: Table) -> Composable | None:
-    """True for target rows about which somebody has yet to decide: what legacy deleted astray may be there alone."""
+    """True for target rows that must stay: what legacy deleted astray may be there alone until somebody decides; what waits."""
     transfer = work.flow.transfer
-    about = {"run": transfer.run, "direction": work.flow.direction, "table": table.source}
-    keys = [row[0] for row in work.flow.ledger.execute(queries("catchup")["open_strays"], about).fetchall()]
+    keys = [list(key) for key in work.merged.collided.get(table.source, ())]
+    if work.flow.direction == "forward":
+        about = {"run": transfer.run, "direction": work.flow.direction, "table": table.source}
+        keys += [row[0] for row in work.flow.ledger.execute(queries("catchup")["open_strays"], about).fetchall()]
     if not keys:
         return None
     owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
@@ -96,7 +104,7 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
         "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": at_home_in_target(work, table),
         "tenant": belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
         "same": compile.same(key, key, "t", "s"), "differs": upserts.differs(transfer, table, "t", "s"),
-        "coming": query("coming", table=Literal(table.target), key=compile.target_key(key, "k")) if waits and waits[0]
+        "coming": query("coming", table=Literal(_known_as(table)), key=compile.target_key(key, "k")) if waits and waits[0]
         else SQL("false"),
     }  # fmt: skip
     owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
@@ -115,12 +123,17 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
         _list_whole(work, table, entry, "written", transfer.target.execute(added).fetchall())
 
 
+def _known_as(table: Table) -> str:
+    """The source by which legacy's queue and the quarantine know the rows that a table plan leads back to."""
+    return table.forward.source if table.forward and table.forward.view else table.target
+
+
 def _never_mirrored(work: Work, table: Table) -> set[Key]:
     """Of a table of legacy's, the rows in quarantine: the IAM cannot have lost them."""
     flow = work.flow
     if flow.direction == "forward":
         return set()
-    about = {"run": flow.transfer.run, "source": table.target}
+    about = {"run": flow.transfer.run, "source": _known_as(table)}
     return {tuple(row[0]) for row in flow.ledger.execute(queries("catchup")["quarantined"], about)}
 
 

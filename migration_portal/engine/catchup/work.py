@@ -63,8 +63,8 @@ class Work:
         return not self.any_home and bool(self.homes or not self.flow.by_default)
 
     def first(self, table: Table) -> bool:
-        """Whether this table plan is the first of its source table: strays are told once a source row."""
-        return table is self.flow.transfer.plan.siblings(table.source)[0]
+        """Whether this table plan tells the strays of its source table: once a source row, by the first, or by the one it is of."""
+        return bool(table.where) or table is self.flow.transfer.plan.siblings(table.source)[0]
 
     def collide(self, table: Table, keys: Iterable[Sequence[str]], reason: str, detail: str = "") -> None:
         for key in keys:

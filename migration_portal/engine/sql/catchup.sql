@@ -32,6 +32,15 @@ DELETE FROM {stage} AS s WHERE s.ctid IN (
                       FROM {stage} WHERE {set}) AS numbered WHERE n > 1)
 RETURNING s.portal_source_key
 
+-- name: ambiguous
+-- Rows of a view that has their key more than once: nobody knows which of them is the row.
+DELETE FROM {stage} AS s
+WHERE portal_source_key IN (SELECT portal_source_key FROM {stage} GROUP BY portal_source_key HAVING count(*) > 1)
+RETURNING portal_source_key
+
+-- name: withheld
+DELETE FROM {stage} AS s WHERE portal_source_key::text = ANY({protected})
+
 -- name: holders
 -- Target rows outside the batch that hold a unique value wanted by a row inside: have they changed in the source, too?
 SELECT DISTINCT {key} FROM {target} AS t JOIN {stage} AS s ON {same}

@@ -122,7 +122,7 @@ def _references(question: _Question) -> Iterator[Check]:
                 continue
             statement = queries("checks")["orphans"].format(
                 child=transfer.target_table(table.target),
-                parent=_target(transfer, key.parent),
+                parent=transfer.target_table(key.parent),
                 set=compile.all_set(key.columns, "c"),
                 joined=compile.same(key.parent_columns, key.columns, "p", "c"),
             )
@@ -175,7 +175,7 @@ def _business_rules(question: _Question) -> Iterator[Check]:
     if not question.planned("tenants", "users", "user_roles"):
         return
     transfer = question.transfer
-    names = {name: _target(transfer, name) for name in ("tenants", "users", "user_roles", "roles")}
+    names = {name: transfer.target_table(name) for name in ("tenants", "users", "user_roles", "roles")}
     plan = transfer.plan
     for name, severity, bad, good, advice in _RULES:
         if name == "users_without_role" and plan.table("user_roles").source != plan.table("users").source:
@@ -268,16 +268,6 @@ def _median(connection: Connection[Any], table: Composable, columns: tuple[str, 
         if sum(times) > _LONGEST_MS:
             break  # a query without an index on one side has made its point
     return statistics.median(times)
-
-
-def _target(transfer: Transfer, name: str) -> Composable:
-    """A table of the target: in a dry run's scratch schema when the plan fills it, else the real one."""
-    planned = {table.target for table in transfer.plan.tables}
-    return (
-        transfer.target_table(name)
-        if name in planned
-        else SQL("{}").format(Identifier(transfer.plan.target_schema, name))
-    )
 
 
 def _one(connection: Connection[Any], statement: Composed) -> int:

@@ -11,7 +11,7 @@ from migration_portal.cutover.models import Stray
 from migration_portal.management.terminal import Terminal
 from migration_portal.refusal import Refusal
 from migration_portal.runs import retry
-from migration_portal.runs.models import QuarantinedRow
+from migration_portal.runs.models import QuarantinedRow, Run
 
 _SHOWN = 200
 
@@ -28,6 +28,7 @@ def arguments(verbs: Any) -> None:
     kinds.add_argument("--retry", action="store_true", help="copy them again, once they were fixed in legacy")
     kinds.add_argument("--discard", action="store_true", help="they stay in legacy")
     kept.add_argument("--why", help="only rows with this reason, as missing_tenants")
+    kept.add_argument("--run", type=int, help="only rows of this run; without it, of all but dry runs")
     for parser in (astray, kept):
         parser.add_argument("--table", help="only rows of this table")
         parser.add_argument("--tenant", help="only rows of this tenant")
@@ -53,6 +54,8 @@ def strays(out: Terminal, by: str, options: dict[str, Any]) -> None:
 
 def quarantine(out: Terminal, by: str, options: dict[str, Any]) -> None:
     chosen = QuarantinedRow.objects.filter(state="open").order_by("id")
+    runs = Run.objects.filter(pk=options["run"]) if options["run"] else Run.objects.filter(dry_run=False)
+    chosen = chosen.filter(run__in=list(runs.values_list("key", flat=True)))
     for name, column in (("table", "table_name"), ("tenant", "tenant"), ("why", "reason")):
         if options[name]:
             chosen = chosen.filter(**{column: options[name]})
