@@ -19,7 +19,7 @@ from migration_portal.engine import catalog, lookups, subselects
 from migration_portal.engine.errors import describe
 from migration_portal.inventory.completeness import completeness
 from migration_portal.inventory.expressions import expressions, given
-from migration_portal.inventory.parents import with_absent
+from migration_portal.inventory.parents import with_parents
 from migration_portal.inventory.sign_in import sign_in
 from migration_portal.inventory.surroundings import each, surroundings
 from migration_portal.inventory.view_sources import view_sources
@@ -76,7 +76,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
                 findings += each(("sign-in", lambda: sign_in(legacy, plan, target)))
-                tables = completeness(legacy, with_absent(legacy, iam, plan, target), source, target)
+                tables = completeness(legacy, with_parents(legacy, iam, plan, source, target), source, target)
                 findings += _rows(tables)
     except Refusal as refusal:
         findings.append(Finding("error", refusal.subject or "pre-flight", refusal.what, refusal.todo))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.plan import compile
-from migration_portal.plan.model import Catalog, Column, Plan, Table, TableInfo
+from migration_portal.plan.model import Catalog, Column, Plan, Referred, Table, TableInfo
 from migration_portal.plan.spelling import spelled
 
 _LENGTH = re.compile(r"character varying\((\d+)\)|character\((\d+)\)")
@@ -87,23 +87,22 @@ def mappable(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Comp
 
 def missing(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[tuple[str, Composable]]:
     """Per parent, the condition on a row `child` that refers to one that cannot arrive, or that the IAM was found not to have."""
-    absent: list[tuple[str, Composable]] = [
-        (
-            each.parent,
-            SQL("coalesce(child.{}::text = ANY({}), false)").format(
-                Identifier(each.column), Literal(list(each.values))
-            ),
-        )
-        for each in table.absent
-    ]
+    absent = [(each.parent, _among(each)) for each in table.absent]
+    there = {(each.column, each.parent): SQL(" AND NOT {}").format(_among(each)) for each in table.present}
     return absent + [
         (
             key.parent,
-            SQL("({} AND NOT EXISTS (SELECT FROM ({}) AS parent WHERE {}))").format(
+            SQL("({} AND NOT EXISTS (SELECT FROM ({}) AS parent WHERE {}){})").format(
                 compile.all_set(key.columns, "child"),
                 mappable(plan, plan.table(key.parent), source, target),
                 compile.same(key.parent_columns, key.columns, "parent", "child"),
+                there.get((key.columns[0], key.parent), SQL("")),
             ),
         )
         for key in compile.planned_foreign_keys(plan, table, target)
     ]
+
+
+def _among(referred: Referred) -> Composable:
+    values = Literal(list(referred.values))
+    return SQL("coalesce(child.{}::text = ANY({}), false)").format(Identifier(referred.column), values)

@@ -133,8 +133,8 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Absent:
-    """Values, as text, of a target column that refers to `parent`, which the plan does not fill: rows that are not there."""
+class Referred:
+    """Values, as text, of a target column that refers to `parent`."""
 
     column: str
     parent: str
@@ -173,8 +173,10 @@ class Table:
     """And the table that it leads back into, where that is one that is read."""
     where: str = ""
     """SQL over the source row: those of a table plan that leads back that are its, if not all."""
-    absent: tuple[Absent, ...] = ()
-    """What a pre-flight found."""
+    absent: tuple[Referred, ...] = ()
+    """What a pre-flight found: parents that the plan does not fill, and the IAM does not have."""
+    present: tuple[Referred, ...] = ()
+    """And those that the plan does not bring, and the IAM has."""
     kept: tuple[str, ...] = ()
     """Of a table plan that leads back: columns of which legacy keeps its own unless the IAM changed what they are made of."""
 

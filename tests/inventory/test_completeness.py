@@ -165,3 +165,16 @@ def test_a_rule_that_looks_into_a_table_is_no_look_for_every_row(world: World, s
         ):
             planned = "\n".join(row[0] for row in legacy.execute(SQL("EXPLAIN ") + statement))
             assert "lower((o.email)" in planned and "EXISTS(SubPlan" not in planned
+
+
+def test_a_parent_that_the_iam_has_by_hand_is_not_foretold_as_missing(world: World) -> None:
+    builders.legacy_tables(world)
+    builders.user(world, "00000000-0000-4000-8000-0000000000aa")
+    builders.user(world, "00000000-0000-4000-8000-0000000000bb")
+    world.sql(
+        "iam", "INSERT INTO tenants (id, name, slug) VALUES ('00000000-0000-4000-8000-0000000000aa', 'By hand', 'hand')"
+    )
+    [users] = [each for each in preflight()["completeness"] if each["table"] == "users"]
+    foretold = {rule["rule"]: rule["count"] for rule in users["rejected"]}
+    assert foretold == {"missing_tenants": 1}
+    assert reasons(builders.migrated(world))["users"] == foretold
