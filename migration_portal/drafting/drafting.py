@@ -8,9 +8,10 @@ from migration_portal.drafting.conversion import literal
 from migration_portal.drafting.evidence import Evidence
 from migration_portal.drafting.matching import Match, Matching
 from migration_portal.drafting.model import Draft, Line, ReadDraft, TableDraft
-from migration_portal.drafting.pairing import Pairs, needs_value, pair
+from migration_portal.drafting.pairing import Pairs, needs_value, of_people, pair
 from migration_portal.drafting.satellites import Satellites
 from migration_portal.plan.checks import words
+from migration_portal.plan.model import TableInfo
 
 _SECRET = {"hashed_password", "mfa_secret_encrypted", "one_time_key"}
 _HARMLESS = {
@@ -40,12 +41,15 @@ def draft(legacy: Evidence, iam: Evidence) -> Draft:
     found.rows = organization(found, iam)
     read = {name for table in found.tables for name in table.reads}
     for name in sorted(legacy.tables.keys() - read - found.left.keys() - {table.source for table in found.tables}):
-        found.left[name] = _why_left(name, pairs)
+        found.left[name] = _why_left(legacy.tables[name], pairs)
     found.left |= dict.fromkeys(sorted(legacy.closed), "the role may not read it")
     return found
 
 
-def _why_left(name: str, pairs: Pairs) -> str:
+def _why_left(info: TableInfo, pairs: Pairs) -> str:
+    if of_people(info) and "users" in pairs:
+        return f"it has people, as {pairs['users'][0]} has: a view of both can fill users (docs/plan-file.md, “Views”)"
+    name = info.name
     like = next((target for target in sorted(pairs) if names.tables(name, target)), "")
     return f"it is like {like}, which {pairs[like][0]} fills" if like else "nothing of the IAM is like it"
 

@@ -45,6 +45,12 @@ def pair(legacy: Catalog, iam: Catalog) -> Pairs:
     return pairs
 
 
+def of_people(info: TableInfo) -> bool:
+    """Whether its rows are people who sign in: a password, beside an address or a name."""
+    found = {names.concept(column) for column in info.columns}
+    return "hashed_password" in found and bool({"email", "username"} & found)
+
+
 def _taken(pairs: Pairs) -> set[str]:
     return {source for source, _, _ in pairs.values()}
 
@@ -73,6 +79,8 @@ def _links_alike(source: TableInfo, target: TableInfo, pairs: Pairs) -> bool:
 
 def _score(source: TableInfo, target: TableInfo) -> tuple[float, str]:
     named = names.tables(source.name, target.name)
+    if of_people(source) and target.name != "users":
+        return 0.0, ""
     # A tenant may be said by a constant.
     constant = {column for key in target.foreign_keys if key.parent == "tenants" for column in key.columns} - {
         *target.primary_key

@@ -218,3 +218,15 @@ def test_what_is_enabled_of_a_second_factor_is_not_the_account(world: World) -> 
     lines = {line.name: line for line in users.lines}
     assert lines["is_active"].sql == "true" and lines["is_active"].certainty < 0.5
     assert "r.enabled" in lines["mfa_enabled"].sql and "r.secret" in lines["mfa_secret_encrypted"].sql
+
+
+def test_people_of_a_second_table_are_seen_as_such(world: World) -> None:
+    rest = "mail text, password_hash text NOT NULL, org_id uuid NOT NULL REFERENCES organisations"
+    with world.legacy() as legacy:
+        legacy.execute("CREATE TABLE organisations (id uuid PRIMARY KEY, name text NOT NULL)")
+        for name in ("employees", "clients"):
+            legacy.execute(f"CREATE TABLE {name} (id uuid PRIMARY KEY, login text NOT NULL UNIQUE, {rest})")  # type: ignore[arg-type]
+    drafted = draft_now("drafted").draft
+    assert {table.target for table in drafted.tables} == {"tenants", "users"}
+    [why] = [why for name, why in drafted.left.items() if name in ("employees", "clients")]
+    assert "a view of both can fill users" in why
