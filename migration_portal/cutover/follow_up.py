@@ -32,7 +32,7 @@ def _mirror_again(transfer: Transfer, tenant: TenantHome) -> None:
     """Tables without a reverse section (roles, say) follow from legacy again."""
     assert transfer.queue is not None
     plan = transfer.plan
-    for source in {table.source for table in plan.tables if not table.reverse}:
+    for source in {table.source for table in plan.tables if not table.returns}:
         capture_queue.enqueue_tenant(transfer.queue, plan, transfer.source_catalog, source, tenant.legacy_tenant)
 
 

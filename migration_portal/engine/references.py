@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from psycopg.sql import SQL, Composable
 
 from migration_portal.engine.ledger import rows
@@ -10,9 +12,19 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
+Reference = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""The table that refers, its columns, and those that they refer to."""
+
+
+def taking_nobody_along(transfer: Transfer, table: Table) -> Composable:
+    """Nobody refers to the row `t` who would go with it."""
+    arguments = {"table": transfer.quoted(transfer.schema, table.target)}
+    found = rows(transfer.target, queries("catalog")["referring"], arguments)
+    return _nobody((r["child"], tuple(r["columns"]), tuple(r["parent_columns"])) for r in found if r["cascades"])
+
 
 def unreferenced(transfer: Transfer, table: Table) -> Composable:
-    """Nobody refers to the row: what still stands on it was edited or added since, and keeps it.
+    """Nobody refers to the row `t`: what still stands on it was edited or added since, and keeps it.
 
     The plan's own foreign keys are asked too: suspended ones are not in the catalog.
     """
@@ -26,6 +38,10 @@ def unreferenced(transfer: Transfer, table: Table) -> Composable:
             if key.parent == table.target:
                 child = transfer.target_table(other.target).as_string(transfer.target)
                 references.add((child, key.columns, key.parent_columns))
+    return _nobody(references)
+
+
+def _nobody(references: Iterable[Reference]) -> Composable:
     conditions = [
         SQL(" AND NOT EXISTS (SELECT FROM {child} AS c WHERE {joined})").format(
             child=compile.raw(child),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Literal
@@ -17,7 +18,8 @@ from migration_portal.plan.model import Catalog, Plan
 _USERS = "users"
 _NONE = "^($|[!*])"
 """How stored passwords begin that are none."""
-_PLAIN = "^[A-Z2-7]{16,}=*$"
+_ASKED_FOR = "CASE WHEN mfa_enabled THEN nullif(replace(mfa_secret_encrypted, ' ', ''), '') END"
+_PLAIN = "^([A-Z2-7]{16,}|[a-z2-7]{16,})=*$"
 """A one-time code's secret in base32, as authenticators take it: not encrypted."""
 
 
@@ -26,7 +28,7 @@ def sign_in(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Fi
     table = plan.find(_USERS)
     if table is None or table.column("hashed_password") is None:
         return
-    secret = "mfa_secret_encrypted" if table.column("mfa_secret_encrypted") else "NULL::text"
+    secret = _ASKED_FOR if table.column("mfa_secret_encrypted") and table.column("mfa_enabled") else "NULL::text"
     active = "is_active" if table.column("is_active") else "true"
     password = SQL("coalesce(hashed_password, '')")
     counted: list[Composable] = [
@@ -38,8 +40,11 @@ def sign_in(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Fi
     ]
     rows = compile.mapped(plan, table, target[_USERS], where=SQL("true"))
     statement = SQL("SELECT {} FROM ({}) AS m WHERE {}").format(SQL(", ").join(counted), rows, compile.raw(active))
-    with legacy.transaction():
-        users, none, unknown, secrets, plain = legacy.execute(statement).fetchone() or (0,) * 5
+    try:
+        with legacy.transaction():
+            users, none, unknown, secrets, plain = legacy.execute(statement).fetchone() or (0,) * 5
+    except psycopg.DataError:
+        return  # an expression fails on some row: that is told elsewhere
     yield from _passwords(users, none, unknown)
     yield from _second_factors(secrets, plain)
 

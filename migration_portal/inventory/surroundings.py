@@ -98,7 +98,7 @@ def _triggers(legacy: Connection[Any], iam: Connection[Any], plan: Plan) -> Iter
         back = replace(
             plan,
             target_schema=plan.source_schema,
-            tables=tuple(replace(t, target=t.source) for t in plan.tables if t.reverse),
+            tables=tuple(replace(t, target=name) for t in plan.tables for name in t.back_into),
         )
         theirs, silent = triggers.with_triggers(legacy, back), triggers.may_silence(legacy)
     for table, names in theirs.items():
@@ -124,6 +124,7 @@ def _columns(
 ) -> Iterator[Finding]:
     mapped = {(t.target, c.name) for t in plan.tables for c in t.columns}
     reversed_ = {(t.source, c.name) for t in plan.tables for c in t.reverse}
+    reversed_ |= {(read.source, c.name) for t in plan.tables for read in t.reads for c in read.reverse}
     # One sequence counts for both sides.
     numbered = {(t.source, c.name) for t in plan.tables for c in t.reverse if c.number}
     for connection, about, filled in ((iam, ours, mapped), (legacy, theirs, reversed_)):

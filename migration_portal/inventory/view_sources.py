@@ -25,7 +25,7 @@ def view_sources(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterat
             if read.tenant:
                 yield from _said_alike(legacy, plan, table, read, source)
             if read.where:
-                yield from _left_behind(legacy, plan, read)
+                yield from _kept_by_others(legacy, plan, read)
 
 
 def _told_apart(legacy: Connection[Any], plan: Plan, table: Table) -> Iterator[Finding]:
@@ -96,15 +96,15 @@ def _said_alike(legacy: Connection[Any], plan: Plan, table: Table, read: Read, s
         )  # fmt: skip
 
 
-def _left_behind(legacy: Connection[Any], plan: Plan, read: Read) -> Iterator[Finding]:
-    """Who moves to another table of the view's is deleted here: so is what hangs on the row and the plan does not know."""
+def _kept_by_others(legacy: Connection[Any], plan: Plan, read: Read) -> Iterator[Finding]:
+    """Who moves to another table of the view's is deleted here, and what hangs on the row by a cascade would go, too."""
     name = Identifier(plan.source_schema, read.source).as_string(legacy)
     with legacy.transaction():
         children = [row[0] for row in legacy.execute(queries("catalog")["cascading"], {"table": name})]
-    if left := [child for child in children if child not in plan.read]:
+    if children:
         yield Finding(
-            "warning", read.source, f"Who becomes one of another table in the IAM loses what {', '.join(left)} has of them.",
-            "It goes with their row (ON DELETE CASCADE): let nobody change sides, or have the foreign key refuse.",
+            "warning", read.source, f"Who becomes one of another table in the IAM waits while {', '.join(children)} refer to them.",
+            "They would go with the row (ON DELETE CASCADE); until legacy lets go of it, the tenant cannot come back.",
         )  # fmt: skip
 
 

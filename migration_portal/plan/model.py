@@ -184,6 +184,21 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    @property
+    def back_into(self) -> tuple[str, ...]:
+        """The legacy tables that its rows have a way back into: its source, or those that it reads."""
+        own = (self.source,) if self.reverse else ()
+        return own + tuple(read.source for read in self.reads if read.reverse)
+
+    @property
+    def returns(self) -> bool:
+        return bool(self.back_into)
+
+    @property
+    def written(self) -> tuple[str, tuple[str, ...]]:
+        """A legacy table that an application writes its rows to, and the columns of its key: of a view, one that it is made of."""
+        return (self.reads[0].source, self.reads[0].link) if self.view and self.reads else (self.source, self.key)
+
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
 

@@ -27,7 +27,8 @@ def production(backup: Backup) -> dict[str, Any]:
         now = dict(legacy.execute(_QUERIES["rows"], {"schema": plan.source_schema}).fetchall())
     growth = {}
     for table in plan.tables:
-        was, known = then.get(f"{plan.source_schema}.{table.source}", [0])[0], now.get(table.source, -1)
+        source, _ = table.written
+        was, known = then.get(f"{plan.source_schema}.{source}", [0])[0], now.get(source, -1)
         growth[table.target] = round(known / was, 4) if was and known > 0 else 1.0
     return {"growth": growth, "writes_per_second": round(max(_rate("requested"), _rate("captured")), 2)}
 

@@ -28,7 +28,6 @@ from migration_portal.cutover.models import Cutover
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from migration_portal.engine.catchup import batches
-from migration_portal.plan import compile
 from migration_portal.runs.models import QuarantinedRow, Run
 
 _BURST = 20_000
@@ -47,10 +46,10 @@ def catch_up(run: Run) -> dict[str, Any]:
 def _written(run: Run, most: int) -> int:
     """Rows written once more as they are; capture sees a write."""
     plan = run.plan
-    table = plan.find("users") or plan.tables[0]
-    key = Identifier(table.key[0])
+    name, columns = (plan.find("users") or plan.tables[0]).written
+    key = Identifier(columns[0])
     statement = SQL("UPDATE {table} SET {key} = {key} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {most})").format(
-        table=compile.source_table(plan, table), key=key, most=SQL(str(most))
+        table=Identifier(plan.source_schema, name), key=key, most=SQL(str(most))
     )
     with databases.legacy_writable("rehearsal") as legacy:
         databases.enter(legacy, plan.source_schema)

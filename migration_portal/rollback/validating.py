@@ -51,7 +51,7 @@ def compare_tenants(step: Step) -> str:
     different: list[str] = []
     homes = TenantHome.objects.filter(pk__in=wanted, home=TenantHome.Home.LEGACY)
     with open_transfer(run, "roll-back") as transfer:
-        both_ways = {table.target for table in transfer.plan.tables if table.reverse}
+        both_ways = {table.target for table in transfer.plan.tables if table.returns}
         for number, tenant in enumerate(homes):
             step.tell(f"Compared: {number:,} of {len(homes):,}.")
             # What legacy has of its own, and what is listed as a stray write, is no difference that a roll-back could mend.

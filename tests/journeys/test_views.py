@@ -137,7 +137,7 @@ def test_a_row_that_is_of_no_table_keeps_its_tenant_in_the_iam_and_nobody_else(
         (False, 1), (True, 99),
     ]  # fmt: skip
     assert moved(two, "legacy").error == ""
-    assert "could not be applied" in moved(one, "legacy").error
+    assert "1 of its rows differ" in moved(one, "legacy").error
     [(why,)] = iam(world, "SELECT DISTINCT error FROM portal_capture.queue")
     assert why == "The plan's 'where' is true of it for none of staff, customers."
     iam(world, "UPDATE users SET email = username WHERE email IS NULL AND tenant_id = %s", one)

@@ -31,7 +31,7 @@ from migration_portal.engine.catchup.work import (
 )
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
-from migration_portal.engine.references import unreferenced
+from migration_portal.engine.references import taking_nobody_along, unreferenced
 from migration_portal.locks import Lock
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import ForeignKey, Table
@@ -229,8 +229,9 @@ def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
         return
     mine, owned = writable(work, table), owned_by(work, table)
     target = transfer.target_table(table.target)
+    spared: Composable = SQL("")
     if only is not None:
-        mine = SQL("{} AND {}").format(mine, only)
+        mine, spared = SQL("{} AND {}").format(mine, only), taking_nobody_along(transfer, table)
     elif work.homes_differ and work.first(table):
         _note_deleted_elsewhere(work, table, mine=mine, owned=owned)
     parts: dict[str, Composable] = {
@@ -239,15 +240,20 @@ def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
     }  # fmt: skip
     if work.flow.direction == "forward":
         capabilities.clear(transfer, table, query("leaves", **parts))
+    why = "Rows that refer to it would go with it (ON DELETE CASCADE)."
     try:
         with transfer.target.transaction():
-            work.merged.removed += transfer.target.execute(query("delete", **parts)).rowcount
+            free = parts | {"mine": SQL("({}){}").format(mine, spared)}
+            work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
+        if only is None:
+            return
     except psycopg.errors.ForeignKeyViolation as error:
         # What refers to a row may be on its way to another: the row waits for that, and the rest of the batch need not.
-        parts |= {"mine": SQL("({}){}").format(mine, unreferenced(transfer, table))}
-        work.merged.removed += transfer.target.execute(query("delete", **parts)).rowcount
-        left = transfer.target.execute(query("left", **(parts | {"mine": mine}))).fetchall()
-        work.collide(table, [row[0] for row in left], "still_referenced", str(describe(error)))
+        free = parts | {"mine": SQL("({}){}").format(mine, unreferenced(transfer, table))}
+        work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
+        why = str(describe(error))
+    left = transfer.target.execute(query("left", **parts)).fetchall()
+    work.collide(table, [row[0] for row in left], "still_referenced", why)
 
 
 def _note_deleted_elsewhere(work: Work, table: Table, *, mine: Composable, owned: Composable) -> None:

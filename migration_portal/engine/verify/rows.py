@@ -73,7 +73,7 @@ def shared_columns(table: Table) -> list[str]:
 
 def select_rows(transfer: Transfer, table: Table, side: Side, where: Composable, *, guarded: bool = True) -> Composable:
     """The mapped columns of one side's rows, as a SELECT. Quarantined legacy rows are accounted for, so they are left out."""
-    if transfer.in_iam and not table.reverse:
+    if transfer.in_iam and not table.returns:
         where = SQL("({}) AND {}").format(where, _at_home_in_legacy(transfer, table, side))
     if side == "iam":
         columns = SQL(", ").join(map(Identifier, compared_columns(transfer, table)))

@@ -191,7 +191,7 @@ def _pending(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
 
 def _flowing_back(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
     """Keys written in the IAM for tenants at home there that reverse has not brought to legacy yet."""
-    if not (transfer.in_iam and table.reverse):
+    if not (transfer.in_iam and table.returns):
         return set()
     captured = transfer.target.execute(queries("queue")["captured_keys"], {"table": table.target})
     return {tuple(row[0]) for row in captured}

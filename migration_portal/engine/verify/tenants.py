@@ -36,7 +36,7 @@ def compare_tenant(transfer: Transfer, legacy_tenant: str, tenant: str) -> dict[
     """
     differences = {}
     for table in transfer.plan.tables:
-        if tenant in transfer.in_iam and not table.reverse:
+        if tenant in transfer.in_iam and not table.returns:
             continue
         legacy = _legacy_where(transfer, table, legacy_tenant)
         iam = _iam_where(transfer, table, tenant)
