@@ -53,9 +53,13 @@ class Transfer:
 
     def target_table(self, name: str) -> Composed:
         """Where the table's rows are: a dry run has those that the plan fills in its scratch schema, all others the IAM's own."""
+        return Composed([Identifier(self.schema if self._in_scratch(name) else self.plan.target_schema, name)])
+
+    def _in_scratch(self, name: str) -> bool:
+        if self.schema == self.plan.target_schema:
+            return False
         filled = (*self.plan.tables, *self.plan.given, *derived(self.plan, self.target_catalog))
-        scratch = self.schema != self.plan.target_schema and name in {table.target for table in filled}
-        return Composed([Identifier(self.schema if scratch else self.plan.target_schema, name)])
+        return name in {table.target for table in filled}
 
     def quoted(self, schema: str, name: str) -> str:
         """A quoted name in the target, for a cast to regclass."""
