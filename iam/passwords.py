@@ -94,8 +94,10 @@ READABLE = (
     r"|(pbkdf2_sha(1|256)|argon2|bcrypt(_sha256)?|scrypt|md5)\$)"
 )
 """How hashes begin that can be checked here, as Python and PostgreSQL read it."""
-SETTLED = rf"{READABLE}|^($|[!*])"
-"""The same for all who need no other system's word: also who has no password on purpose, and signs in by another door."""
+NONE = r"^($|[!*])"
+"""How what is stored begins where there is none, on purpose: who signs in by another door."""
+SETTLED = rf"{READABLE}|{NONE}"
+"""How what is stored begins of all who need no other system's word."""
 
 
 def readable(stored: str) -> bool:

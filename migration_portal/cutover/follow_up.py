@@ -29,7 +29,7 @@ def follow_up(cutover: Cutover, transfer: Transfer) -> None:
 
 
 def _mirror_again(transfer: Transfer, tenant: TenantHome) -> None:
-    """Tables without a reverse section (roles, say) follow from legacy again."""
+    """Tables whose rows have no way back (roles, say) follow from legacy again."""
     assert transfer.queue is not None
     plan = transfer.plan
     for source in {table.source for table in plan.tables if not table.returns}:

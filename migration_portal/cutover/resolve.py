@@ -70,8 +70,7 @@ def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:
         row = flow.transfer.source.execute(keys).fetchone()
     if row is None:
         raise Refusal("Its key has no counterpart.", subject=str(stray), todo="Remove the row by hand.")
-    known_as = table.forward.source if table.forward and table.forward.view else table.target
-    return known_as, tuple(map(str, row[:-1]))
+    return table.known_as, tuple(map(str, row[:-1]))
 
 
 def on_both_sides(stray: Stray) -> list[Field]:

@@ -10,14 +10,12 @@ from django.conf import settings
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Literal
 
-from iam.passwords import READABLE
+from iam.passwords import NONE, SETTLED
 from migration_portal.plan import compile
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.model import Catalog, Plan
 
 _USERS = "users"
-_NONE = "^($|[!*])"
-"""How stored passwords begin that are none."""
 _ASKED_FOR = "CASE WHEN mfa_enabled THEN nullif(replace(mfa_secret_encrypted, ' ', ''), '') END"
 _PLAIN = "^([A-Z2-7]{16,}|[a-z2-7]{16,})=*$"
 """A one-time code's secret in base32, as authenticators take it: not encrypted."""
@@ -33,8 +31,8 @@ def sign_in(legacy: Connection[Any], plan: Plan, target: Catalog) -> Iterator[Fi
     password = SQL("coalesce(hashed_password, '')")
     counted: list[Composable] = [
         SQL("count(*)"),
-        SQL("count(*) FILTER (WHERE {} ~ {})").format(password, Literal(_NONE)),
-        SQL("count(*) FILTER (WHERE {0} !~ {1} AND {0} !~ {2})").format(password, Literal(READABLE), Literal(_NONE)),
+        SQL("count(*) FILTER (WHERE {} ~ {})").format(password, Literal(NONE)),
+        SQL("count(*) FILTER (WHERE {} !~ {})").format(password, Literal(SETTLED)),
         SQL("count({})").format(compile.raw(secret)),
         SQL("count(*) FILTER (WHERE {} ~ {})").format(compile.raw(secret), Literal(_PLAIN)),
     ]

@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier
 
 from migration_portal.engine.errors import describe
+from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.checks import Finding
@@ -74,12 +75,12 @@ def _led_to(legacy: Connection[Any], plan: Plan, table: Table) -> Iterator[Findi
 def _said_alike(legacy: Connection[Any], plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:
     """By what the view says a row is moved; by what its table says, it is guarded."""
     name = Identifier(read.source).as_string(legacy)
-    rows = belonging.Concerned(read.source, table.source, read.link, read.tenant)
+    about = belonging.Concerned(read.source, table.source, read.link, read.tenant)
     differ = SQL("SELECT count(*) FROM {} AS o JOIN {} ON {} WHERE lower({}) IS DISTINCT FROM lower({})").format(
         compile.source_table(plan, table), Identifier(plan.source_schema, read.source),
         compile.same(table.key, read.link, "o", name),
         belonging.tenant_as_written(plan, table.source, source, "o"),
-        belonging.tenant_of_watched(plan, rows, source, name),
+        belonging.tenant_of_watched(plan, about, source, name),
     )  # fmt: skip
     try:
         count = _number(legacy, differ)
@@ -100,8 +101,8 @@ def _kept_by_others(legacy: Connection[Any], plan: Plan, read: Read) -> Iterator
     """Who moves to another table of the view's is deleted here, and what hangs on the row by a cascade would go, too."""
     name = Identifier(plan.source_schema, read.source).as_string(legacy)
     with legacy.transaction():
-        children = [row[0] for row in legacy.execute(queries("catalog")["cascading"], {"table": name})]
-    if children:
+        found = rows(legacy, queries("catalog")["referring"], {"table": name})
+    if children := sorted({row["child"] for row in found if row["cascades"]}):
         yield Finding(
             "warning", read.source, f"Who becomes one of another table in the IAM waits while {', '.join(children)} refer to them.",
             "They would go with the row (ON DELETE CASCADE); until legacy lets go of it, the tenant cannot come back.",

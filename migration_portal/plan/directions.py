@@ -26,11 +26,10 @@ def _back(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[Ta
     """The table's own way back, if it has one."""
     if not table.reverse:
         return []
-    through, whose = _through(plan, table, source), table.source_tenant
-    if table.through and plan.table(table.through.parent).view:
-        parent = plan.table(table.through.parent)
-        if not any(read.reverse for read in parent.reads):
-            return []  # its parents have no way back
+    whose, parent = table.source_tenant, plan.table(table.through.parent) if table.through else None
+    if parent and parent.view:
+        if not parent.back_into:
+            return []
         whose = _of_parent(plan, table, parent, source)
     return [
         replace(
@@ -41,7 +40,7 @@ def _back(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[Ta
             columns=table.reverse,
             source_tenant=table.target_tenant,
             target_tenant=whose,
-            through=through,
+            through=_through(plan, table, source),
             ignored=(),
             reject=(),
             quality=(),
@@ -131,7 +130,7 @@ def _through(plan: Plan, table: Table, source: Catalog) -> Through | None:
         return None
     parent = plan.table(table.through.parent)
     # Nothing leads back into a view: any table that it is made of has the IAM's parents as its source.
-    into = next((read.source for read in parent.reads if read.reverse), "") if parent.view else parent.source
+    into = parent.back_into[0] if parent.view else parent.source
     return Through(into, belonging.referring(table, source))
 
 

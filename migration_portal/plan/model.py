@@ -191,6 +191,11 @@ class Table:
         return own + tuple(read.source for read in self.reads if read.reverse)
 
     @property
+    def known_as(self) -> str:
+        """Of a table plan that leads back: the source by which legacy's queue and the quarantine know its rows."""
+        return self.forward.source if self.forward and self.forward.view else self.target
+
+    @property
     def returns(self) -> bool:
         return bool(self.back_into)
 

@@ -104,7 +104,7 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
         "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": at_home_in_target(work, table),
         "tenant": belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
         "same": compile.same(key, key, "t", "s"), "differs": upserts.differs(transfer, table, "t", "s"),
-        "coming": query("coming", table=Literal(_known_as(table)), key=compile.target_key(key, "k")) if waits and waits[0]
+        "coming": query("coming", table=Literal(table.known_as), key=compile.target_key(key, "k")) if waits and waits[0]
         else SQL("false"),
     }  # fmt: skip
     owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
@@ -123,17 +123,12 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
         _list_whole(work, table, entry, "written", transfer.target.execute(added).fetchall())
 
 
-def _known_as(table: Table) -> str:
-    """The source by which legacy's queue and the quarantine know the rows that a table plan leads back to."""
-    return table.forward.source if table.forward and table.forward.view else table.target
-
-
 def _never_mirrored(work: Work, table: Table) -> set[Key]:
     """Of a table of legacy's, the rows in quarantine: the IAM cannot have lost them."""
     flow = work.flow
     if flow.direction == "forward":
         return set()
-    about = {"run": flow.transfer.run, "source": _known_as(table)}
+    about = {"run": flow.transfer.run, "source": table.known_as}
     return {tuple(row[0]) for row in flow.ledger.execute(queries("catchup")["quarantined"], about)}
 
 

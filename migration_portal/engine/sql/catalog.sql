@@ -81,8 +81,3 @@ SELECT c.oid::regclass::text AS child, k.confdeltype = 'c' AS cascades,
 FROM pg_constraint AS k
 JOIN pg_class AS c ON c.oid = k.conrelid
 WHERE k.contype = 'f' AND k.confrelid = %(table)s::regclass
-
--- name: cascading
--- Tables whose rows go with the row of this one that they refer to.
-SELECT DISTINCT c.relname::text FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
-WHERE k.contype = 'f' AND k.confrelid = %(table)s::regclass AND k.confdeltype = 'c' ORDER BY 1
