@@ -20,7 +20,7 @@ def both_loops() -> None:
     for turn in range(10):
         follow("forward", seconds=0.01)
         follow("reverse", seconds=0.01)
-        if turn and not FlowStatus.objects.filter(entries__gt=F("retrying")).exists():
+        if not FlowStatus.objects.filter(entries__gt=F("retrying")).exists():
             return
 
 

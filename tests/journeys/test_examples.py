@@ -236,6 +236,7 @@ def test_roles_that_the_iam_knows_by_other_names(world: World, settings: Any) ->
     assert of_companies(world) == set()
     assert legacy(world, "SELECT role FROM account_roles WHERE account = %s", one) == [("administrator",)]
     assert moved(str(company), "legacy").error == ""
+    both_loops()
     assert of_companies(world) == set()
     assert report(Run.objects.get(pk=run.pk)).accounted
     undo(run, by="tester", reason="a test")
