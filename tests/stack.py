@@ -182,7 +182,6 @@ def rolled_back(common_world: World, django_db_blocker: Any) -> Iterator[World]:
             yield common_world
             transaction.set_rollback(True)
             transaction.set_rollback(True, using="iam")
-        _close()
 
 
 def _point(portal: str, legacy: str, iam: str, server: str = SERVER) -> None:
@@ -190,10 +189,13 @@ def _point(portal: str, legacy: str, iam: str, server: str = SERVER) -> None:
     from django.db import connections
 
     passwords._met.clear()  # what another test met would be checked at each failure of this one
+    settings.WHITENOISE_AUTOREFRESH = True  # each client of each test would look at every static file first
     settings.LEGACY_DATABASE_URL, settings.IAM_DATABASE_URL = url_of(legacy, server), url_of(iam, server)
     for alias, name in (("default", portal), ("iam", iam)):
-        connections[alias].close()
-        connections[alias].settings_dict |= {"NAME": name, **_address(server)}
+        there = {"NAME": name, **_address(server)}
+        if not there.items() <= connections[alias].settings_dict.items():
+            connections[alias].close()
+            connections[alias].settings_dict |= there
 
 
 def _anchor(world: World) -> None:

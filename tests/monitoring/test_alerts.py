@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def hook(settings: Any) -> Iterator[Hook]:
     server = Hook()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     settings.ALERT_PLACES = [f"http://127.0.0.1:{server.server_port}/hook"]
     settings.ALERT_SECRET = "shared"
     yield server
