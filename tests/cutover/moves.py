@@ -17,7 +17,7 @@ from tests.world import World
 
 def both_loops() -> None:
     """Follow both ways until nothing waits any more, or waits to be tried again."""
-    for turn in range(10):
+    for _ in range(10):
         follow("forward", seconds=0.01)
         follow("reverse", seconds=0.01)
         if not FlowStatus.objects.filter(entries__gt=F("retrying")).exists():

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from migration_portal.engine import capture_queue
 from migration_portal.engine.queries import queries
+from migration_portal.engine.source import target_keys
 from migration_portal.engine.transfer import Transfer
-from migration_portal.engine.verify import rows, tenants
+from migration_portal.engine.verify import rows, tables, tenants
+from migration_portal.plan import directions
+from migration_portal.plan.model import Table
+
+Key = tuple[str, ...]
 
 
 def recheck(transfer: Transfer, number: int) -> tuple[int, int]:
@@ -25,15 +32,22 @@ def recheck(transfer: Transfer, number: int) -> tuple[int, int]:
     different = 0
     later: list[str] = []
     if differences:
-        # Read once more after what waits: a change between the two reads has been captured by then.
+        # Read once more, before what waits: a change between the two reads has been captured by then. The other way is
+        # followed by another process, which may bring a row back meanwhile: that is asked before, too.
+        waiting = _flowing_back(transfer, source, keys)
         again = tenants.compare_keys(transfer, source, keys)
-        waiting = _waiting(transfer, source)
-        if waiting or capture_queue.lag(transfer.queue).entries:
-            later = [text for key, text in written.items() if key in waiting] or texts
+        waiting |= _waiting(transfer, source) | _flowing_back(transfer, source, keys)
+        lag = capture_queue.lag(transfer.queue)
+        if lag.entries > lag.retrying:
+            later = texts
         else:
+            later = [text for key, text in written.items() if key in waiting]
             for target, differing in again.items():
-                lasting = [difference for difference in differing if difference in differences.get(target, [])]
-                rows.record(transfer, transfer.table(target), number, lasting)
+                table = transfer.table(target)
+                unsettled = {made for made, key in _made_of(transfer, table, keys).items() if key in waiting}
+                known = differences.get(target, [])
+                lasting = [each for each in differing if each in known and each.key not in unsettled]
+                rows.record(transfer, table, number, lasting)
                 different += len(lasting)
     transfer.target.execute(queries("continuous")["settled"], {"id": identifier, "later": later})
     return len(keys) - len(later), different
@@ -45,7 +59,28 @@ def touched(transfer: Transfer) -> int:
     return int(row[0]) if row else 0
 
 
-def _waiting(transfer: Transfer, source: str) -> set[tuple[str, ...]]:
+def _waiting(transfer: Transfer, source: str) -> set[Key]:
     assert transfer.queue is not None
     captured = transfer.queue.execute(queries("queue")["captured_keys"], {"table": source})
     return {tuple(row[0]) for row in captured}
+
+
+def _flowing_back(transfer: Transfer, source: str, keys: Sequence[Key]) -> set[Key]:
+    """Those of which something was written in the IAM that has not come back yet."""
+    back: set[Key] = set()
+    for table in transfer.plan.siblings(source) if transfer.in_iam else ():
+        if table.returns and (captured := tables.flowing_back(transfer, table)):
+            back |= {key for made, key in _made_of(transfer, table, keys).items() if made in captured}
+    return back
+
+
+def _made_of(transfer: Transfer, table: Table, keys: Sequence[Key]) -> dict[Key, Key]:
+    """The target's key → the source's; for tables whose whole key follows from the source's."""
+    columns = transfer.info(table).primary_key
+    owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
+    if len(owner) < len(columns):
+        return {}
+    places = [owner.index(name) for name in columns]
+    with transfer.source.transaction():
+        made = transfer.source.execute(target_keys(transfer, table, keys)).fetchall()
+    return {tuple(str(row[place]) for place in places): tuple(row[-1]) for row in made}

@@ -151,9 +151,9 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]]
         with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
             legacy = _fields(transfer, table, "legacy", batch)
             pending = _pending(transfer, table)
-        flowing_back = _flowing_back(transfer, table)
+        flowing_back = flowing_back(transfer, table)
         iam = _fields(transfer, table, "iam", batch)
-        flowing_back |= _flowing_back(transfer, table)  # what was written between the two reads
+        flowing_back |= flowing_back(transfer, table)  # what was written between the two reads
         for key in map(tuple, batch):
             if key[: len(owned)] in pending or key in flowing_back:
                 continue
@@ -189,7 +189,7 @@ def _pending(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
     return {tuple(map(str, row[:-1])) for row in transfer.source.execute(target_keys(transfer, table, keys))}
 
 
-def _flowing_back(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
+def flowing_back(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
     """Keys written in the IAM for tenants at home there that reverse has not brought to legacy yet."""
     if not (transfer.in_iam and table.returns):
         return set()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from migration_portal.catchup.follow import follow
+from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine.verify import continuous
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Finding
 from tests import builders
-from tests.engine.changes import caught_up, change
+from tests.cutover.moves import both_loops, moved
+from tests.engine.changes import caught_up, change, iam
 from tests.world import World
 
 
@@ -40,3 +43,37 @@ def test_a_row_whose_change_still_waits_is_no_finding(world: World, home: str) -
     with open_transfer(run, "test") as transfer:
         assert continuous.recheck(transfer, run.verification) == (0, 0)
         assert continuous.touched(transfer) == 1
+
+
+def test_a_difference_beside_a_row_that_waits_is_a_finding_and_only_the_row_that_waits_is_asked_again(
+    world: World, home: str
+) -> None:
+    bad, stuck = builders.user(world, home), builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'New'")
+    caught_up(run)
+    change(world, "UPDATE users SET full_name = 'Newer' WHERE id = %s", stuck)
+    change(world, "UPDATE portal_capture.queue SET attempts = 3")
+    iam(world, "UPDATE users SET full_name = 'Corrupted' WHERE id = %s", bad)
+    with open_transfer(run, "test") as transfer:
+        assert continuous.recheck(transfer, run.verification) == (1, 1)
+        assert continuous.touched(transfer) == 1
+    assert [finding.key for finding in Finding.objects.all()] == [[bad]]
+
+
+def test_what_was_written_in_the_iam_and_has_not_come_back_yet_is_no_finding(world: World, home: str) -> None:
+    away, bad = builders.user(world, home), builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    change(world, "UPDATE users SET full_name = 'New'")
+    assert moved(home).error == ""
+    iam(world, "UPDATE users SET full_name = 'Newer' WHERE id = %s", away)
+    with open_transfer(run, "test") as transfer:
+        transfer.target.execute("UPDATE users SET full_name = 'Corrupted' WHERE id = %s", [bad])
+        assert continuous.recheck(transfer, run.verification) == (1, 1)
+        assert continuous.touched(transfer) == 1
+    assert [finding.key for finding in Finding.objects.all()] == [[bad]]
+    follow("reverse", seconds=0.01)
+    with open_transfer(run, "test") as transfer:
+        assert continuous.recheck(transfer, run.verification) == (1, 0)
