@@ -151,11 +151,11 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]]
         with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
             legacy = _fields(transfer, table, "legacy", batch)
             pending = _pending(transfer, table)
-        flowing_back = flowing_back(transfer, table)
+        back = flowing_back(transfer, table)
         iam = _fields(transfer, table, "iam", batch)
-        flowing_back |= flowing_back(transfer, table)  # what was written between the two reads
+        back |= flowing_back(transfer, table)  # what was written between the two reads
         for key in map(tuple, batch):
-            if key[: len(owned)] in pending or key in flowing_back:
+            if key[: len(owned)] in pending or key in back:
                 continue
             if difference := _difference(table, key, legacy.get(key), iam.get(key), ours):
                 differences.append(difference)
