@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group, User
 
+from migration_portal.runs.advance import advance
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.retry import discard_rows
 from migration_portal.runs.start import start
@@ -62,10 +63,8 @@ def finish(run: Run, *, also: frozenset[State] = frozenset()) -> Run:
         run.refresh_from_db()
         if run.state not in {State.RUNNING, State.UNDOING, State.PAUSING, State.CANCELLING} - also:
             return run
-        work(run.pk)
-        from migration_portal.runs.advance import advance
-
-        advance(run)
+        if not work(run.pk):
+            advance(run)
     raise AssertionError(f"{run} does not end: {run.state} {run.error}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from migration_portal.drafting import values
 from migration_portal.drafting.evidence import Evidence
 from migration_portal.drafting.model import Line, TableDraft
 from migration_portal.plan.model import TableInfo
@@ -25,8 +26,10 @@ _FROM_ASPNET = (
 
 
 def spell(draft: TableDraft, legacy: Evidence, iam: Evidence, source: TableInfo) -> None:
-    """Replace the draft's line for the hash, where its system is one that we know."""
+    """Write the draft's line for the hash, where its system is one that we know."""
     hashed = next((line for line in draft.lines if line.name == "hashed_password"), None)
+    if hashed is None and draft.target == "users":
+        _keycloak(draft, legacy, source)
     if hashed is None or len(hashed.uses) != 1:
         return
     if {"localId", "salt"} <= source.columns.keys():
@@ -53,6 +56,35 @@ def _firebase(draft: TableDraft, hashed: Line, salt: str) -> None:
     draft.lines.remove(hashed)
     draft.lines.append(Line(hashed.name, sql, 0.7, said, (*hashed.uses, "salt")))
     draft.back = [line for line in draft.back if line.name not in hashed.uses]
+
+
+def _keycloak(draft: TableDraft, legacy: Evidence, source: TableInfo) -> None:
+    """Keycloak's export of a realm: each person's credentials as one list."""
+    listed = next((name for name in source.columns if _credentials(legacy.values(source.name, name))), None)
+    if listed is None:
+        return
+    made = keycloaks("(c ->> 'credentialData')::json", "(c ->> 'secretData')::json")
+    password = f"FROM json_array_elements({legacy.name(listed)}::json) AS c WHERE c ->> 'type' = 'password' LIMIT 1"
+    sql = f"coalesce((SELECT {made} {password}), '!')"
+    said = "Keycloak's export; nothing leads back, and who has no password gets none"
+    draft.lines.append(Line("hashed_password", sql, 0.8, said, (listed,)))
+
+
+def _credentials(shown: Sequence[str | None]) -> bool:
+    listed = [each for value in shown for each in values.objects(value)]
+    return bool(listed) and all({"type", "secretData", "credentialData"} <= each.keys() for each in listed)
+
+
+def keycloaks(how: str, secret: str) -> str:
+    """The SQL that makes one hash, in the formats that the IAM checks, of Keycloak's two JSON values."""
+    argon = [f"{how} #>> '{{additionalParameters,{name},0}}'" for name in ("type", "memory", "parallelism")]
+    made, salt, value = f"{how} ->> 'hashIterations'", f"{secret} ->> 'salt'", f"{secret} ->> 'value'"
+    argon2 = (
+        f"concat('$argon2', {argon[0]}, '$v=19$m=', {argon[1]}, ',t=', {made}, ',p=', {argon[2]},"
+        f" '$', rtrim({salt}, '='), '$', rtrim({value}, '='))"
+    )
+    pbkdf2 = f"concat('$', {how} ->> 'algorithm', '$', {made}, '$', {salt}, '$', {value})"
+    return f"CASE {how} ->> 'algorithm' WHEN 'argon2' THEN {argon2} ELSE {pbkdf2} END"
 
 
 def _django(draft: TableDraft, hashed: Line, column: str, here: str) -> None:

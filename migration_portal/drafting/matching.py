@@ -69,6 +69,8 @@ class Matching:
             return 0.99, "the key"
         if target.name == "full_name" and column.name.lower() in ("title", "label"):  # a person's is a salutation
             return 0.0, ""
+        if target.name == "mfa_secret_encrypted" and values.yes(self._given(column)):  # it says whether there is one
+            return 0.0, ""
         score = names.columns(column.name, target.name, self.source.name)
         if target.name == "hashed_password" and score and self._look(column) not in ("password hash", "JSON", ""):
             return 0.6, "by its name a password; its values do not look like hashes that the IAM can check"
@@ -81,10 +83,12 @@ class Matching:
     def _look(self, column: ColumnInfo) -> str:
         return values.look(self.legacy.values(self.source.name, column.name))
 
+    def _given(self, column: ColumnInfo) -> list[str]:
+        return [value for value in self.legacy.values(self.source.name, column.name) if value is not None]
+
     def _empty(self, column: ColumnInfo) -> bool:
         """Whether legacy has rows, and none of them has a value."""
-        found = self.legacy.values(self.source.name, column.name)
-        return bool(found) and not any(value is not None for value in found)
+        return bool(self.legacy.values(self.source.name, column.name)) and not self._given(column)
 
     def parent(self, target: str) -> str:
         """The IAM table that this column refers to."""

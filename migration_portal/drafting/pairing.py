@@ -46,9 +46,9 @@ def pair(legacy: Catalog, iam: Catalog) -> Pairs:
 
 
 def of_people(info: TableInfo) -> bool:
-    """Whether its rows are people who sign in: a password, beside an address or a name."""
+    """Whether its rows are people who sign in: two of a password, an address and a name to sign in by."""
     found = {names.concept(column) for column in info.columns}
-    return "hashed_password" in found and bool({"email", "username"} & found)
+    return len({"hashed_password", "email", "username"} & found) > 1
 
 
 def _taken(pairs: Pairs) -> set[str]:
@@ -79,7 +79,8 @@ def _links_alike(source: TableInfo, target: TableInfo, pairs: Pairs) -> bool:
 
 def _score(source: TableInfo, target: TableInfo) -> tuple[float, str]:
     named = names.tables(source.name, target.name)
-    if of_people(source) and target.name != "users":
+    people = of_people(source)
+    if people and target.name != "users":
         return 0.0, ""
     # A tenant may be said by a constant.
     constant = {column for key in target.foreign_keys if key.parent == "tenants" for column in key.columns} - {
@@ -95,7 +96,7 @@ def _score(source: TableInfo, target: TableInfo) -> tuple[float, str]:
         max((names.columns(own, name, source.name) for name in target.columns), default=0.0) for own in source.columns
     ]
     have, use = sum(filled) / max(len(filled), 1), sum(used) / max(len(used), 1)
-    if not named and (have < 0.55 or use < 0.5 or sum(1 for each in used if each) < _COLUMNS):
+    if not named and not people and (have < 0.55 or use < 0.5 or sum(1 for each in used if each) < _COLUMNS):
         return 0.0, ""
     said = "its name" if named == names.EXACT else "what its name means" if named else "its columns"
     return (

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from migration_portal.drafting import names, values
 from migration_portal.drafting.conversion import Conversion, convert, literal
 from migration_portal.drafting.evidence import Evidence, Values, is_text
+from migration_portal.drafting.hashes import keycloaks
 from migration_portal.drafting.model import BY_LOOK, ENOUGH, Line, ReadDraft
 from migration_portal.plan.model import ColumnInfo, ForeignKey, TableInfo
 
@@ -130,7 +131,7 @@ class Satellites:
         )
         if hashed is None or made is None:
             return ""
-        return _keycloaks(f"r.{self.legacy.name(made)}::json", f"r.{self.legacy.name(hashed)}::json")
+        return keycloaks(f"r.{self.legacy.name(made)}::json", f"r.{self.legacy.name(hashed)}::json")
 
     def _select(self, info: TableInfo, link: str, there: str, column: str, where: tuple[str, str] | None = None) -> str:
         name, key = self.legacy.name(self.source.name), self.legacy.name(self.source.primary_key[0])
@@ -145,18 +146,6 @@ class Satellites:
 
     def _allowed(self, target: ColumnInfo) -> list[str]:
         return self.iam.allowed.get((self.target.name, target.name), [])
-
-
-def _keycloaks(how: str, secret: str) -> str:
-    """Keycloak's JSON as one hash, in the formats that the IAM checks."""
-    argon = [f"{how} #>> '{{additionalParameters,{name},0}}'" for name in ("type", "memory", "parallelism")]
-    made, salt, value = f"{how} ->> 'hashIterations'", f"{secret} ->> 'salt'", f"{secret} ->> 'value'"
-    argon2 = (
-        f"concat('$argon2', {argon[0]}, '$v=19$m=', {argon[1]}, ',t=', {made}, ',p=', {argon[2]},"
-        f" '$', rtrim({salt}, '='), '$', rtrim({value}, '='))"
-    )
-    pbkdf2 = f"concat('$', {how} ->> 'algorithm', '$', {made}, '$', {salt}, '$', {value})"
-    return f"CASE {how} ->> 'algorithm' WHEN 'argon2' THEN {argon2} ELSE {pbkdf2} END"
 
 
 def _where(told: Values, word: str, shown: Values) -> Values:

@@ -72,6 +72,17 @@ def fields(value: str | None) -> list[str] | None:
     return list(read) if isinstance(read, dict) else None
 
 
+def objects(value: str | None) -> list[dict[str, object]]:
+    """A JSON list of objects; none of anything else."""
+    if value is None or not value.lstrip().startswith("["):
+        return []
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return []
+    return read if all(isinstance(each, dict) for each in read) else []
+
+
 def words(values: Iterable[str | None]) -> list[str]:
     """The different values of an enumeration, the commonest first; none when there are too many, or they hardly occur twice."""
     given = [value for value in values if value is not None]

@@ -220,6 +220,17 @@ def test_what_is_enabled_of_a_second_factor_is_not_the_account(world: World) -> 
     assert "r.enabled" in lines["mfa_enabled"].sql and "r.secret" in lines["mfa_secret_encrypted"].sql
 
 
+def test_whether_there_are_one_time_codes_is_no_secret_of_theirs(world: World) -> None:
+    world.sql(
+        "legacy",
+        "CREATE TABLE people (id uuid PRIMARY KEY, login text NOT NULL, mail text, totp text)",
+        "INSERT INTO people SELECT gen_random_uuid(), 'p' || n, 'p' || n || '@example.org', (n < 5)::text"
+        " FROM generate_series(1, 9) AS n",
+    )
+    [people] = draft_now("whose codes").draft.tables
+    assert "mfa_secret_encrypted" not in {line.name for line in people.lines} and "totp" in people.unmapped
+
+
 def test_people_of_a_second_table_are_seen_as_such(world: World) -> None:
     rest = "mail text, password_hash text NOT NULL, org_id uuid NOT NULL REFERENCES organisations"
     with world.legacy() as legacy:

@@ -80,6 +80,31 @@ def test_people_of_auth0_sign_in_with_the_password_they_had(world: World, settin
     assert _signs_in(settings, "ann@example.org", "auth0 password") == 200
 
 
+def test_people_of_keycloak_sign_in_with_the_password_they_had(world: World, settings: Any, tmp_path: Path) -> None:
+    _import(str(EXPORTS / "keycloak-realm.json"))
+    left = ["attributes", "totp", "disableableCredentialTypes", "requiredActions", "realmRoles", "notBefore", "groups"]
+    nobody_returns = (
+        f"ignored = {json.dumps([*left, 'credentials'])}\nlossy = {json.dumps(['firstName', 'lastName'])}\nsecret ="
+    )
+    plan = _migrated(
+        world, settings, tmp_path, (f"# Mapped nowhere: {', '.join(left)}.", "#"), ("secret =", nobody_returns)
+    )
+    found = iam(
+        world, "SELECT username, full_name, is_active, email_verified, created_at::date::text FROM users ORDER BY 1"
+    )
+    assert found == [
+        ("ann", "Ann Lee", True, True, "2023-11-14"),
+        ("bob", "Bob Ray", True, False, "2023-11-14"),
+        ("cyd", "", False, True, "2023-11-14"),
+    ], plan
+    [(tenant,)] = iam(world, "SELECT id::text FROM tenants")
+    assert moved(tenant).error == ""
+    assert _signs_in(settings, "ann@example.org", "keycloak password") == 200, "PBKDF2, after a one-time code's secret"
+    assert _signs_in(settings, "bob@example.org", "argon password") == 200
+    assert _signs_in(settings, "bob@example.org", "keycloak password") == 401
+    assert _signs_in(settings, "cyd@example.org", "!") == 401
+
+
 def test_an_import_needs_a_database_of_its_own(world: World, tmp_path: Path) -> None:
     builders.legacy_tables(world)
     with pytest.raises(CommandError, match="an import needs a database of its own"):

@@ -12,7 +12,9 @@ from django.db import connections
 
 from flags.models import TenantHome
 from migration_portal.catchup.follow import follow
+from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover import follow_up, guard
+from migration_portal.cutover.models import UNDER_WAY, Cutover
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from tests.sampling import ALL
@@ -51,11 +53,14 @@ def recover() -> None:
         connections[alias].close()
     for _ in range(2):
         sync_tenants()
-        follow("forward", seconds=0.05)
-        follow("reverse", seconds=0.05)
+        follow("forward", seconds=0.01)
+        follow("reverse", seconds=0.01)
         work()
         follow_up.resume()
         guard.agree()
+        unfinished = FlowStatus.objects.exclude(entries=0, error="").exists()
+        if not unfinished and not Cutover.objects.filter(state__in=UNDER_WAY).exists():
+            break
     TenantHome.objects.update(held_until=None)
 
 

@@ -103,7 +103,7 @@ def unlike(world: World) -> set[Any]:
     """People who are not the same on both sides, with their credentials, in SQL of the test's own."""
     there = legacy(
         world,
-        "SELECT p.id, o.code, login, mail, active, coalesce(hash, 'none'), totp"
+        "SELECT p.id, o.code, login, mail, active, coalesce(hash, '!'), totp"
         " FROM people p JOIN orgs o ON o.id = org LEFT JOIN credentials ON person = p.id",
     )
     here = iam(
