@@ -57,6 +57,10 @@ SELECT {name}, {key}, {tenant} FROM {table} WHERE lower({whose}) = lower({tenant
 -- Whether anything captured up to an entry still waits for its first attempt.
 SELECT EXISTS (SELECT FROM portal_capture.queue WHERE id <= %(last)s AND attempts = 0)
 
+-- name: waits
+-- Keys of a table whose changes are not applied yet; NULL for the whole table.
+SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s
+
 -- name: captured_keys
 SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s AND key IS NOT NULL
 -- name: whole

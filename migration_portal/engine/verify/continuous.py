@@ -36,19 +36,14 @@ def recheck(transfer: Transfer, number: int) -> tuple[int, int]:
         # followed by another process, which may bring a row back meanwhile: that is asked before, too.
         waiting = _flowing_back(transfer, source, keys)
         again = tenants.compare_keys(transfer, source, keys)
-        waiting |= _waiting(transfer, source) | _flowing_back(transfer, source, keys)
-        lag = capture_queue.lag(transfer.queue)
-        if lag.entries > lag.retrying:
-            later = texts
-        else:
-            later = [text for key, text in written.items() if key in waiting]
-            for target, differing in again.items():
-                table = transfer.table(target)
-                unsettled = {made for made, key in _made_of(transfer, table, keys).items() if key in waiting}
-                known = differences.get(target, [])
-                lasting = [each for each in differing if each in known and each.key not in unsettled]
-                rows.record(transfer, table, number, lasting)
-                different += len(lasting)
+        waiting |= _waiting(transfer, source, keys) | _flowing_back(transfer, source, keys)
+        later = [text for key, text in written.items() if key in waiting]
+        for target, differing in again.items():
+            table, known = transfer.table(target), differences.get(target, [])
+            settled = {made for made, key in _made_of(transfer, table, keys).items() if key not in waiting}
+            lasting = [each for each in differing if each in known and each.key in settled]
+            rows.record(transfer, table, number, lasting)
+            different += len(lasting)
     transfer.target.execute(queries("continuous")["settled"], {"id": identifier, "later": later})
     return len(keys) - len(later), different
 
@@ -59,10 +54,14 @@ def touched(transfer: Transfer) -> int:
     return int(row[0]) if row else 0
 
 
-def _waiting(transfer: Transfer, source: str) -> set[Key]:
+def _waiting(transfer: Transfer, source: str, keys: Sequence[Key]) -> set[Key]:
+    """Those of which a change waits to be applied: all while entries are fresh, or where the whole table waits."""
     assert transfer.queue is not None
-    captured = transfer.queue.execute(queries("queue")["captured_keys"], {"table": source})
-    return {tuple(row[0]) for row in captured}
+    lag = capture_queue.lag(transfer.queue)
+    waiting = [row[0] for row in transfer.queue.execute(queries("queue")["waits"], {"table": source})]
+    if lag.entries > lag.retrying or None in waiting:
+        return set(keys)
+    return {key for key in keys if list(key) in waiting}
 
 
 def _flowing_back(transfer: Transfer, source: str, keys: Sequence[Key]) -> set[Key]:

@@ -77,3 +77,14 @@ def test_what_was_written_in_the_iam_and_has_not_come_back_yet_is_no_finding(wor
     follow("reverse", seconds=0.01)
     with open_transfer(run, "test") as transfer:
         assert continuous.recheck(transfer, run.verification) == (1, 0)
+
+
+def test_while_a_whole_table_waits_nothing_of_it_is_a_finding(world: World, home: str) -> None:
+    user = builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'New'")
+    caught_up(run)
+    change(world, "INSERT INTO portal_capture.queue (table_name, attempts) VALUES ('users', 3)")
+    iam(world, "UPDATE users SET full_name = 'Another' WHERE id = %s", user)
+    with open_transfer(run, "test") as transfer:
+        assert continuous.recheck(transfer, run.verification) == (0, 0)
