@@ -21,7 +21,6 @@ from flags.evaluate import explain
 from flags.models import Flag, TenantHome
 from migration_portal.audit import chain
 from migration_portal.audit.models import Event, verb_text
-from migration_portal.catchup.follow import follow
 from migration_portal.cutover import guard
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.tenants import sync_tenants
@@ -33,6 +32,7 @@ from migration_portal.runs.retry import discard_rows
 from migration_portal.runs.states import State
 from migration_portal.runs.verify import verify
 from tests import builders
+from tests.cutover.moves import both_loops
 from tests.servers import create, drop
 from tests.stack import furnished
 from tests.world import World
@@ -64,12 +64,6 @@ def _same_stamps(world: World) -> None:
                 " WHERE c.table_name = %s",
                 [table],
             )
-
-
-def both_loops() -> None:
-    for _ in range(3):
-        follow("forward", seconds=0.4)
-        follow("reverse", seconds=0.4)
 
 
 @furnished
