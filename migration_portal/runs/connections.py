@@ -12,6 +12,7 @@ from psycopg import Connection
 from flags import homes
 from migration_portal import databases
 from migration_portal.engine import catalog, ledger
+from migration_portal.engine.owner import Owner
 from migration_portal.engine.transfer import Transfer
 from migration_portal.runs import ownership
 from migration_portal.runs.models import Run
@@ -25,7 +26,8 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
         databases.enter(legacy, plan.source_schema)
         databases.enter(iam, plan.target_schema)
         ledger.install(iam)
-        _still_ours(iam, None)
+        mine = ownership.ours()
+        _still_ours(iam, None, mine)
         remembered = catalog.recall(iam, run.key)
         if remembered is None:
             with legacy.transaction():
@@ -39,18 +41,18 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
             return
         with databases.legacy_writable(f"queue {run.pk}") as queue:
             databases.enter(queue, plan.source_schema)
-            _still_ours(None, queue)
+            _still_ours(None, queue, mine)
             yield replace(transfer, queue=queue)
 
 
 def still_ours(transfer: Transfer) -> None:
     """Make sure that no other portal has taken over since the transfer was opened, and sign both sides. Raises Refusal."""
-    _still_ours(transfer.target, transfer.queue)
+    _still_ours(transfer.target, transfer.queue, ownership.ours())
 
 
-def _still_ours(iam: Connection[Any] | None, queue: Connection[Any] | None) -> None:
+def _still_ours(iam: Connection[Any] | None, queue: Connection[Any] | None, mine: Owner) -> None:
     if iam is not None:
-        ownership.check(iam, "portal_ledger", "IAM database")
-        ownership.check(iam, "portal_capture", "IAM database")
+        ownership.check(iam, "portal_ledger", "IAM database", mine)
+        ownership.check(iam, "portal_capture", "IAM database", mine)
     if queue is not None:
-        ownership.check(queue, "portal_capture", "legacy database")
+        ownership.check(queue, "portal_capture", "legacy database", mine)

@@ -35,9 +35,12 @@ def next_epoch() -> None:
     Portal.objects.filter(pk=1).update(epoch=F("epoch") + 1)
 
 
-def check(connection: Connection[Any], schema: Schema, subject: str) -> None:
-    """Sign the schema as ours, or make sure that it is. Raises AnotherPortal, PortalOutdated."""
-    there, mine = owner.read(connection, schema), ours()
+def check(connection: Connection[Any], schema: Schema, subject: str, mine: Owner | None = None) -> None:
+    """Sign the schema as ours, or make sure that it is; `mine` is `ours()` where it was just asked.
+
+    Raises AnotherPortal, PortalOutdated.
+    """
+    there, mine = owner.read(connection, schema), mine or ours()
     if there is not None and there.portal != mine.portal:
         raise AnotherPortal(f"Another portal ({there.portal}) works on it.", subject=subject, todo=_TODO)
     if there is not None and there.epoch > mine.epoch:

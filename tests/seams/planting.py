@@ -63,7 +63,8 @@ def _run(copy: Path, tests: Iterable[str]) -> Verdict:
         return Verdict(f"nothing ends within {_MOST_SECONDS} s", time.monotonic() - began)
     if said.returncode not in (0, _FAILED):
         raise Broken(f"pytest {' '.join(tests)} ends with {said.returncode}: {said.stdout[-500:]}{said.stderr[-500:]}")
-    failed = [line.split()[1] for line in said.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    lines = [line for line in said.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    failed = [line.split()[1] for line in lines if "::" in line]  # a log has lines like these, too
     by = failed[0].split("::", 1)[-1] if failed else "pytest" if said.returncode else ""
     return Verdict(by, time.monotonic() - began)
 
