@@ -174,11 +174,15 @@ def _start_processes(supervisor: Supervisor, options: argparse.Namespace) -> str
     return f"http://127.0.0.1:{port}/admin/"
 
 
+_ENVIRONMENT = {"LOG_LEVEL": "INFO", "CELERY_SKIP_CHECKS": "1"}
+"""We migrated, which checks the project: a worker that checks it once more starts a third later."""
+
+
 def _process(name: str, module: list[str]) -> Start:
     def start() -> subprocess.Popen[bytes]:
         with open(embedded.home() / "logs" / f"{name}.log", "ab", opener=for_us_alone) as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *module], cwd=embedded.PROJECT, env=os.environ | {"LOG_LEVEL": "INFO"},
+                [sys.executable, "-m", *module], cwd=embedded.PROJECT, env=os.environ | _ENVIRONMENT,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """Plant random slips, and print by room how many its own tests notice.
 
 `python -m tests.seams.mutate [--mutants 40] [--seed 1] [--at-once 2] [room …]`. The operators are cosmic-ray's. A mutant is
-judged by the tests that run its line in their own process; one that none runs so, by all of the room's. A mutant that nobody
-can notice is explained in explained.toml, and not counted. Exits with 1 when a room's score is under 90 %.
+judged by the tests that run its line in their own process; one that none runs so, or that a thread runs, too, by all of the
+room's. A mutant that nobody can notice is explained in explained.toml, and not counted. Exits with 1 when a room's score is
+under 90 %.
 """
 
 from __future__ import annotations
@@ -138,9 +139,12 @@ def _runs(text: str) -> bool:
 
 
 def judge(mutant: Mutant, copy: Path, reach: Reach) -> Verdict:
-    tests = reach.tests(mutant.file, mutant.line) or ROOMS[mutant.room].tests
+    tests = reach.tests(mutant.file, mutant.line)
     try:
-        return noticed(copy, mutant.file, mutant.planted, tests)
+        verdict = noticed(copy, mutant.file, mutant.planted, tests or ROOMS[mutant.room].tests)
+        if verdict.by or not tests or not reach.elsewhere(mutant.file, mutant.line):
+            return verdict
+        return noticed(copy, mutant.file, mutant.planted, ROOMS[mutant.room].tests)
     except Broken:  # not even the settings can be read with it
         return Verdict("nothing runs", 0)
 

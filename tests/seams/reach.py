@@ -48,9 +48,16 @@ class Reach:
 
     def tests(self, file: str, line: int) -> list[str]:
         """As pytest names them, without parameters; none when no test runs the line by itself, as at import."""
+        return sorted(set(filter(None, map(_named, self._contexts(file, line)))))
+
+    def elsewhere(self, file: str, line: int) -> bool:
+        """Whether it was run by nobody who can be named, too: in a thread that serves requests, whose test is unknown."""
+        return "" in self._contexts(file, line)
+
+    def _contexts(self, file: str, line: int) -> set[str]:
         runs = self.runs.get(file, {})
         begins = _statement((ROOT / file).read_text(encoding="utf-8"), line)
-        return sorted(set(filter(None, (_named(each) for at in range(begins, line + 1) for each in runs.get(at, ())))))
+        return {each for at in range(begins, line + 1) for each in runs.get(at, ())}
 
 
 def _named(context: str) -> str:
