@@ -53,7 +53,8 @@ def _boot() -> None:
 
     # Tests kill processes, never the machine: what the system holds in memory survives. A database a test is cheap then.
     with psycopg.connect(os.environ["PORTAL_TESTS_SERVER"], autocommit=True) as server:
-        for setting in ("fsync", "full_page_writes"):
+        # Hundreds of databases, each of which would be looked after once a minute, live too short to need it.
+        for setting in ("fsync", "full_page_writes", "autovacuum"):
             server.execute(SQL("ALTER SYSTEM SET {} = off").format(Identifier(setting)))
         server.execute("ALTER SYSTEM SET max_prepared_transactions = 20")
         _cheap_password(server)
