@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from psycopg.sql import Identifier, Literal
 
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import array_of_keys
+from migration_portal.engine.source import Key, array_of_keys
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Catalog, Plan
 
@@ -83,10 +83,11 @@ def enqueue_tenant(queue: Connection[Any], plan: Plan, catalog: Catalog, source:
     queue.execute(statement)
 
 
-def waiting(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]]) -> list[list[str]]:
-    """Those of these keys that are captured and not yet applied."""
+def waiting(queue: Connection[Any], table: str, keys: Collection[Key], *, whole: bool = True) -> set[Key]:
+    """Those of these keys that are captured and not yet applied; all of them where the `whole` table is."""
     statement = queries("queue")["waiting"].format(keys=array_of_keys(keys))
-    return [row[0] for row in queue.execute(statement, {"table": table})]
+    found = {row[0] and tuple(row[0]) for row in queue.execute(statement, {"table": table})}
+    return set(keys) if whole and None in found else found - {None}
 
 
 def due_now(queue: Connection[Any], tenant: str | None = None) -> None:

@@ -32,6 +32,10 @@ def by_source_key(table: Table, keys: Sequence[Sequence[str]]) -> Composable:
     return keys_in([Identifier(name) for name in table.key], keys)
 
 
+Key = tuple[str, ...]
+"""A row's key, each part as text."""
+
+
 def array_of_keys(keys: Iterable[Sequence[str]]) -> Composable:
     """The keys as the text of their arrays, for a comparison with `portal_source_key::text`: PostgreSQL has no ragged arrays."""
     arrays = SQL(", ").join(SQL("({}::text[])::text").format(Literal(list(key))) for key in keys)

@@ -17,11 +17,12 @@ from psycopg.rows import class_row
 
 from migration_portal.engine import ledger, numbers, quarantine, source
 from migration_portal.engine.catchup import merging, whole
-from migration_portal.engine.catchup.flow import Batch, Entry, Flow, Key
+from migration_portal.engine.catchup.flow import Batch, Entry, Flow
 from migration_portal.engine.catchup.work import Merged, Widen
 from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.ledger import Chunk, Outcome
 from migration_portal.engine.queries import queries
+from migration_portal.engine.source import Key
 from migration_portal.engine.transfer import Transfer
 
 MOST_ATTEMPTS = 6

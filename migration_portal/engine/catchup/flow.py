@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 from psycopg import Connection
 
+from migration_portal.engine.source import Key
 from migration_portal.engine.transfer import Transfer
 
 Direction = Literal["forward", "reverse"]
-Key = tuple[str, ...]
-"""A row's key, each part as text."""
 
 
 @dataclass(frozen=True)

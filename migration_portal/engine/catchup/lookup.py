@@ -5,10 +5,10 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import quarantine, source
-from migration_portal.engine.catchup.flow import Key
 from migration_portal.engine.catchup.work import Widen, Work, listed, names_of, query
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
+from migration_portal.engine.source import Key
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 

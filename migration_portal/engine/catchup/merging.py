@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import capabilities, ledger, numbers, quarantine, source, upserts
 from migration_portal.engine.catchup import lookup, quarantined
-from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
+from migration_portal.engine.catchup.flow import Departure, Entry, Flow
 from migration_portal.engine.catchup.uniques import free, wants_new_values
 from migration_portal.engine.catchup.work import (
     Merged,
@@ -32,6 +32,7 @@ from migration_portal.engine.catchup.work import (
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
 from migration_portal.engine.references import taking_nobody_along, unreferenced
+from migration_portal.engine.source import Key
 from migration_portal.locks import Lock
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import ForeignKey, Table

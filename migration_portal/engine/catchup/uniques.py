@@ -5,7 +5,6 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import capture_queue, source
-from migration_portal.engine.catchup.flow import Key
 from migration_portal.engine.catchup.work import (
     Widen,
     Work,
@@ -15,6 +14,7 @@ from migration_portal.engine.catchup.work import (
     owned_by,
     query,
 )
+from migration_portal.engine.source import Key
 from migration_portal.plan import compile, uniques
 from migration_portal.plan.model import Table, Unique
 
@@ -77,8 +77,9 @@ def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
     A row that is gone from there, or has another key by now, waits in the queue as a rule; only what
     does not is looked for in the source, which may mean a pass over the whole table.
     """
-    waiting = {tuple(key) for key in capture_queue.waiting(work.flow.queue, table.source, holders)}
-    others = [holder for holder in holders if tuple(holder) not in waiting]
+    keys = [tuple(holder) for holder in holders]
+    waiting = capture_queue.waiting(work.flow.queue, table.source, keys, whole=False)
+    others = [key for key in keys if key not in waiting]
     return [*waiting] + [tuple(own) for own, _, _ in source.by_target_key(work.flow.transfer, table, others)]
 
 

@@ -9,12 +9,13 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import capabilities, ledger, source, upserts
 from migration_portal.engine.catchup import lookup
-from migration_portal.engine.catchup.flow import Entry, Flow, Key
+from migration_portal.engine.catchup.flow import Entry, Flow
 from migration_portal.engine.catchup.merging import alone, remember, respell, writable
 from migration_portal.engine.catchup.work import Merged, Work, at_home_in_target, key_of, names_of, query
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
 from migration_portal.engine.references import unreferenced
+from migration_portal.engine.source import Key
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 

@@ -9,8 +9,9 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import source
-from migration_portal.engine.catchup.flow import Departure, Entry, Flow, Key
+from migration_portal.engine.catchup.flow import Departure, Entry, Flow
 from migration_portal.engine.queries import queries
+from migration_portal.engine.source import Key
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 

@@ -23,8 +23,8 @@ WHERE attempts > 0 AND not_before <= clock_timestamp()
 ORDER BY attempts, id LIMIT %(most)s
 
 -- name: waiting
--- Which of these keys wait; compared as text, because PostgreSQL has no ragged arrays.
-SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s AND key::text = ANY({keys})
+-- Which of these keys wait, and NULL where the whole table does; compared as text, because PostgreSQL has no ragged arrays.
+SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s AND (key IS NULL OR key::text = ANY({keys}))
 
 -- name: settled
 DELETE FROM portal_capture.queue WHERE id = ANY(%(ids)s)
@@ -57,12 +57,10 @@ SELECT {name}, {key}, {tenant} FROM {table} WHERE lower({whose}) = lower({tenant
 -- Whether anything captured up to an entry still waits for its first attempt.
 SELECT EXISTS (SELECT FROM portal_capture.queue WHERE id <= %(last)s AND attempts = 0)
 
--- name: waits
--- Keys of a table whose changes are not applied yet; NULL for the whole table.
+-- name: captured_keys
+-- NULL for the whole table.
 SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s
 
--- name: captured_keys
-SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s AND key IS NOT NULL
 -- name: whole
 -- A writer that relies on this entry holds it: what it changed is not there to be read yet.
 SELECT id FROM portal_capture.queue WHERE id = %(id)s FOR UPDATE SKIP LOCKED

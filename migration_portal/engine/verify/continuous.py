@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from migration_portal.engine import capture_queue
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import target_keys
+from migration_portal.engine.source import Key, target_keys
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import rows, tables, tenants
 from migration_portal.plan import directions
 from migration_portal.plan.model import Table
-
-Key = tuple[str, ...]
 
 
 def recheck(transfer: Transfer, number: int) -> tuple[int, int]:
@@ -38,10 +36,10 @@ def recheck(transfer: Transfer, number: int) -> tuple[int, int]:
         again = tenants.compare_keys(transfer, source, keys)
         waiting |= _waiting(transfer, source, keys) | _flowing_back(transfer, source, keys)
         later = [text for key, text in written.items() if key in waiting]
-        for target, differing in again.items():
+        for target, differing in again.items() if len(later) < len(keys) else ():
             table, known = transfer.table(target), differences.get(target, [])
-            settled = {made for made, key in _made_of(transfer, table, keys).items() if key not in waiting}
-            lasting = [each for each in differing if each in known and each.key in settled]
+            unsettled = {made for made, key in _made_of(transfer, table, keys).items() if key in waiting}
+            lasting = [each for each in differing if each in known and each.key not in unsettled]
             rows.record(transfer, table, number, lasting)
             different += len(lasting)
     transfer.target.execute(queries("continuous")["settled"], {"id": identifier, "later": later})
@@ -55,21 +53,18 @@ def touched(transfer: Transfer) -> int:
 
 
 def _waiting(transfer: Transfer, source: str, keys: Sequence[Key]) -> set[Key]:
-    """Those of which a change waits to be applied: all while entries are fresh, or where the whole table waits."""
+    """Those of which a change waits to be applied: all while any entry is fresh."""
     assert transfer.queue is not None
     lag = capture_queue.lag(transfer.queue)
-    waiting = [row[0] for row in transfer.queue.execute(queries("queue")["waits"], {"table": source})]
-    if lag.entries > lag.retrying or None in waiting:
-        return set(keys)
-    return {key for key in keys if list(key) in waiting}
+    return set(keys) if lag.entries > lag.retrying else capture_queue.waiting(transfer.queue, source, keys)
 
 
 def _flowing_back(transfer: Transfer, source: str, keys: Sequence[Key]) -> set[Key]:
     """Those of which something was written in the IAM that has not come back yet."""
     back: set[Key] = set()
     for table in transfer.plan.siblings(source) if transfer.in_iam else ():
-        if table.returns and (captured := tables.flowing_back(transfer, table)):
-            back |= {key for made, key in _made_of(transfer, table, keys).items() if made in captured}
+        made = _made_of(transfer, table, keys)
+        back |= {made[key] for key in tables.flowing_back(transfer, table, made.keys())}
     return back
 
 

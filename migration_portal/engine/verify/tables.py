@@ -14,7 +14,7 @@ among uuids: case and collation order them differently.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.engine import blocks, capture_queue, ledger
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import keys_in, target_keys
+from migration_portal.engine.source import Key, keys_in, target_keys
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import rows
 from migration_portal.engine.verify.rows import SIDES, Difference, Side, connection_of
@@ -151,11 +151,11 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]]
         with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
             legacy = _fields(transfer, table, "legacy", batch)
             pending = _pending(transfer, table)
-        back = flowing_back(transfer, table)
+        back = flowing_back(transfer, table, list(map(tuple, batch)))
         iam = _fields(transfer, table, "iam", batch)
-        back |= flowing_back(transfer, table)  # what was written between the two reads
+        back |= flowing_back(transfer, table, list(map(tuple, batch)))  # what was written between the two reads
         for key in map(tuple, batch):
-            if key[: len(owned)] in pending or key in back:
+            if pending is None or key[: len(owned)] in pending or key in back:
                 continue
             if difference := _difference(table, key, legacy.get(key), iam.get(key), ours):
                 differences.append(difference)
@@ -178,23 +178,24 @@ def _difference(
     return None
 
 
-def _pending(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
-    """The part of the target's key that follows from legacy's, of keys captured and not yet applied."""
+def _pending(transfer: Transfer, table: Table) -> set[Key] | None:
+    """The part of the target's key that follows from legacy's, of keys captured and not yet applied; None for all."""
     if transfer.queue is None:
         return set()
     captured = transfer.source.execute(queries("queue")["captured_keys"], {"table": table.source})
-    keys = [tuple(row[0]) for row in captured]
+    keys = [row[0] for row in captured]
+    if None in keys:
+        return None
     if not keys:
         return set()
     return {tuple(map(str, row[:-1])) for row in transfer.source.execute(target_keys(transfer, table, keys))}
 
 
-def flowing_back(transfer: Transfer, table: Table) -> set[tuple[str, ...]]:
-    """Keys written in the IAM for tenants at home there that reverse has not brought to legacy yet."""
+def flowing_back(transfer: Transfer, table: Table, keys: Collection[Key]) -> set[Key]:
+    """Those of these keys that were written in the IAM for tenants at home there, and not brought to legacy yet."""
     if not (transfer.in_iam and table.returns):
         return set()
-    captured = transfer.target.execute(queries("queue")["captured_keys"], {"table": table.target})
-    return {tuple(row[0]) for row in captured}
+    return capture_queue.waiting(transfer.target, table.target, keys)
 
 
 def _hash(transfer: Transfer, table: Table, quick: int) -> Composable:

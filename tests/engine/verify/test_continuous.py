@@ -5,6 +5,7 @@ from __future__ import annotations
 from migration_portal.catchup.follow import follow
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine.verify import continuous
+from migration_portal.engine.verify import tables as verify_tables
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Finding
 from tests import builders
@@ -88,3 +89,18 @@ def test_while_a_whole_table_waits_nothing_of_it_is_a_finding(world: World, home
     iam(world, "UPDATE users SET full_name = 'Another' WHERE id = %s", user)
     with open_transfer(run, "test") as transfer:
         assert continuous.recheck(transfer, run.verification) == (0, 0)
+
+
+def test_while_a_whole_table_of_the_iam_flows_back_nothing_of_it_is_a_finding(world: World, home: str) -> None:
+    user = builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    sync_tenants()
+    both_loops()
+    change(world, "UPDATE users SET full_name = 'New'")
+    assert moved(home).error == ""
+    iam(world, "UPDATE users SET full_name = 'Newer' WHERE id = %s", user)
+    iam(world, "UPDATE portal_capture.queue SET key = NULL, attempts = 3")
+    with open_transfer(run, "test") as transfer:
+        assert continuous.recheck(transfer, run.verification) == (0, 0)
+        found = verify_tables.look_again(transfer, transfer.table("users"), [(user,)], set())
+    assert found == []
