@@ -23,6 +23,9 @@ class IllegalTransition(Refusal):
     """The run is not in a state in which this can be asked; perhaps somebody else was quicker."""
 
 
+_MOST_FAILURES = 20
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     def active(self) -> RunQuerySet:
         """Runs that keep another of the same plan from starting."""
@@ -116,6 +119,12 @@ class Run(models.Model):
         """Rows that differ by the last verification. Raises DatabaseError where the IAM has no ledger yet."""
         found = Finding.objects.filter(run=self.key, verification=self.verification)
         return found.values("table_name", "key").distinct().count()
+
+    @property
+    def failures(self) -> list[str]:
+        """What keeps it: its own error, and why chunks failed for good. Raises DatabaseError where the IAM has no ledger yet."""
+        failed = Chunk.objects.filter(run=self.key, state="failed").values_list("step", "error")[:_MOST_FAILURES]
+        return [*filter(None, [self.error]), *(f"{step}: {error}" for step, error in failed)]
 
     def move_to(self, state: State, **changes: Any) -> None:
         """Change state, unless somebody else has by now. Raises IllegalTransition; then nothing has changed."""

@@ -41,6 +41,8 @@ class Report:
     tables: dict[str, TableReport]
     checks: list[dict[str, Any]] = field(default_factory=list)
     left_in_place: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    """What kept the run from its end: steps, and why."""
 
     @property
     def accounted(self) -> bool:
@@ -65,6 +67,7 @@ class Report:
             },
             "checks": self.checks,
             "left_in_place": self.left_in_place,
+            "failures": self.failures,
         }
 
 
@@ -89,7 +92,7 @@ def report(run: Run) -> Report:
             copied.get(table.target), verified.get(table.target), rows, mismatched.get(table.target)
         )
     left_in_place = {name: row["count"] for name, row in left.items()}
-    return Report(run.pk, run.state, run.dry_run, float(clock or 0), tables, checks, left_in_place)
+    return Report(run.pk, run.state, run.dry_run, float(clock or 0), tables, checks, left_in_place, run.failures)
 
 
 def _table(

@@ -18,9 +18,13 @@ from migration_portal.cutover import waves
 from migration_portal.cutover.models import Stray, Wave
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
+from migration_portal.runs.advance import advance
+from migration_portal.runs.start import start
+from migration_portal.runs.states import State
 from tests import builders
 from tests.cutover.moves import both_loops, moved
 from tests.engine.changes import change
+from tests.engine.test_errors import work_without_waiting
 from tests.stack import furnished
 from tests.world import World
 
@@ -164,6 +168,33 @@ def test_status_after_a_dry_run_says_that_nothing_is_copied_yet_and_names_the_pl
     assert (told["run"], told["dry_run"]["state"]) == (None, "completed")
     assert told["next_steps"] == [f"MIGRATION_PLAN='{plan}' manage.py portal start --capture --wait"]
     assert "Dry run 1 is completed; nothing of it is in the IAM." in portal("status")
+
+
+def test_status_says_why_a_dry_run_failed_and_how_the_next_one_may_begin(world: World) -> None:
+    world.sample()
+    run = start(by="tester", dry_run=True)
+    advance(run)
+    with world.legacy() as legacy:
+        legacy.execute("ALTER TABLE licenses RENAME COLUMN payload TO content")
+    work_without_waiting(world, run)
+    assert run.state == State.FAILED
+    told: Any = json.loads(portal("status", "--json"))
+    assert "payload" in told["failures"][0] and "does not exist" in told["failures"][0]
+    assert told["next_steps"] == ["manage.py portal retry 1", "manage.py portal cancel 1 --reason …"]
+    assert "Failed: copy:licenses: " in portal("status")
+    assert json.loads(portal("report", 1))["failures"] == told["failures"]
+    portal("cancel", 1, "--reason", "the column is called something else")
+
+
+def test_status_says_what_a_run_waits_for(world: World) -> None:
+    world.sample()
+    run = start(by="tester", dry_run=True)
+    advance(run)
+    with world.legacy() as legacy:
+        legacy.execute("ALTER TABLE licenses RENAME TO licences")
+    work_without_waiting(world, run)
+    assert run.state == State.RUNNING
+    assert "licenses" in json.loads(portal("status", "--json"))["failures"][0]
 
 
 def test_status_of_a_migration_under_way(homes: list[str]) -> None:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from flags import maintenance
 from flags.models import TenantHome
-from iam.models import InAppNotice
+from iam.models import InAppNotice, User
 from migration_portal.audit.models import Event
 from migration_portal.monitoring.alerts import signature
 from migration_portal.notices import audience, plan, send, texts
@@ -267,6 +267,19 @@ def test_a_notice_is_shown_in_the_application_and_read(api: Api, mail: Kept) -> 
     close_doors(by="otto", reason="upgrade")
     maintenance._known = (0.0, None)
     assert "maintained" in api.call("GET", "/notices").json()["maintenance"]
+
+
+def test_inside_an_application_who_has_no_full_name_is_called_as_they_sign_in(api: Api, mail: Kept) -> None:
+    plan.plan("Moving", "moving", {}, by="otto", mail=False, in_app=True)
+    send.work()
+
+    def bodies() -> str:
+        return "".join(item["body"] for item in api.call("GET", "/notices").json()["items"])
+
+    User.objects.filter(pk=api.admin.pk).update(full_name="Ann Lee", username="ann")
+    assert "Ann Lee" in bodies()
+    User.objects.filter(pk=api.admin.pk).update(full_name=None)
+    assert "Dear ann," in bodies()
 
 
 # Links to choose a password with

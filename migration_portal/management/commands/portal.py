@@ -155,14 +155,18 @@ class Command(BaseCommand):
     def start(self, by: str, options: dict[str, Any]) -> None:
         run = start.start(by=by, dry_run=options["dry_run"], capture=options["capture"])
         self.stdout.write(f"{run} has started.")
+        said = ""
         while options["wait"] and run.state == State.RUNNING:
             time.sleep(0.5)
             run.refresh_from_db()
+            if run.error != said and (said := run.error):
+                self.stderr.write(said)
         if options["wait"]:
             result = report(run)
             self._print(run, result)
             if not result.passed:
-                raise Refusal(f"It is {run.state}; not everything is accounted for.", subject=str(run))
+                why = result.failures[0] if result.failures else "not everything is accounted for."
+                raise Refusal(f"It is {run.state}; {why}", subject=str(run))
 
     def guard(self, by: str, options: dict[str, Any]) -> None:
         guard.switch(on=options["switch"] == "on", by=by, reason=options["reason"])

@@ -13,7 +13,7 @@ from migration_portal.cutover.models import Cutover, Stray, Wave
 from migration_portal.management.terminal import Terminal, with_plan
 from migration_portal.monitoring.models import Alert
 from migration_portal.runs.models import QuarantinedRow, Run
-from migration_portal.runs.states import State
+from migration_portal.runs.states import ACTIVE, State
 
 
 def arguments(verbs: Any) -> None:
@@ -38,6 +38,7 @@ def status(out: Terminal, by: str, options: dict[str, Any]) -> None:
         "differing": run.differing if run else 0,
         "strays": Stray.objects.filter(run=run.key, state="open").count() if run else 0,
         "quarantined": QuarantinedRow.objects.filter(run=run.key, state="open").count() if run else 0,
+        "failures": [each for made in (run, rehearsed) if made and made.state in ACTIVE for each in made.failures],
         "alerts": list(Alert.objects.open().values_list("what", flat=True)),
         "doors": "closed" if maintenance.current() else "open",
         "backup": Backup.objects.missing(),
@@ -50,6 +51,8 @@ def after(run: Run) -> Iterator[str]:
     """What follows for a run."""
     if run.state == State.FAILED:
         yield f"manage.py portal retry {run.pk}"
+        if run.dry_run:
+            yield f"manage.py portal cancel {run.pk} --reason …"
     elif run.state == State.PAUSED:
         yield f"manage.py portal resume {run.pk}"
     elif run.state == State.COMPLETED and run.dry_run:
@@ -87,6 +90,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     )
     if told["dry_run"] and not run:
         yield f"Dry run {told['dry_run']['number']} is {told['dry_run']['state']}; nothing of it is in the IAM."
+    for failure in told["failures"]:
+        yield f"Failed: {failure}"
     yield f"Tenants in the IAM: {told['in_iam']:,} of {told['tenants']:,}; moving: {told['moving']:,}."
     for name, state in told["waves"].items():
         yield f"Wave {name}: {state}."
