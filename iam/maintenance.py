@@ -30,7 +30,7 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
 
     def process_view(request: HttpRequest, *view: object) -> HttpResponse | None:
         match = request.resolver_match
-        if match is None or match.route.startswith("^") or not match.route.startswith(("api/v1/", "oauth/")):
+        if match is None or not match.route.startswith(("api/v1/", "oauth/")):
             return None
         return refusal(request, signs_in=match.url_name in _SIGN_INS)
 
