@@ -8,11 +8,14 @@ import pytest
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.engine import ledger
 from migration_portal.engine.queries import queries
+from migration_portal.engine.verify import tables
+from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Finding, Run
 from migration_portal.runs.report import report
 from migration_portal.runs.verify import verify
 from tests import builders
 from tests.cutover.moves import both_loops, iam, moved
+from tests.engine.changes import change
 from tests.engine.verify.findings import found_after
 from tests.world import World
 
@@ -154,3 +157,19 @@ def test_each_of_several_rows_that_differ_is_named(world: World) -> None:
     builders.finish(run)
     found = Finding.objects.filter(run=run.key, verification=2, table_name="users")
     assert sorted(each.key[0] for each in found) == people[:3]
+
+
+def test_what_is_captured_and_not_applied_is_no_difference(world: World, home: str) -> None:
+    waits, differs = builders.user(world, home), builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'New' WHERE id = %s", waits)
+    iam(world, "UPDATE users SET full_name = 'Corrupted' WHERE id = %s", differs)
+    with open_transfer(run, "test") as transfer:
+
+        def different() -> list[tuple[str, ...]]:
+            users = transfer.table("users")
+            return [each.key for each in tables.look_again(transfer, users, [(waits,), (differs,)], set())]
+
+        assert different() == [(differs,)]
+        change(world, "UPDATE portal_capture.queue SET key = NULL, attempts = 3")
+        assert different() == [], "the whole table waits"
