@@ -172,6 +172,19 @@ def test_rows_gone_from_legacy_take_along_what_was_derived(world: World) -> None
     eventually(lambda: [caught_up(run)] and iam(world, "SELECT count(*) FROM tenants") == [(0,)])
 
 
+def test_an_undo_brings_back_what_was_derived_before_with_whom_it_is_of(world: World) -> None:
+    builders.legacy_tables(world)
+    user = builders.user(world, builders.tenant(world), mfa_enabled=True)
+    builders.migrated(world)
+    before = states(world, user)
+    again = builders.migrated(world, capture=True)
+    change(world, "DELETE FROM users WHERE id = %s", user)
+    assert caught_up(again).collided == 0 and states(world, user) == {}
+    undo(again, by="tester", reason="a test")
+    assert builders.finish(again).state == State.UNDONE
+    assert before and states(world, user) == before
+
+
 def test_settings_gone_as_a_whole_are_no_longer_obeyed(world: World) -> None:
     builders.legacy_tables(world)
     home = builders.tenant(world)

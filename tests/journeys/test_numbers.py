@@ -168,6 +168,10 @@ def test_a_later_run_knows_the_numbers_that_an_earlier_one_gave(world: World, te
     assert iam(world, "SELECT id::text FROM users") == [(zoe,)], "what was born there is not the run's to take"
     assert report(builders.migrated(world, capture=True)).passed
     assert iam(world, "SELECT id::text FROM users WHERE username = 'zoe'") == [(zoe,)] and _unlike(world) == set()
+    # And it keeps them: what has a row in legacy is not taken for a number that legacy gave to somebody else.
+    both_loops()
+    assert moved(tenant).error == "" and moved(tenant, "legacy").error == ""
+    assert legacy(world, "SELECT id FROM auth_user WHERE username = 'zoe'") == [(301,)] and _unlike(world) == set()
 
 
 def test_a_legacy_without_a_sequence_is_told_before_anybody_moves(world: World, settings: Any, tmp_path: Path) -> None:
