@@ -64,6 +64,7 @@ def test_capture_goes_without_a_trace(world: World, home: str) -> None:
         assert capture.unwatched(transfer.queue, transfer.plan) == []
         capture.remove(transfer.queue, transfer.plan.source_schema)
         assert capture.unwatched(transfer.queue, transfer.plan) == list(transfer.plan.sources)
+        assert capture_queue.lag(transfer.queue) == capture_queue.Lag(entries=0, retrying=0, seconds=0.0, last=None)
     assert everything(world) == before
 
 
