@@ -139,6 +139,7 @@ def test_what_version_0_1_installed_is_brought_up_to_date_under_its_writers(worl
     change(world, "COMMENT ON SCHEMA portal_capture IS NULL")
     change(world, "INSERT INTO portal_capture.queue (table_name, key) VALUES ('users', ARRAY[%s])", user)
     with open_transfer(run, "test") as transfer:
+        assert capture.installed(transfer.queue), "or nobody would follow it, and so nobody bring it up to date"
         assert capture.upgrade(transfer.queue, transfer.plan, transfer.source_catalog)
         assert not capture.upgrade(transfer.queue, transfer.plan, transfer.source_catalog)
     change(world, "UPDATE users SET full_name = 'after'")
