@@ -71,10 +71,8 @@ def _boot() -> None:
 _boot()
 _NUMBER = int(WORKER.removeprefix("gw") or 0) + 1 if WORKER else 0
 os.environ["REDIS_URL"] = f"{os.environ['PORTAL_TESTS_REDIS']}/{_NUMBER}"
-os.environ |= {
-    "PGSSLMODE": "disable",
-    "PGGSSENCMODE": "disable",
-}  # no server of the tests has either: nobody asks first
+# No server of the tests has either: nobody asks first.
+os.environ |= {"PGSSLMODE": "disable", "PGGSSENCMODE": "disable"}
 os.environ["BCRYPT_COST"] = "4"  # hundreds of sign-ins fail in tests, few of which are about how long that takes
 os.environ["BACKUP_FRESH_HOURS"] = "0"  # most moves of tests are about something else
 SERVER = os.environ["PORTAL_TESTS_SERVER"]

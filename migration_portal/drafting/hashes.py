@@ -28,9 +28,11 @@ _FROM_ASPNET = (
 def spell(draft: TableDraft, legacy: Evidence, iam: Evidence, source: TableInfo) -> None:
     """Write the draft's line for the hash, where its system is one that we know."""
     hashed = next((line for line in draft.lines if line.name == "hashed_password"), None)
-    if hashed is None and draft.target == "users":
-        _keycloak(draft, legacy, source)
-    if hashed is None or len(hashed.uses) != 1:
+    if hashed is None:
+        if draft.target == "users":
+            _keycloak(draft, legacy, source)
+        return
+    if len(hashed.uses) != 1:
         return
     if {"localId", "salt"} <= source.columns.keys():
         _firebase(draft, hashed, legacy.name("salt"))

@@ -27,7 +27,7 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
         databases.enter(iam, plan.target_schema)
         ledger.install(iam)
         mine = ownership.ours()
-        _still_ours(iam, None, mine)
+        _check_iam(iam, mine)
         remembered = catalog.recall(iam, run.key)
         if remembered is None:
             with legacy.transaction():
@@ -41,18 +41,22 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
             return
         with databases.legacy_writable(f"queue {run.pk}") as queue:
             databases.enter(queue, plan.source_schema)
-            _still_ours(None, queue, mine)
+            _check_queue(queue, mine)
             yield replace(transfer, queue=queue)
 
 
 def still_ours(transfer: Transfer) -> None:
     """Make sure that no other portal has taken over since the transfer was opened, and sign both sides. Raises Refusal."""
-    _still_ours(transfer.target, transfer.queue, ownership.ours())
+    mine = ownership.ours()
+    _check_iam(transfer.target, mine)
+    if transfer.queue is not None:
+        _check_queue(transfer.queue, mine)
 
 
-def _still_ours(iam: Connection[Any] | None, queue: Connection[Any] | None, mine: Owner) -> None:
-    if iam is not None:
-        ownership.check(iam, "portal_ledger", "IAM database", mine)
-        ownership.check(iam, "portal_capture", "IAM database", mine)
-    if queue is not None:
-        ownership.check(queue, "portal_capture", "legacy database", mine)
+def _check_iam(iam: Connection[Any], mine: Owner) -> None:
+    ownership.check(iam, "portal_ledger", "IAM database", mine)
+    ownership.check(iam, "portal_capture", "IAM database", mine)
+
+
+def _check_queue(queue: Connection[Any], mine: Owner) -> None:
+    ownership.check(queue, "portal_capture", "legacy database", mine)

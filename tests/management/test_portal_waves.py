@@ -19,6 +19,7 @@ from migration_portal.cutover.models import Stray, Wave
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from migration_portal.runs.advance import advance
+from migration_portal.runs.models import Run
 from migration_portal.runs.start import start
 from migration_portal.runs.states import State
 from tests import builders
@@ -170,14 +171,18 @@ def test_status_after_a_dry_run_says_that_nothing_is_copied_yet_and_names_the_pl
     assert "Dry run 1 is completed; nothing of it is in the IAM." in portal("status")
 
 
-def test_status_says_why_a_dry_run_failed_and_how_the_next_one_may_begin(world: World) -> None:
+def kept_by(world: World, what: str) -> Run:
+    """A dry run, after legacy changed its licences beneath it."""
     world.sample()
     run = start(by="tester", dry_run=True)
     advance(run)
-    with world.legacy() as legacy:
-        legacy.execute("ALTER TABLE licenses RENAME COLUMN payload TO content")
+    world.sql("legacy", f"ALTER TABLE licenses {what}")
     work_without_waiting(world, run)
-    assert run.state == State.FAILED
+    return run
+
+
+def test_status_says_why_a_dry_run_failed_and_how_the_next_one_may_begin(world: World) -> None:
+    assert kept_by(world, "RENAME COLUMN payload TO content").state == State.FAILED
     told: Any = json.loads(portal("status", "--json"))
     assert "payload" in told["failures"][0] and "does not exist" in told["failures"][0]
     assert told["next_steps"] == ["manage.py portal retry 1", "manage.py portal cancel 1 --reason …"]
@@ -187,13 +192,7 @@ def test_status_says_why_a_dry_run_failed_and_how_the_next_one_may_begin(world: 
 
 
 def test_status_says_what_a_run_waits_for(world: World) -> None:
-    world.sample()
-    run = start(by="tester", dry_run=True)
-    advance(run)
-    with world.legacy() as legacy:
-        legacy.execute("ALTER TABLE licenses RENAME TO licences")
-    work_without_waiting(world, run)
-    assert run.state == State.RUNNING
+    assert kept_by(world, "RENAME TO licences").state == State.RUNNING
     assert "licenses" in json.loads(portal("status", "--json"))["failures"][0]
 
 

@@ -137,7 +137,7 @@ def _persistent(transfer: Transfer, table: Table, differences: list[Difference],
     return [d for d in differences if again.get(d.key) == d]
 
 
-def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]], ours: set[str]) -> list[Difference]:
+def look_again(transfer: Transfer, table: Table, keys: Sequence[Key], ours: set[str]) -> list[Difference]:
     """Read these target keys on both sides now and compare field by field.
 
     Rows that only the IAM has are differences when this run wrote them; others were there before it.
@@ -147,14 +147,14 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[tuple[str, ...]]
         directions.owner(table, transfer.source_catalog, transfer.target_catalog) if transfer.queue is not None else []
     )
     for place in range(0, len(keys), _KEYS_AT_ONCE):
-        batch = [list(key) for key in keys[place : place + _KEYS_AT_ONCE]]
+        batch = keys[place : place + _KEYS_AT_ONCE]
         with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
             legacy = _fields(transfer, table, "legacy", batch)
             pending = _pending(transfer, table)
-        back = flowing_back(transfer, table, list(map(tuple, batch)))
+        back = flowing_back(transfer, table, batch)
         iam = _fields(transfer, table, "iam", batch)
-        back |= flowing_back(transfer, table, list(map(tuple, batch)))  # what was written between the two reads
-        for key in map(tuple, batch):
+        back |= flowing_back(transfer, table, batch)  # what was written between the two reads
+        for key in batch:
             if pending is None or key[: len(owned)] in pending or key in back:
                 continue
             if difference := _difference(table, key, legacy.get(key), iam.get(key), ours):
@@ -215,7 +215,7 @@ def _keyed_hashes(transfer: Transfer, table: Table, side: Side, buckets: Sequenc
         return {tuple(key): value for key, value in connection.execute(statement)}
 
 
-def _fields(transfer: Transfer, table: Table, side: Side, keys: Sequence[list[str]]) -> dict[tuple[str, ...], _Row]:
+def _fields(transfer: Transfer, table: Table, side: Side, keys: Sequence[Key]) -> dict[Key, _Row]:
     """Per key that is there, the row."""
     primary_key, columns = transfer.info(table).primary_key, rows.compared_columns(transfer, table)
     statement = SQL("SELECT {key}, portal_xmin, ARRAY[{values}] FROM ({rows}) AS mapped WHERE {wanted}").format(
