@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -82,7 +83,8 @@ def test_the_main_job_survives_sigkill_of_every_process(home: Path) -> None:
         before = _pids(pids).get(name)
         if before is None or process.poll() is not None:
             break  # it was quicker than we
-        os.kill(before, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended with the process before it, and is about to be started
+            os.kill(before, signal.SIGKILL)
         killed.append(name)
         eventually(lambda name=name, before=before: _pids(pids).get(name) != before)
     output, _ = process.communicate(timeout=240)
