@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 from psycopg import Connection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 
 from migration_portal.engine.errors import PoolerInBetween, WrongEncoding, WrongVersion, describe
 from migration_portal.refusal import Refusal
@@ -150,15 +150,13 @@ def _admit(connection: Connection[Any], subject: str, pinned: Mapping[str, str])
             todo="Find out which encoding its clients write, restore a dump into a database created with that encoding, "
             "and point the URL there.",
         )  # fmt: skip
-    shown = ", ".join(f"current_setting('{name}', true)" for name in pinned)
-    row = connection.execute(f"SELECT {shown}").fetchone()  # type: ignore[arg-type]
+    shown = [f"current_setting('{name}', true)" for name in pinned]
+    later = [f"set_config('{name}', '{value}', false)" for name, (since, value) in _SINCE.items() if version >= since]
+    row = connection.execute(f"SELECT {', '.join(shown + later)}").fetchone()  # type: ignore[arg-type]
     assert row is not None
-    for (name, wanted), value in zip(pinned.items(), row, strict=True):
+    for (name, wanted), value in zip(pinned.items(), row, strict=False):
         if value != wanted:
             raise _pooled(subject, f"{name} is {value} where {wanted} was asked for")
-    for name, (since, value) in _SINCE.items():
-        if version >= since:
-            connection.execute(SQL("SET {} = {}").format(Identifier(name), Literal(value)))
 
 
 def _pooled(subject: str, why: str) -> PoolerInBetween:

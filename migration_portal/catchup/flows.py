@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 
 from flags import homes
-from migration_portal import databases
-from migration_portal.engine import capture, returning, triggers
+from migration_portal.engine import capture, triggers
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import directions
 from migration_portal.runs import ownership
-from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.connections import open_reverse, open_transfer
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import OVER
 
@@ -37,28 +35,14 @@ def forward(run: Run, purpose: str) -> Iterator[Flow]:
 @contextmanager
 def reverse(run: Run, purpose: str) -> Iterator[Flow]:
     """IAM to legacy: the tenants at home in the IAM. Raises DatabaseUnreachable."""
-    with open_transfer(run, purpose) as ahead, ExitStack() as stack:
-        source = stack.enter_context(databases.iam_source(purpose))
-        target = stack.enter_context(databases.legacy_applying(purpose))
-        plan = directions.backward(ahead.plan, ahead.source_catalog, ahead.target_catalog)
-        databases.enter(source, plan.source_schema)
-        databases.enter(target, plan.target_schema)
-        plan = returning.keeping(target, plan, ahead.source_catalog, ahead.target_catalog)
-        transfer = replace(
-            ahead, source=source, target=target, plan=plan, schema=plan.target_schema,
-            source_catalog=ahead.target_catalog, target_catalog=directions.keyed(ahead.plan, ahead.source_catalog),
-        )  # fmt: skip
+    with open_reverse(run, purpose) as transfer:
+        legacy, iam = transfer.target, transfer.queue
+        assert iam is not None
+        silenced = triggers.with_triggers(legacy, transfer.plan) if triggers.may_silence(legacy) else ()
         yield Flow(
-            "reverse",
-            transfer,
-            queue=ahead.target,
-            ledger=ahead.target,
-            homes=homes.in_iam,
-            by_default=False,
-            left=homes.left_iam,
-            still_ours=lambda: ownership.check(ahead.target, "portal_ledger", "IAM database"),
-            silenced=frozenset(triggers.with_triggers(target, plan)) if triggers.may_silence(target) else frozenset(),
-        )
+            "reverse", transfer, queue=iam, ledger=iam, homes=homes.in_iam, by_default=False, left=homes.left_iam,
+            still_ours=lambda: ownership.check(iam, "portal_ledger", "IAM database"), silenced=frozenset(silenced),
+        )  # fmt: skip
 
 
 FLOWS = {"forward": forward, "reverse": reverse}

@@ -58,10 +58,13 @@ def _advance(run: Run, transfer: Transfer) -> int:
     _pause_or_release(run, transfer)
     counts = ledger.counts(transfer.target, run.key)
     wanted = steps_of(run, transfer)
-    for step in wanted:
-        if step.name not in counts and all(_finished(counts, name) for name in step.requires):
-            ledger.add(transfer.target, run.key, step.name, step.order, kinds.chunks_of(transfer, step))
-    counts = ledger.counts(transfer.target, run.key)
+    ready = [
+        step for step in wanted if step.name not in counts and all(_finished(counts, name) for name in step.requires)
+    ]
+    for step in ready:
+        ledger.add(transfer.target, run.key, step.name, step.order, kinds.chunks_of(transfer, step))
+    if ready:
+        counts = ledger.counts(transfer.target, run.key)
     _conclude(run, [counts.get(step.name) for step in wanted])
     return sum(step.waiting for step in counts.values())
 

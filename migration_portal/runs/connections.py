@@ -11,9 +11,11 @@ from psycopg import Connection
 
 from flags import homes
 from migration_portal import databases
-from migration_portal.engine import catalog, ledger
+from migration_portal.engine import catalog, ledger, returning
 from migration_portal.engine.owner import Owner
 from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import directions
+from migration_portal.plan.model import Catalog
 from migration_portal.runs import ownership
 from migration_portal.runs.models import Run
 
@@ -28,14 +30,8 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
         ledger.install(iam)
         mine = ownership.ours()
         _check_iam(iam, mine)
-        remembered = catalog.recall(iam, run.key)
-        if remembered is None:
-            with legacy.transaction():
-                source = catalog.read(legacy, plan.source_schema)
-            catalog.remember(iam, run.key, source, catalog.read(iam, plan.target_schema))
-            remembered = catalog.recall(iam, run.key)
-            assert remembered is not None
-        transfer = Transfer(legacy, iam, plan, *remembered, run=run.key, schema=run.schema, in_iam=homes.in_iam())
+        known = _catalogs(run, legacy, iam)
+        transfer = Transfer(legacy, iam, plan, *known, run=run.key, schema=run.schema, in_iam=homes.in_iam())
         if not run.capture:
             yield transfer
             return
@@ -43,6 +39,38 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
             databases.enter(queue, plan.source_schema)
             _check_queue(queue, mine)
             yield replace(transfer, queue=queue)
+
+
+@contextmanager
+def open_reverse(run: Run, purpose: str) -> Iterator[Transfer]:
+    """The transfer of the way back, of a run that captures. Raises DatabaseUnreachable."""
+    forth, name = run.plan, f"{purpose} {run.pk}"
+    with databases.iam_source(name) as source, databases.legacy_applying(name) as legacy, databases.iam(name) as queue:
+        databases.enter(legacy, forth.source_schema)
+        databases.enter(source, forth.target_schema)
+        databases.enter(queue, forth.target_schema)
+        ledger.install(queue)
+        mine = ownership.ours()
+        _check_iam(queue, mine)
+        _check_queue(legacy, mine)
+        theirs, ours = _catalogs(run, legacy, queue)
+        plan = returning.keeping(legacy, directions.backward(forth, theirs, ours), theirs, ours)
+        yield Transfer(
+            source, legacy, plan, ours, directions.keyed(forth, theirs),
+            run=run.key, schema=plan.target_schema, queue=queue, in_iam=homes.in_iam(),
+        )  # fmt: skip
+
+
+def _catalogs(run: Run, legacy: Connection[Any], iam: Connection[Any]) -> tuple[Catalog, Catalog]:
+    """Of legacy and of the IAM as they were when the run began."""
+    remembered = catalog.recall(iam, run.key)
+    if remembered is None:
+        with legacy.transaction():
+            source = catalog.read(legacy, run.plan.source_schema)
+        catalog.remember(iam, run.key, source, catalog.read(iam, run.plan.target_schema))
+        remembered = catalog.recall(iam, run.key)
+        assert remembered is not None
+    return remembered
 
 
 def still_ours(transfer: Transfer) -> None:
