@@ -62,13 +62,12 @@ class Count:
 
 
 def count(kind: str, key: str, limit: int, *, write: bool) -> Count | None:
-    """Count a call in this minute; None when it is one too many, which does not count. Raises Unavailable."""
+    """Count a call in this minute; None when it is one too many. Raises Unavailable."""
     item, counted = RateLimitItemPerMinute(limit), Count(limit, limit, 60)
 
     def ask() -> bool:
         nonlocal counted
-        # Asked first: what is refused does not count.
-        if not _limiter().test(item, kind, _digest(key)) or not _limiter().hit(item, kind, _digest(key)):
+        if not _limiter().hit(item, kind, _digest(key)):
             return False
         reset, remaining = _limiter().get_window_stats(item, kind, _digest(key))
         counted = Count(limit, remaining, max(0, int(reset - time.time())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -66,6 +67,18 @@ def test_a_request_that_asked_twice_has_ended_when_it_says_so_once(old: Old) -> 
         assert elsewhere.submit(
             lambda: (homes.wait_for_writers(tenant, seconds=0.3), connections.close_all())
         ).result()[0]
+
+
+def test_a_request_that_asked_of_two_tenants_lets_go_of_both(old: Old) -> None:
+    tenants = [str(old.tenant.pk), str(uuid.uuid4())]
+    for tenant in tenants:
+        homes.serving(tenant, write=True)
+    homes.finish()
+    with ThreadPoolExecutor(1) as elsewhere:
+        free = elsewhere.submit(
+            lambda: ([homes.wait_for_writers(t, seconds=0.3) for t in tenants], connections.close_all())
+        )
+    assert free.result()[0] == [True, True]
 
 
 def test_a_deletion_waits_for_its_tenant_as_any_write(old: Old) -> None:

@@ -16,7 +16,8 @@ from django.test import Client
 from django.utils import timezone
 from joserfc import jwt
 
-from iam import bearers, forms, passwords, removal
+from iam import bearers, forms, passwords, removal, tokens
+from iam.forms import BadToken
 from iam.models import Session, User
 from iam.oauth.models import AccessToken, RefreshToken, digest
 from tests.iam.conftest import Api
@@ -200,6 +201,13 @@ def test_what_catch_up_brings_late_ends_no_token_that_legacy_issued_since(held: 
     assert held.api.client.get("/api/auth/me", headers=bearer(newer)).status_code == 200
 
 
+def test_an_account_whose_sessions_have_ended_can_be_removed_by_catch_up(held: Held) -> None:
+    other = make_user(held.api.tenant)
+    sql("UPDATE users SET is_active = false WHERE id = %s", other)
+    sql("DELETE FROM users WHERE id = %s", other)
+    assert not User.objects.filter(pk=other.pk).exists()
+
+
 def test_oauth_switched_off_stops_the_tokens_that_clients_have(held: Held) -> None:
     from flags.evaluate import definitions
     from flags.models import Flag
@@ -216,6 +224,14 @@ def test_a_session_past_its_end_is_not_refreshed(held: Held) -> None:
     Session.objects.filter(user=held.user).update(expires_at=timezone.now())
     good = held.good()
     assert not good["refresh"] and not good["old refresh"] and not good["browser"]
+
+
+def test_a_session_that_ends_while_it_is_refreshed_is_not_refreshed(held: Held) -> None:
+    with pytest.raises(BadToken):
+        tokens.refresh(
+            held.own["refresh_token"], ip=None, agent="",
+            admit=lambda bearer: Session.objects.filter(user=bearer.user).update(is_active=False),
+        )  # fmt: skip
 
 
 def test_refreshing_does_not_make_a_session_of_ours_longer(held: Held) -> None:
