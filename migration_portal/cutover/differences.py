@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flags.models import TenantHome
 from migration_portal.cutover.models import Stray
-from migration_portal.engine.source import target_keys
+from migration_portal.engine.source import in_target
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify.rows import Difference
 from migration_portal.plan import directions
@@ -51,6 +51,5 @@ def _listed(transfer: Transfer, table: Table, tenant: TenantHome, places: Sequen
     ]
     if in_legacy:
         with transfer.source.transaction():
-            rows = transfer.source.execute(target_keys(transfer, table, in_legacy)).fetchall()
-        keys |= {tuple(map(str, row[:-1])) for row in rows}
+            keys |= {target for target, _ in in_target(transfer, table, in_legacy)}
     return keys

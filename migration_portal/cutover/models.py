@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from flags.models import TenantHome
+from migration_portal.engine.source import shown
 
 
 class CutoverQuerySet(models.QuerySet["Cutover"]):
@@ -154,4 +155,4 @@ class Stray(models.Model):
         permissions = [("decide_stray", "Can decide stray writes")]
 
     def __str__(self) -> str:
-        return f"{self.table_name} {', '.join(self.key)}"
+        return f"{self.table_name} {shown(self.key)}"

@@ -34,7 +34,7 @@ from migration_portal.engine import capture, capture_queue, guard, sequences
 from migration_portal.engine.catchup import batches, merging, shared
 from migration_portal.engine.catchup.flow import Flow
 from migration_portal.engine.errors import describe, passing
-from migration_portal.engine.source import target_keys
+from migration_portal.engine.source import in_target
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import tenants
 from migration_portal.refusal import Refusal
@@ -228,8 +228,7 @@ class _Move:
             return source, keys
         table = self.flow.transfer.plan.siblings(source)[0]
         with self.flow.transfer.source.transaction():
-            rows = self.flow.transfer.source.execute(target_keys(self.flow.transfer, table, keys)).fetchall()
-        return table.target, [tuple(map(str, row[:-1])) for row in rows]
+            return table.target, [target for target, _ in in_target(self.flow.transfer, table, keys)]
 
     def _processes(self) -> list[int]:
         """Our own sessions on the old side: idle, or waiting for us."""

@@ -49,6 +49,11 @@ def restore(stray: Stray, *, by: str, reason: str) -> None:
     back = "reverse" if stray.direction == "forward" else "forward"
     with FLOWS[stray.direction](_run(stray), "stray") as astray, FLOWS[back](_run(stray), "stray") as owners:
         table, key = _on_the_other_side(astray, stray)
+        if table not in owners.transfer.plan.sources:
+            raise Refusal(
+                "The plan has no way back into legacy for it.", subject=str(stray),
+                todo="Put legacy's row right by hand, then accept the stray write: both sides are the same by then.",
+            )  # fmt: skip
         _bring(owners, stray, table, key)
     _record(stray, Stray.State.RESTORED, "restore_stray", by=by, reason=reason)
 
@@ -66,11 +71,10 @@ def _bring(flow: Flow, stray: Stray, table: str, key: Sequence[str]) -> None:
 def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:
     table = flow.transfer.plan.siblings(stray.table_name)[0]
     with flow.transfer.source.transaction():
-        keys = source.target_keys(flow.transfer, table, [tuple(stray.key)])
-        row = flow.transfer.source.execute(keys).fetchone()
-    if row is None:
+        made = source.in_target(flow.transfer, table, [tuple(stray.key)])
+    if not made:
         raise Refusal("Its key has no counterpart.", subject=str(stray), todo="Remove the row by hand.")
-    return table.known_as, tuple(map(str, row[:-1]))
+    return table.known_as, made[0][0]
 
 
 def on_both_sides(stray: Stray) -> list[Field]:

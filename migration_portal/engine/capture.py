@@ -24,7 +24,7 @@ from migration_portal.engine.ledger import Chunk, Outcome, rows
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock
-from migration_portal.plan import belonging, numbers
+from migration_portal.plan import belonging, compile, directions, numbers
 from migration_portal.plan.belonging import Concerned, concerned
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Plan
@@ -54,6 +54,8 @@ def start_capture(transfer: Transfer, chunk: Chunk) -> Outcome:
     assert transfer.queue is not None
     plan = numbers.plain(transfer.plan)
     for refusal in (each for source in plan.sources for each in subselects.uncapturable(transfer.queue, plan, source)):
+        raise refusal
+    for refusal in directions.unfollowed(transfer.plan, transfer.source_catalog, transfer.target_catalog):
         raise refusal
     install(transfer.queue, transfer.plan, transfer.source_catalog)
     given.prepare(transfer.queue, transfer.target, transfer.plan)
@@ -158,7 +160,7 @@ def _watch(connection: Connection[Any], plan: Plan, catalog: Catalog, source: st
 
 def _record(plan: Plan, catalog: Catalog, row: Concerned) -> Composable:
     return queries("capture")["record"].format(
-        name=Literal(row.source), old=_array("OLD", row.key), new=_array("NEW", row.key),
+        name=Literal(row.source), old=_array(plan, row, "OLD"), new=_array(plan, row, "NEW"), open=Literal(_open(plan, row)),
         old_tenant=belonging.tenant_of_watched(plan, row, catalog, "OLD"),
         new_tenant=belonging.tenant_of_watched(plan, row, catalog, "NEW"),
     )  # fmt: skip
@@ -227,7 +229,7 @@ def settings_of(plan: Plan, catalog: Catalog, watched: str) -> Composable:
     settings: Composable = SQL("")
     types: set[str] = set()
     for row in concerned(plan, watched):
-        types |= {catalog[watched].columns[name].type for name in row.key} | belonging.tenant_types(plan, row, catalog)
+        types |= {catalog[watched].columns[name].type for name in row.link} | belonging.tenant_types(plan, row, catalog)
     if not types <= _PLAIN:
         settings += _PINNED
     if any(belonging.looked_up(plan, row, catalog) for row in concerned(plan, watched)):
@@ -237,9 +239,19 @@ def settings_of(plan: Plan, catalog: Catalog, watched: str) -> Composable:
     return settings
 
 
-def _array(row: str, columns: tuple[str, ...]) -> Composable:
-    texts = (SQL("{}.{}::text").format(SQL(row), Identifier(column)) for column in columns)  # type: ignore[arg-type]
+def _array(plan: Plan, rows: Concerned, row: str) -> Composable:
+    """The key of the row or rows that `row` (OLD or NEW) is about; NULL in the parts that it does not say."""
+    said = dict(zip(rows.key, rows.link, strict=True))
+    texts = (
+        SQL("{}.{}::text").format(compile.raw(row), Identifier(said[part])) if part in said else SQL("NULL::text")
+        for part in plan.siblings(rows.source)[0].key
+    )
     return SQL("ARRAY[{}]").format(SQL(", ").join(texts))
+
+
+def _open(plan: Plan, rows: Concerned) -> int:
+    """How many parts of the key a row does not say."""
+    return len(plan.siblings(rows.source)[0].key) - len(rows.key)
 
 
 def remove(connection: Connection[Any], schema: str) -> None:

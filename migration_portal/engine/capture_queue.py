@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from psycopg.sql import Identifier, Literal
 
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import Key, array_of_keys
+from migration_portal.engine.source import Key, Named, array_of_keys
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Catalog, Plan
 
@@ -87,7 +87,10 @@ def waiting(queue: Connection[Any], table: str, keys: Collection[Key], *, whole:
     """Those of these keys that are captured and not yet applied; all of them where the `whole` table is."""
     statement = queries("queue")["waiting"].format(keys=array_of_keys(keys))
     found = {row[0] and tuple(row[0]) for row in queue.execute(statement, {"table": table})}
-    return set(keys) if whole and None in found else found - {None}
+    if None in found and whole:
+        return set(keys)
+    waits = Named(found - {None})
+    return {key for key in keys if key in waits}
 
 
 def due_now(queue: Connection[Any], tenant: str | None = None) -> None:

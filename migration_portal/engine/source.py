@@ -1,8 +1,13 @@
-"""Finding source rows by their key or by the key they have in the target, and the target key of a source key."""
+"""Finding source rows by their key or by the key they have in the target, and the target key of a source key.
+
+A key may leave parts open (None): then it stands for all rows with the others, as a captured change of a row of which the
+source makes many does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
@@ -25,15 +30,58 @@ def keys_in(columns: Sequence[Composable], keys: Sequence[Sequence[str]]) -> Com
     )
 
 
+Key = tuple[str, ...]
+"""A row's key, each part as text."""
+
+
 def by_source_key(table: Table, keys: Sequence[Sequence[str]]) -> Composable:
     """A condition over the source row; a single column is compared without a cast, so that its index serves."""
     if len(table.key) == 1:
         return SQL("{} = ANY({})").format(Identifier(table.key[0]), Literal([key[0] for key in keys]))
-    return keys_in([Identifier(name) for name in table.key], keys)
+    return any_of(keys_in(list(map(Identifier, names)), said) for names, said in parted(table.key, keys).items())
 
 
-Key = tuple[str, ...]
-"""A row's key, each part as text."""
+def any_of(conditions: Iterable[Composable]) -> Composable:
+    """True where one of them is."""
+    parts = [SQL("({})").format(condition) for condition in conditions]
+    return SQL("({})").format(SQL(" OR ").join(parts)) if parts else SQL("false")
+
+
+def parted(columns: Sequence[str], keys: Iterable[Sequence[str | None]]) -> dict[tuple[str, ...], list[Key]]:
+    """The columns that a key says → what the keys that say those, and no others, say."""
+    found: dict[tuple[str, ...], list[Key]] = {}
+    for key in keys:
+        said = {name: part for name, part in zip(columns, key, strict=True) if part is not None}
+        found.setdefault(tuple(said), []).append(tuple(said.values()))
+    return found
+
+
+class Named:
+    """What these keys stand for: `key in named`."""
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self._by_said: dict[tuple[int, ...], dict[Key, Key]] = {}
+        for key in keys:
+            said = {place: part for place, part in enumerate(key) if part is not None}
+            self._by_said.setdefault(tuple(said), {})[tuple(said.values())] = key
+
+    def __contains__(self, key: Sequence[str]) -> bool:
+        return next(self.standing_for(key), None) is not None
+
+    def standing_for(self, key: Sequence[str]) -> Iterator[Key]:
+        for places, keys in self._by_said.items():
+            if named := keys.get(tuple(key[place] for place in places)):
+                yield named
+
+
+def shown(key: Sequence[str | None]) -> str:
+    """The key as people read it."""
+    return ", ".join("any" if part is None else part for part in key)
+
+
+def is_open(key: Sequence[str | None]) -> bool:
+    """Whether the key leaves parts open."""
+    return None in key
 
 
 def array_of_keys(keys: Iterable[Sequence[str]]) -> Composable:
@@ -76,15 +124,44 @@ def _guessed(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) ->
     return [[value] for key in keys for value in key]
 
 
+def in_target(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[tuple[Key, Key]]:
+    """What each of these source keys is in the target (the owner's columns, as text), and the key; not those that are nothing."""
+    rows = transfer.source.execute(target_keys(transfer, table, keys))
+    made: list[tuple[Any, Key]] = [
+        (tuple(p if p is None else str(p) for p in row[:-1]), tuple(row[-1])) for row in rows
+    ]
+    return [(target, key) for target, key in made if is_open(key) or not is_open(target)]
+
+
 def target_keys(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> Composed:
-    """SELECT what these source keys are in the target (the owner's columns), and the source key last; the rows may be gone."""
+    """SELECT what these source keys are in the target (the owner's columns), and the source key last; the rows may be gone.
+
+    Of a key that leaves parts open, columns that follow from those are NULL.
+    """
+    by_said: dict[frozenset[str], list[Sequence[str]]] = {}
+    for key in keys:
+        said = frozenset(name for name, part in zip(table.key, key, strict=True) if part is not None)
+        by_said.setdefault(said, []).append(key)
+    parts = by_said or {frozenset(table.key): []}
+    return SQL(" UNION ALL ").join(_target_keys(transfer, table, said, alike) for said, alike in parts.items())
+
+
+def _target_keys(transfer: Transfer, table: Table, said: frozenset[str], keys: Sequence[Sequence[str]]) -> Composed:
+    """Of keys of which these columns are said."""
     info, types = transfer.info(table), transfer.source_catalog[table.source].columns
     owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
     count = range(len(table.key))
+    follows = [directions.follows(column, table, said) for column in owner]
+    values = [compile.raw(column.sql if known else "NULL") for column, known in zip(owner, follows, strict=True)]
+    certain = [value for value, known in zip(values, follows, strict=True) if known] or [compile.raw("NULL")]
     return queries("source")["target_keys"].format(
         owner=SQL(", ").join(
-            SQL("({})::{}").format(compile.raw(c.sql), compile.raw(info.columns[c.name].sent_as)) for c in owner
+            SQL("({})::{}").format(value, compile.raw(info.columns[column.name].sent_as))
+            for value, column in zip(values, owner, strict=True)
         ),
+        certain=SQL(" AND ").join(SQL("({}) IS NOT NULL").format(value) for value in certain)
+        if said < set(table.key)
+        else SQL("true"),
         values=SQL(", ").join(SQL("{}::text[]").format(Literal([key[n] for key in keys])) for n in count),
         names=SQL(", ").join(Identifier(f"k{n}") for n in count),
         key=SQL("ARRAY[{}]").format(SQL(", ").join(SQL("keys.{}").format(Identifier(f"k{n}")) for n in count)),
@@ -96,7 +173,7 @@ def target_keys(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]])
         # A rule that reads other rows cannot be asked of a row that is gone; see `twins`.
         rejected=_any(
             rule for rule in table.reject
-            if set(words(rule.sql)) & set(types) <= set(table.key) and not _reads_rows(rule)
+            if set(words(rule.sql)) & set(types) <= said and not _reads_rows(rule)
         ),
     )  # fmt: skip
 

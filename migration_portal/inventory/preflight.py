@@ -24,7 +24,7 @@ from migration_portal.inventory.sign_in import sign_in
 from migration_portal.inventory.surroundings import each, surroundings
 from migration_portal.inventory.view_sources import view_sources
 from migration_portal.inventory.way_back import way_back
-from migration_portal.plan import checks
+from migration_portal.plan import checks, directions
 from migration_portal.plan.checks import Finding
 from migration_portal.plan.loader import load
 from migration_portal.plan.lookups import Found, of_plan, resolved, without_word
@@ -61,7 +61,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
                 ("plan", lambda: checks.check(plan, source, target)),
                 ("legacy privileges", lambda: _legacy_privileges(legacy, plan, source)),
                 ("IAM privileges", lambda: _iam_privileges(iam, plan, target)),
-                ("capture", lambda: _capture(legacy, plan, source)),
+                ("capture", lambda: _capture(legacy, plan, source, target)),
                 ("IAM disk", lambda: _disk(legacy, iam, plan, source)),
             )
             findings += surroundings(legacy, iam, plan, source)
@@ -152,7 +152,7 @@ def _legacy_privileges(legacy: Connection[Any], plan: Plan, source: Catalog) -> 
             )  # fmt: skip
 
 
-def _capture(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[Finding]:
+def _capture(legacy: Connection[Any], plan: Plan, source: Catalog, target: Catalog) -> Iterator[Finding]:
     """What capture needs beyond reading: a schema of our own, and triggers. No superuser, no wal_level, no restart."""
     with legacy.transaction():
         row = legacy.execute(
@@ -166,6 +166,8 @@ def _capture(legacy: Connection[Any], plan: Plan, source: Catalog) -> Iterator[F
     for name in plan.sources:
         for refusal in subselects.uncapturable(legacy, plan, name) if name in source else ():
             yield Finding("warning", f"capture: {refusal.subject}", refusal.what, refusal.todo)
+    for refusal in directions.unfollowed(plan, source, target):
+        yield Finding("warning", f"capture: {refusal.subject}", refusal.what, refusal.todo)
     owner = "(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass)"
     for name in plan.watched:
         if name in source and not _may(legacy, owner, plan.source_schema, name):

@@ -50,7 +50,7 @@ def _led_to(legacy: Connection[Any], plan: Plan, table: Table) -> Iterator[Findi
     def lacking(*reads: Read) -> int:
         missing = SQL(" AND ").join(
             SQL("NOT EXISTS (SELECT FROM {} AS w WHERE {})").format(
-                Identifier(plan.source_schema, read.source), compile.same(table.key, read.link, "o", "w")
+                Identifier(plan.source_schema, read.source), compile.same(read.key, read.link, "o", "w")
             )
             for read in reads
         )
@@ -75,10 +75,10 @@ def _led_to(legacy: Connection[Any], plan: Plan, table: Table) -> Iterator[Findi
 def _said_alike(legacy: Connection[Any], plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:
     """By what the view says a row is moved; by what its table says, it is guarded."""
     name = Identifier(read.source).as_string(legacy)
-    about = belonging.Concerned(read.source, table.source, read.link, read.tenant)
+    about = belonging.of_read(table, read)
     differ = SQL("SELECT count(*) FROM {} AS o JOIN {} ON {} WHERE lower({}) IS DISTINCT FROM lower({})").format(
         compile.source_table(plan, table), Identifier(plan.source_schema, read.source),
-        compile.same(table.key, read.link, "o", name),
+        compile.same(read.key, read.link, "o", name),
         belonging.tenant_as_written(plan, table.source, source, "o"),
         belonging.tenant_of_watched(plan, about, source, name),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.plan import compile
 from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Catalog, ForeignKey, Plan, Table, TableInfo
+from migration_portal.plan.model import Catalog, ForeignKey, Plan, Read, Table, TableInfo
 from migration_portal.plan.spelling import spelled
 
 
@@ -45,10 +45,11 @@ def tenant_as_written(plan: Plan, source: str, catalog: Catalog, row: str) -> Co
 
 @dataclass(frozen=True)
 class Concerned:
-    """The rows of `source` that a change of the `watched` table is about: their key is in its columns `key`."""
+    """The rows of `source` that a change of the `watched` table is about: its columns `link` hold their `key`, or part of it."""
 
     watched: str
     source: str
+    link: tuple[str, ...]
     key: tuple[str, ...]
     tenant: str = ""
     """SQL over the watched row: whose it is, where the plan says so."""
@@ -59,14 +60,14 @@ def concerned(plan: Plan, watched: str) -> list[Concerned]:
     keys = {table.key for table in plan.siblings(watched)}
     if len(keys) > 1:
         raise PlanError("Its table plans use different keys.", subject=watched, todo="Use one key for a source table.")
-    own = [Concerned(watched, watched, key) for key in keys]
-    readers = (
-        Concerned(watched, table.source, read.link, read.tenant)
-        for table in plan.tables
-        for read in table.reads
-        if read.source == watched
-    )
+    own = [Concerned(watched, watched, key, key) for key in keys]
+    readers = (of_read(table, read) for table in plan.tables for read in table.reads if read.source == watched)
     return list(dict.fromkeys([*own, *readers]))
+
+
+def of_read(table: Table, read: Read) -> Concerned:
+    """The table's rows that a change of what it reads is about."""
+    return Concerned(read.source, table.source, read.link, read.key, read.tenant)
 
 
 def tenant_of_watched(plan: Plan, rows: Concerned, catalog: Catalog, row: str) -> Composable:
@@ -76,9 +77,9 @@ def tenant_of_watched(plan: Plan, rows: Concerned, catalog: Catalog, row: str) -
     if rows.tenant:
         return _over(rows.tenant, catalog[rows.watched], row)
     table = plan.siblings(rows.source)[0]
-    return SQL("(SELECT {} FROM {} AS o WHERE {})").format(
+    return SQL("(SELECT {} FROM {} AS o WHERE {}{})").format(
         tenant_as_written(plan, rows.source, catalog, "o"), compile.source_table(plan, table),
-        compile.same(table.key, rows.key, "o", row),
+        compile.same(rows.key, rows.link, "o", row), SQL(" LIMIT 1" if rows.key != table.key else ""),
     )  # fmt: skip
 
 

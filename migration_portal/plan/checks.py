@@ -139,7 +139,7 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
 
 
 def _linked(table: Table, read: Read, reader: TableInfo, here: TableInfo) -> Iterator[Finding]:
-    for name, key in zip(read.link, table.key, strict=True):
+    for name, key in zip(read.link, read.key, strict=True):
         mine, theirs = reader.columns.get(key), here.columns.get(name)
         if mine and theirs and _written_as(mine) != _written_as(theirs):
             yield Finding(

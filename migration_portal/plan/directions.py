@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from psycopg.sql import SQL, Composable, Identifier
@@ -122,6 +123,34 @@ def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
             subject=table.target, todo="Map a key column from the key's columns, or run without capture.",
         )  # fmt: skip
     return found
+
+
+def unfollowed(plan: Plan, source: Catalog, target: Catalog) -> Iterator[PlanError]:
+    """Tables of which a captured change would not lead to the target's rows, or to others' as well."""
+    for table in (table for table in plan.tables if table.source in source and table.target in target):
+        try:
+            found = owner(table, source, target)
+        except PlanError as error:
+            yield error
+            continue
+        said = {name for column in found for name in words(column.reading)} & set(table.key)
+        if len(found) < len(target[table.target].primary_key) and said < set(table.key):
+            yield PlanError(
+                f"Of the IAM's key only {', '.join(c.name for c in found)} follows from legacy's key, and from a part of it"
+                f" ({', '.join(sorted(said))}): a row that is gone could not be told from others.",
+                subject=table.target, todo="Map a key column from the rest of legacy's key, or run without capture.",
+            )  # fmt: skip
+        for read in table.reads:
+            if not any(follows(column, table, read.key) for column in found):
+                yield PlanError(
+                    f"A change of {read.source} says {', '.join(read.key)}, and nothing of the IAM's key follows from that.",
+                    subject=table.target, todo="Name more of the key's columns in its 'link', or run without capture.",
+                )  # fmt: skip
+
+
+def follows(column: Column, table: Table, said: Iterable[str]) -> bool:
+    """Whether the column follows from these of the columns of the source's key."""
+    return set(words(column.reading)) & set(table.key) <= set(said)
 
 
 def _through(plan: Plan, table: Table, source: Catalog) -> Through | None:

@@ -216,14 +216,21 @@ def _read(name: str, entry: Any, reader: str, key: tuple[str, ...], place: str) 
         raise PlanError("'link' is missing.", subject=place, todo=f'Write it like link = {{ user_id = "{key[0]}" }}.')
     typed(entry, schema.READ, place)
     of_key = {str(ours): str(theirs) for theirs, ours in entry["link"].items()}
-    if set(of_key) != set(key) or len(entry["link"]) != len(key):
+    if not of_key or not set(of_key) <= set(key) or len(entry["link"]) != len(of_key):
         raise PlanError(
-            f"'link' must name one column for each of the key's: {', '.join(key)}.", subject=place,
+            f"'link' must name columns of the key, each once: {', '.join(key)}.", subject=place,
             todo=f'Write it like link = {{ user_id = "{key[0]}" }}: its column = the key\'s.',
         )  # fmt: skip
+    if entry.get("reverse") and len(of_key) < len(key):
+        raise PlanError(
+            f"'link' leaves out {', '.join(sorted(set(key) - set(of_key)))}: many rows have no way back into one.", subject=place,
+            todo="Name a column for each of the key's, or drop the reverse section.",
+        )  # fmt: skip
+    linked = tuple(column for column in key if column in of_key)
     return Read(
         source=name,
-        link=tuple(of_key[column] for column in key),
+        link=tuple(of_key[column] for column in linked),
+        key=linked,
         ignored=tuple(entry.get("ignored", ())),
         lossy=_lossy(entry, list(entry["link"]), place),
         reverse=reverse(entry, reader, place),

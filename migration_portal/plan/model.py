@@ -117,11 +117,12 @@ class Through:
 
 @dataclass(frozen=True)
 class Read:
-    """Another source table that a table's expressions read: its rows belong to the row whose key its `link` columns hold."""
+    """Another source table that a table's expressions read: its rows belong to the rows whose `key` columns its `link` holds."""
 
     source: str
     link: tuple[str, ...]
-    """In the order of the key."""
+    key: tuple[str, ...]
+    """The reader's key or, where one row here is many there, part of it; in the order of the link."""
     ignored: tuple[str, ...] = ()
     lossy: tuple[str, ...] = ()
     reverse: tuple[Column, ...] = ()

@@ -12,6 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 from migration_portal.engine.kinds import KINDS, LOADING
+from migration_portal.engine.source import shown
 from migration_portal.plan import lookups, numbers
 from migration_portal.plan.loader import parse
 from migration_portal.plan.model import Plan
@@ -223,7 +224,7 @@ class QuarantinedRow(models.Model):
 
     @property
     def key_text(self) -> str:
-        return ", ".join(self.source_key)
+        return shown(self.source_key)
 
 
 class Finding(models.Model):

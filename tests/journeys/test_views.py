@@ -20,7 +20,6 @@ from migration_portal.runs.undo import undo
 from migration_portal.sample import examples
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
-from tests.engine.changes import same
 from tests.journeys.other_schemas import EXAMPLES
 from tests.journeys.test_examples import begun
 from tests.world import World
@@ -223,72 +222,3 @@ def test_a_row_that_would_come_back_into_another_table_keeps_everybody_in_legacy
     sync_tenants()
     both_loops()
     assert why in moved(firm(world, "firm2")).error
-
-
-MANY = """
-name = "many"
-[[tables]]
-source = "teams"
-target = "tenants"
-key = ["id"]
-tenant = "id"
-[tables.columns]
-id = "id"
-name = "title"
-slug = "title"
-
-[[tables]]
-source = "people"
-target = "users"
-key = ["id"]
-tenant = "tenant_id"
-ignored = ["roles"]
-[tables.columns]
-id = "id"
-tenant_id = "team"
-username = "login"
-hashed_password = "'!'"
-
-[[tables]]
-source = "grants"
-view = true
-target = "user_roles"
-key = ["person", "role"]
-tenant_through = { users = "user_id" }
-[tables.columns]
-user_id = "person"
-role_id = { lookup = "roles", by = "name", value = "role" }
-"""
-
-
-def test_one_row_becomes_many_by_a_view(world: World, settings: Any, tmp_path: Path) -> None:
-    legacy(
-        world, "CREATE TABLE teams (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), title text NOT NULL);"
-        " CREATE TABLE people (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), team uuid NOT NULL, login text NOT NULL, roles text);"
-        " CREATE VIEW grants AS SELECT id AS person, btrim(role) AS role"
-        " FROM people, unnest(string_to_array(roles, ',')) AS role;"
-        " INSERT INTO teams (title) VALUES ('acme');"
-        " INSERT INTO people (team, login, roles) SELECT teams.id, login, roles FROM teams, (VALUES ('ann', 'admin, user'),"
-        " ('bob', 'user,guest'), ('cem', NULL)) AS p (login, roles)",
-    )  # fmt: skip
-    settings.MIGRATION_PLAN = tmp_path / "plan.toml"
-    settings.MIGRATION_PLAN.write_text(MANY)
-    assert [each["subject"] for each in preflight()["findings"] if each["what"] == "Rows to quarantine: 1."] == [
-        "user_roles: role_id_not_found"
-    ]
-    run = builders.migrated(world)
-    found = report(run)
-    assert found.accounted and found.tables["user_roles"].reasons == {"role_id_not_found": 1}
-    assert set(
-        iam(
-            world,
-            "SELECT username, r.name FROM user_roles JOIN users u ON u.id = user_id JOIN roles r ON r.id = role_id",
-        )
-    ) == {("ann", "admin"), ("ann", "user"), ("bob", "user")}
-    assert same(run)
-    undo(run, by="tester", reason="a test")
-    assert builders.finish(run).state == State.UNDONE
-    assert iam(world, "SELECT count(*) FROM user_roles") == [(0,)]
-    captured = builders.migrated(world, capture=True)
-    assert captured.state == State.FAILED
-    assert "It is made of people" in iam(world, "SELECT error FROM portal_ledger.chunks WHERE error <> ''")[0][0]

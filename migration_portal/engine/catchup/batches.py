@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from migration_portal.engine import ledger, numbers, quarantine, source
-from migration_portal.engine.catchup import merging, whole
+from migration_portal.engine.catchup import groups, merging, whole
 from migration_portal.engine.catchup.flow import Batch, Entry, Flow
 from migration_portal.engine.catchup.work import Merged, Widen
 from migration_portal.engine.errors import blames_a_row, describe
@@ -93,9 +93,14 @@ def apply(flow: Flow, entries: Sequence[Entry], *, any_home: bool = False) -> Ba
     of_key: dict[tuple[str, Key], list[Entry]] = {}
     for entry in entries:
         of_key.setdefault((entry.table_name, entry.key_tuple), []).append(entry)
+    for name, of_table in keys.items():
+        members = groups.members(flow.transfer, name, of_table)
+        for member, standing in members.items():
+            of_key.setdefault((name, member), []).extend(entry for key in standing for entry in of_key[name, key])
+        of_table += members.keys() - set(of_table)
     for _ in range(_WIDENINGS):
         try:
-            return _settle(flow, entries, _merge(flow, keys, of_key, any_home=any_home), keys)
+            return _settle(flow, entries, _merge(flow, keys, of_key, any_home=any_home), keys, of_key)
         except Widen as wider:
             for table, more in wider.keys.items():
                 keys[table] = list(dict.fromkeys([*keys.get(table, []), *more]))
@@ -104,7 +109,7 @@ def apply(flow: Flow, entries: Sequence[Entry], *, any_home: bool = False) -> Ba
             if not blames_a_row(refusal):
                 raise
             return _halves(flow, entries, str(refusal), any_home=any_home)
-    return _settle(flow, entries, merging.merge(flow, keys, of_key, any_home=any_home, widen=False), keys)
+    return _settle(flow, entries, merging.merge(flow, keys, of_key, any_home=any_home, widen=False), keys, of_key)
 
 
 def _merge(
@@ -134,7 +139,7 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
         table, key = keys[0]
         first = flow.transfer.plan.siblings(table)[0].target
         merged = Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
-        return _settle(flow, entries, merged, {table: [key]})
+        return _settle(flow, entries, merged, {table: [key]}, {(table, key): entries})
     first_half = set(keys[: len(keys) // 2])
     done = Batch()
     for wanted in (True, False):
@@ -143,30 +148,38 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
     return done
 
 
-def _settle(flow: Flow, entries: Sequence[Entry], merged: Merged, keys: dict[str, list[Key]]) -> Batch:
+def _settle(
+    flow: Flow,
+    entries: Sequence[Entry],
+    merged: Merged,
+    keys: dict[str, list[Key]],
+    of_key: Mapping[tuple[str, Key], Sequence[Entry]],
+) -> Batch:
     """The target has committed: entries that agree leave the queue, those that collided wait for their turn."""
-    collided = [e for e in entries if e.key_tuple in merged.collided.get(e.table_name, {})]
-    late = {e.id for e in collided if e.id and e.attempts + 1 >= MOST_ATTEMPTS and flow.direction == "forward"}
-    for entry in collided:
-        table, reason, why = merged.collided[entry.table_name][entry.key_tuple]
-        if entry.id in late:
-            _quarantine(flow, entry, table, reason, why)
-        elif entry.id:
-            flow.queue.execute(queries("queue")["again"], {"ids": [entry.id], "error": why or reason})
-    unsettled = [(entry.table_name, entry.key_tuple) for entry in collided if not entry.id]
-    waiting = {entry.id for entry in collided} - late
+    waiting, late = set[int](), set[int]()
+    unsettled: list[tuple[str, Key]] = []
+    for named, (table, reason, why) in merged.each_collided():
+        for entry in of_key.get(named, ()):
+            if not entry.id:
+                unsettled.append(named)
+            elif entry.attempts + 1 >= MOST_ATTEMPTS and flow.direction == "forward":
+                _quarantine(flow, table, named[1], reason, why)
+                late.add(entry.id)
+            elif entry.id not in waiting:
+                flow.queue.execute(queries("queue")["again"], {"ids": [entry.id], "error": why or reason})
+                waiting.add(entry.id)
     ids = [entry.id for entry in entries if entry.id and entry.id not in waiting]
     if ids:
         flow.queue.execute(queries("queue")["settled"], {"ids": ids})
     return Batch(
-        entries=len(ids), written=merged.written, removed=merged.removed, collided=len(waiting),
+        entries=len(ids), written=merged.written, removed=merged.removed, collided=len(waiting) + bool(unsettled),
         quarantined=merged.rejected + len(late), strays=merged.strays, touched=keys, unsettled=unsettled,
     )  # fmt: skip
 
 
-def _quarantine(flow: Flow, entry: Entry, target: str, reason: str, why: str) -> None:
+def _quarantine(flow: Flow, target: str, key: Key, reason: str, why: str) -> None:
     table = flow.transfer.table(target)
-    rejected = quarantine.rejections(flow.transfer, table, [list(entry.key or ())], reason, why)
+    rejected = quarantine.rejections(flow.transfer, table, [list(key)], reason, why)
     with flow.transfer.target.transaction():
         quarantine.add(flow.transfer, table, rejected)
 

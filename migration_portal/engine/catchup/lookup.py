@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import quarantine, source
+from migration_portal.engine.catchup import groups
 from migration_portal.engine.catchup.work import Widen, Work, listed, names_of, query
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
@@ -31,7 +32,7 @@ def stage_rows(work: Work, table: Table) -> None:
     staged = pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
     staged -= _leave_out_ambiguous(work, table)
     names = [*(c.name for c in owner), "portal_source_key"]
-    if staged == len(wanted):
+    if staged == len(wanted) and not any(map(source.is_open, wanted)):
         # Nothing is gone, rejected or astray: the stage knows all there is to know.
         work.complete.add(table.target)
         statement = SQL("INSERT INTO {} ({names}) SELECT {names} FROM {}")
@@ -41,6 +42,7 @@ def stage_rows(work: Work, table: Table) -> None:
         raise Widen({table.source: others})
     _note_exceptions(work, table, wanted)
     pipe(transfer.source, source.target_keys(transfer, table, wanted), transfer.target, keys, names)
+    groups.find(work, table, wanted)
 
 
 def settle_tables(work: Work) -> None:

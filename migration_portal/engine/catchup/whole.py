@@ -86,12 +86,11 @@ def _undecided(work: Work, table: Table) -> Composable | None:
         return None
     owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
     with transfer.source.transaction():
-        rows = transfer.source.execute(source.target_keys(transfer, table, keys)).fetchall()
-    listed = SQL(", ").join(
-        SQL("({})").format(SQL(", ").join(Literal(str(value)) for value in row[:-1])) for row in rows
+        targets = [target for target, _ in source.in_target(transfer, table, keys)]
+    parts = source.parted([column.name for column in owner], targets)
+    return source.any_of(
+        source.keys_in([SQL("t.{}").format(Identifier(name)) for name in names], said) for names, said in parts.items()
     )
-    columns = SQL(", ").join(SQL("t.{}::text").format(Identifier(column.name)) for column in owner)
-    return SQL("({}) IN (VALUES {})").format(columns, listed) if rows else None
 
 
 def _note_whole(work: Work, table: Table, entry: Entry) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,11 @@ class Merged:
     rejected: int = 0
     strays: int = 0
     collided: dict[str, dict[Key, Collision]] = field(default_factory=dict)
+
+    def each_collided(self) -> Iterator[tuple[tuple[str, Key], Collision]]:
+        for name, keys in self.collided.items():
+            for key, collision in keys.items():
+                yield (name, key), collision
 
 
 @dataclass

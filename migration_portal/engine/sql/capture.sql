@@ -90,7 +90,8 @@ END $body$
 
 -- name: record
 -- A row's key, and its key before where that was another: both are looked up again. What cannot be recorded, as after a
--- column was renamed, must not fail the write: then the whole table is looked at. A joined row may belong to none.
+-- column was renamed, must not fail the write: then the whole table is looked at. A joined row may belong to none, or leave
+-- parts of the key open: then it is about all rows with the others.
     <<recorded>>
     DECLARE
         old_key text[];
@@ -115,11 +116,11 @@ END $body$
             PERFORM portal_capture.whole({name});
             EXIT recorded;
         END IF;
-        IF TG_OP <> 'DELETE' AND array_position(new_key, NULL) IS NULL THEN
+        IF TG_OP <> 'DELETE' AND cardinality(array_positions(new_key, NULL)) = {open} THEN
             INSERT INTO portal_capture.queue (table_name, key, tenant) VALUES ({name}, new_key, new_tenant);
         END IF;
         IF (TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND (old_key IS DISTINCT FROM new_key OR old_tenant IS DISTINCT FROM new_tenant))
-           AND array_position(old_key, NULL) IS NULL
+           AND cardinality(array_positions(old_key, NULL)) = {open}
         THEN
             INSERT INTO portal_capture.queue (table_name, key, tenant) VALUES ({name}, old_key, old_tenant);
         END IF;

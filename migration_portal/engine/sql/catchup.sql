@@ -13,6 +13,16 @@ CREATE TEMP TABLE IF NOT EXISTS {keys} ({columns}, portal_source_key text[]) ON 
 -- Rows written on a side that does not own their tenant.
 SELECT {key}, {tenant} FROM {table} WHERE ({where}) AND {kept} AND NOT {at_home}
 
+-- name: find_groups
+-- What keys that leave parts open stand for in the target, besides what the rows do that the source has.
+WITH groups AS (DELETE FROM {keys} WHERE array_position(portal_source_key, NULL) IS NOT NULL RETURNING *)
+INSERT INTO {keys} ({names}) {found}
+
+-- name: found
+SELECT {names} FROM groups AS k JOIN {target} AS t ON {group}
+WHERE {open} AND {written}
+  AND NOT EXISTS (SELECT FROM {keys} AS m WHERE array_position(m.portal_source_key, NULL) IS NULL AND {member})
+
 -- name: written_by_us
 EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_name = {target_name})
 

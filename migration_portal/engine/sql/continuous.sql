@@ -17,4 +17,5 @@ SELECT coalesce(sum(cardinality(keys)), 0)::bigint FROM portal_ledger.touched WH
 
 -- name: touch
 INSERT INTO portal_ledger.touched (run, source_table, keys)
-SELECT {run}, {source}, array_agg(portal_source_key::text) FROM {keys} HAVING count(*) > 0
+SELECT {run}, {source}, array_agg(portal_source_key::text) FROM {keys}
+WHERE array_position(portal_source_key, NULL) IS NULL HAVING count(*) > 0

@@ -23,8 +23,10 @@ WHERE attempts > 0 AND not_before <= clock_timestamp()
 ORDER BY attempts, id LIMIT %(most)s
 
 -- name: waiting
--- Which of these keys wait, and NULL where the whole table does; compared as text, because PostgreSQL has no ragged arrays.
-SELECT DISTINCT key FROM portal_capture.queue WHERE table_name = %(table)s AND (key IS NULL OR key::text = ANY({keys}))
+-- Which of these keys wait, those that leave parts open, and NULL where the whole table does; compared as text, because
+-- PostgreSQL has no ragged arrays.
+SELECT DISTINCT key FROM portal_capture.queue
+WHERE table_name = %(table)s AND (key IS NULL OR array_position(key, NULL) IS NOT NULL OR key::text = ANY({keys}))
 
 -- name: settled
 DELETE FROM portal_capture.queue WHERE id = ANY(%(ids)s)

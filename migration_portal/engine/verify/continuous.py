@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from migration_portal.engine import capture_queue
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import Key, target_keys
+from migration_portal.engine.source import Key, in_target
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import rows, tables, tenants
 from migration_portal.plan import directions
@@ -76,5 +76,5 @@ def _made_of(transfer: Transfer, table: Table, keys: Sequence[Key]) -> dict[Key,
         return {}
     places = [owner.index(name) for name in columns]
     with transfer.source.transaction():
-        made = transfer.source.execute(target_keys(transfer, table, keys)).fetchall()
-    return {tuple(str(row[place]) for place in places): tuple(row[-1]) for row in made}
+        made = in_target(transfer, table, keys)
+    return {tuple(target[place] for place in places): key for target, key in made}

@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.engine import blocks, capture_queue, ledger
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import Key, keys_in, target_keys
+from migration_portal.engine.source import Key, Named, in_target, keys_in
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import rows
 from migration_portal.engine.verify.rows import SIDES, Difference, Side, connection_of
@@ -178,17 +178,17 @@ def _difference(
     return None
 
 
-def _pending(transfer: Transfer, table: Table) -> set[Key] | None:
+def _pending(transfer: Transfer, table: Table) -> Named | None:
     """The part of the target's key that follows from legacy's, of keys captured and not yet applied; None for all."""
     if transfer.queue is None:
-        return set()
+        return Named([])
     captured = transfer.source.execute(queries("queue")["captured_keys"], {"table": table.source})
     keys = [row[0] for row in captured]
     if None in keys:
         return None
     if not keys:
-        return set()
-    return {tuple(map(str, row[:-1])) for row in transfer.source.execute(target_keys(transfer, table, keys))}
+        return Named([])
+    return Named(target for target, _ in in_target(transfer, table, keys))
 
 
 def flowing_back(transfer: Transfer, table: Table, keys: Collection[Key]) -> set[Key]:

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import quarantine, returning
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import by_source_key, keys_in, target_keys
+from migration_portal.engine.source import any_of, by_source_key, in_target, is_open, keys_in, parted
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify.rows import (
     SIDES,
@@ -23,8 +23,7 @@ from migration_portal.engine.verify.rows import (
     shared_columns,
 )
 from migration_portal.plan import belonging, compile, directions
-from migration_portal.plan.model import Table
-from migration_portal.plan.round_trip import RoundTrip
+from migration_portal.plan.model import Read, Table, TableInfo
 
 Fields = dict[tuple[str, ...], dict[str, str | None]]
 
@@ -53,17 +52,24 @@ def compare_keys(transfer: Transfer, source: str, keys: Sequence[tuple[str, ...]
         if not keys or len(owner) < len(transfer.info(table).primary_key):
             continue
         with transfer.source.transaction():
-            targets = [row[:-1] for row in transfer.source.execute(target_keys(transfer, table, keys))]
-        parts = [
-            SQL("{} = ANY({}::{}[])").format(
-                Identifier(name), Literal([str(row[n]) for row in targets]),
-                compile.raw(transfer.info(table).columns[name].type),
-            )
-            for n, name in enumerate(owner)
-        ]  # fmt: skip
-        if differing := _compare(transfer, table, by_source_key(table, keys), SQL(" AND ").join(parts)):
+            targets = [target for target, _ in in_target(transfer, table, keys)]
+        there = any_of(_one_of(transfer.info(table), names, said) for names, said in parted(owner, targets).items())
+        if differing := _compare(transfer, table, by_source_key(table, keys), there):
             differences[table.target] = differing
     return differences
+
+
+def _one_of(info: TableInfo, names: Sequence[str], keys: Sequence[Sequence[str]]) -> Composable:
+    """True for rows that have one of the keys; each column is compared as what it is, too, so that an index serves."""
+    parts: list[Composable] = [
+        SQL("{} = ANY({}::{}[])").format(
+            Identifier(name), Literal([key[place] for key in keys]), compile.raw(info.columns[name].type)
+        )
+        for place, name in enumerate(names)
+    ]
+    if len(names) > 1:
+        parts.append(keys_in([Identifier(name) for name in names], keys))
+    return SQL(" AND ").join(parts)
 
 
 def lossy(transfer: Transfer, legacy_tenant: str, uncertain: Sequence[returning.Uncertain]) -> dict[str, int]:
@@ -74,7 +80,9 @@ def lossy(transfer: Transfer, legacy_tenant: str, uncertain: Sequence[returning.
     found: dict[str, int] = {}
     for trip, columns in uncertain:
         where = (
-            _of_read(transfer, trip, legacy_tenant) if trip.read else _legacy_where(transfer, trip.table, legacy_tenant)
+            _of_read(transfer, trip.table, trip.read, legacy_tenant)
+            if trip.read
+            else _legacy_where(transfer, trip.table, legacy_tenant)
         )
         if where is None:
             continue
@@ -84,23 +92,24 @@ def lossy(transfer: Transfer, legacy_tenant: str, uncertain: Sequence[returning.
     return found
 
 
-def _of_read(transfer: Transfer, trip: RoundTrip, tenant: str) -> Composable:
+def _of_read(transfer: Transfer, table: Table, read: Read, tenant: str) -> Composable:
     """The rows of a table that is read that belong to the tenant's."""
-    rows = belonging.Concerned(trip.name, trip.table.source, trip.key, trip.read.tenant if trip.read else "")
-    row = Identifier(trip.name).as_string()
-    whose = belonging.tenant_of_watched(transfer.plan, rows, transfer.source_catalog, row)
+    row = Identifier(read.source).as_string()
+    whose = belonging.tenant_of_watched(transfer.plan, belonging.of_read(table, read), transfer.source_catalog, row)
     return SQL("lower({}) = {}").format(whose, Literal(tenant.lower()))
 
 
 def row_on_both_sides(transfer: Transfer, table: Table, key: Sequence[str]) -> dict[str, tuple[Any, Any]]:
-    """Each compared column of one row, as (legacy, IAM) text, secrets masked; absent rows are all None."""
+    """Each compared column of one row, as (legacy, IAM) text, secrets masked; absent rows are all None.
+
+    Of a key that leaves parts open nothing: there are many rows.
+    """
+    if is_open(key):
+        return {}
     with transfer.source.transaction():
-        keys = transfer.source.execute(target_keys(transfer, table, [tuple(key)]))
-        target = [tuple(map(str, row[:-1])) for row in keys]
-    where = SQL(" AND ").join(
-        SQL("{}::text = {}").format(Identifier(name), Literal(target[0][n] if target else None))
-        for n, name in enumerate(_owner(transfer, table))
-    )
+        targets = [target for target, _ in in_target(transfer, table, [key])]
+    parts = parted(_owner(transfer, table), targets)
+    where = any_of(keys_in(list(map(Identifier, names)), said) for names, said in parts.items())
     legacy = next(iter(_fields(transfer, table, "legacy", by_source_key(table, [key])).values()), None)
     iam = next(iter(_fields(transfer, table, "iam", where).values()), None)
 
