@@ -70,7 +70,7 @@ READ = _object(
             "type": "object",
             "additionalProperties": {"type": "string"},
             "minProperties": 1,
-            "description": "Its column = the key's column, of all of the key or of a part: to which row or rows of the source each belongs.",
+            "description": "Its column = the key's column: to which row of the source each of its rows belongs, or to which by part of the key.",
         },
         "tenant": {
             "type": "string",

@@ -52,7 +52,7 @@ BROKEN = {
     ),
     "lossy without a way back": (SECRET, f'{SECRET}lossy = ["nick"]\n', "table 3", "no reverse expression: nick"),
     "a table read without a link": (SECRET, f"{READS}ignored = []\n", "reads.licenses", "'link' is missing"),
-    "a link to another key": (SECRET, f'{READS}link = {{ tenant_id = "x" }}\n', "reads.licenses", "one column for each of the key"),
+    "a link to another key": (SECRET, f'{READS}link = {{ tenant_id = "x" }}\n', "reads.licenses", "must name columns of the key"),
     "a table read that is none": (
         SECRET, f'{SECRET}[tables.reads.passwords]\nlink = {{ user_id = "id" }}\n', "passwords", "no such table",
     ),
