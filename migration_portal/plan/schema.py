@@ -70,7 +70,7 @@ READ = _object(
             "type": "object",
             "additionalProperties": {"type": "string"},
             "minProperties": 1,
-            "description": "Its column = the key's column: to which row of the source each of its rows belongs, or to which by part of the key.",
+            "description": "Its column = the key's column: to which row of the source, or rows, each of its rows belongs.",
         },
         "tenant": {
             "type": "string",
