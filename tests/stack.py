@@ -53,8 +53,12 @@ _LONG = ("tests/journeys", "tests/rehearsal", "tests/rollback")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Journeys first: who came to a long one last would be waited for by everybody."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+    """Journeys first, by each process its share: who came to a long one last would be waited for by everybody."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.nodeid.startswith(_LONG)]
+    short = [item for item in items if not item.nodeid.startswith(_LONG)]
+    each = -(-len(short) // processes)  # xdist gives each an equal part of the list
+    items[:] = [item for at in range(processes) for item in (*long[at::processes], *short[at * each : (at + 1) * each])]
 
 
 @pytest.fixture(scope="session")

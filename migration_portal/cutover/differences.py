@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flags.models import TenantHome
 from migration_portal.cutover.models import Stray
-from migration_portal.engine.source import in_target
+from migration_portal.engine.source import Key, Named, in_target
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify.rows import Difference
 from migration_portal.plan import directions
@@ -35,21 +35,19 @@ def unlisted(differences: Differences, transfer: Transfer, tenant: TenantHome) -
         rows = differences.get(table.target, [])
         owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
         places = [transfer.info(table).primary_key.index(column.name) for column in owner]
-        known = _listed(transfer, table, tenant, places) if rows else set()
-        if rest := [row for row in rows if tuple(row.key[place] for place in places) not in known]:
+        known = Named(_listed(transfer, table, tenant, places) if rows else [])
+        if rest := [row for row in rows if [row.key[place] for place in places] not in known]:
             left[table.target] = rest
     return left
 
 
-def _listed(transfer: Transfer, table: Table, tenant: TenantHome, places: Sequence[int]) -> set[tuple[str, ...]]:
+def _listed(transfer: Transfer, table: Table, tenant: TenantHome, places: Sequence[int]) -> list[Key]:
     """What the keys of the rows that were written astray have at these places."""
     about = Stray.objects.filter(run=transfer.run, state="open", tenant__in=[tenant.tenant, tenant.legacy_tenant])
     in_iam = about.filter(direction="reverse", table_name=table.target).values_list("key", flat=True)
-    keys = {tuple(key[place] for place in places) for key in in_iam}
-    in_legacy = [
-        tuple(key) for key in about.filter(direction="forward", table_name=table.source).values_list("key", flat=True)
-    ]
+    in_legacy = about.filter(direction="forward", table_name=table.source).values_list("key", flat=True)
+    keys = [tuple(key[place] for place in places) for key in in_iam]
     if in_legacy:
         with transfer.source.transaction():
-            keys |= {target for target, _ in in_target(transfer, table, in_legacy)}
+            keys += [target for target, _ in in_target(transfer, table, list(in_legacy))]
     return keys

@@ -35,10 +35,19 @@ Key = tuple[str, ...]
 
 
 def by_source_key(table: Table, keys: Sequence[Sequence[str]]) -> Composable:
-    """A condition over the source row; a single column is compared without a cast, so that its index serves."""
-    if len(table.key) == 1:
-        return SQL("{} = ANY({})").format(Identifier(table.key[0]), Literal([key[0] for key in keys]))
-    return any_of(keys_in(list(map(Identifier, names)), said) for names, said in parted(table.key, keys).items())
+    """True for the source rows that these keys stand for."""
+    return any_of(one_of(names, said) for names, said in parted(table.key, keys).items())
+
+
+def one_of(names: Sequence[str], keys: Sequence[Key]) -> Composable:
+    """True for rows whose columns have one of the keys; each is compared as what it is, too, so that an index serves."""
+    parts: list[Composable] = [
+        SQL("{} = ANY({})").format(Identifier(name), Literal([key[place] for key in keys]))
+        for place, name in enumerate(names)
+    ]
+    if len(names) > 1:
+        parts.append(keys_in(list(map(Identifier, names)), keys))
+    return SQL(" AND ").join(parts)
 
 
 def any_of(conditions: Iterable[Composable]) -> Composable:

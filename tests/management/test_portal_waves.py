@@ -186,7 +186,7 @@ def test_status_says_why_a_dry_run_failed_and_how_the_next_one_may_begin(world: 
     told: Any = json.loads(portal("status", "--json"))
     assert "payload" in told["failures"][0] and "does not exist" in told["failures"][0]
     assert told["next_steps"] == ["manage.py portal retry 1", "manage.py portal cancel 1 --reason …"]
-    assert "Failed: copy:licenses: " in portal("status")
+    assert "Trouble: copy:licenses: " in portal("status")
     assert json.loads(portal("report", 1))["failures"] == told["failures"]
     portal("cancel", 1, "--reason", "the column is called something else")
 

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import quarantine, returning
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import any_of, by_source_key, in_target, is_open, keys_in, parted
+from migration_portal.engine.source import any_of, by_source_key, in_target, is_open, keys_in, one_of, parted
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify.rows import (
     SIDES,
@@ -23,7 +23,7 @@ from migration_portal.engine.verify.rows import (
     shared_columns,
 )
 from migration_portal.plan import belonging, compile, directions
-from migration_portal.plan.model import Read, Table, TableInfo
+from migration_portal.plan.model import Read, Table
 
 Fields = dict[tuple[str, ...], dict[str, str | None]]
 
@@ -53,23 +53,10 @@ def compare_keys(transfer: Transfer, source: str, keys: Sequence[tuple[str, ...]
             continue
         with transfer.source.transaction():
             targets = [target for target, _ in in_target(transfer, table, keys)]
-        there = any_of(_one_of(transfer.info(table), names, said) for names, said in parted(owner, targets).items())
+        there = any_of(one_of(names, said) for names, said in parted(owner, targets).items())
         if differing := _compare(transfer, table, by_source_key(table, keys), there):
             differences[table.target] = differing
     return differences
-
-
-def _one_of(info: TableInfo, names: Sequence[str], keys: Sequence[Sequence[str]]) -> Composable:
-    """True for rows that have one of the keys; each column is compared as what it is, too, so that an index serves."""
-    parts: list[Composable] = [
-        SQL("{} = ANY({}::{}[])").format(
-            Identifier(name), Literal([key[place] for key in keys]), compile.raw(info.columns[name].type)
-        )
-        for place, name in enumerate(names)
-    ]
-    if len(names) > 1:
-        parts.append(keys_in([Identifier(name) for name in names], keys))
-    return SQL(" AND ").join(parts)
 
 
 def lossy(transfer: Transfer, legacy_tenant: str, uncertain: Sequence[returning.Uncertain]) -> dict[str, int]:
@@ -108,8 +95,7 @@ def row_on_both_sides(transfer: Transfer, table: Table, key: Sequence[str]) -> d
         return {}
     with transfer.source.transaction():
         targets = [target for target, _ in in_target(transfer, table, [key])]
-    parts = parted(_owner(transfer, table), targets)
-    where = any_of(keys_in(list(map(Identifier, names)), said) for names, said in parts.items())
+    where = any_of(one_of(names, said) for names, said in parted(_owner(transfer, table), targets).items())
     legacy = next(iter(_fields(transfer, table, "legacy", by_source_key(table, [key])).values()), None)
     iam = next(iter(_fields(transfer, table, "iam", where).values()), None)
 

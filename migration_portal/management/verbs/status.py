@@ -91,7 +91,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     if told["dry_run"] and not run:
         yield f"Dry run {told['dry_run']['number']} is {told['dry_run']['state']}; nothing of it is in the IAM."
     for failure in told["failures"]:
-        yield f"Failed: {failure}"
+        yield f"Trouble: {failure}"
     yield f"Tenants in the IAM: {told['in_iam']:,} of {told['tenants']:,}; moving: {told['moving']:,}."
     for name, state in told["waves"].items():
         yield f"Wave {name}: {state}."
