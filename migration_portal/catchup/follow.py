@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -110,7 +111,10 @@ def _rechecked(status: FlowStatus, run: Run, flow: Flow) -> int:
     """While nothing waits to be applied, compare again what was. Returns keys compared."""
     if status.direction != FlowStatus.Direction.FORWARD:
         return 0
-    compared, _ = continuous.recheck(flow.transfer, run.verification)
+    # Both may be others by now than when the turn began.
+    transfer = replace(flow.transfer, in_iam=flow.homes())
+    number = Run.objects.values_list("verification", flat=True).get(pk=run.pk)
+    compared, _ = continuous.recheck(transfer, number)
     status.compared += compared
     return compared
 

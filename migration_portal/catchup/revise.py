@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from migration_portal.audit import chain
 from migration_portal.engine import capture, lookups, returning
 from migration_portal.engine.errors import describe
 from migration_portal.engine.transfer import Transfer
+from migration_portal.locks import Lock, only_one
 from migration_portal.plan import checks, directions, numbers
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.loader import parse, read
@@ -20,6 +23,9 @@ from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import OVER
+
+_PATIENCE_SECONDS = 30.0
+"""A turn of the loop takes half of that."""
 
 
 def revise(run: Run, *, by: str, reason: str) -> list[str]:
@@ -42,13 +48,28 @@ def revise(run: Run, *, by: str, reason: str) -> list[str]:
             raise Refusal("The plan file is as the run began with it, and looks up the same.", subject=str(run))
         followed = capture.installed(transfer.target)
         _check(run.plan, resolved(plan, found), transfer, followed=followed)
-        with transaction.atomic():
-            Run.objects.filter(pk=run.pk).update(plan_text=text, found=found)
-            data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
-            chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
-        for name in changed if followed else ():
-            transfer.target.execute("SELECT portal_capture.whole(%s)", [name])
+        with _nobody_comes_back(run):
+            with transaction.atomic():
+                Run.objects.filter(pk=run.pk).update(plan_text=text, found=found)
+                data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
+                chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
+            for name in changed if followed else ():
+                transfer.target.execute("SELECT portal_capture.whole(%s)", [name])
     return changed
+
+
+@contextmanager
+def _nobody_comes_back(run: Run) -> Iterator[None]:
+    """Who brings rows back by the plan as it was would take for done what is to come back by the new one. Raises Refusal."""
+    with only_one(connection, Lock.MOVES, seconds=_PATIENCE_SECONDS) as unmoved:
+        if not unmoved:
+            raise Refusal("Tenants are being moved.", subject=str(run), todo="Wait for the moves to end.")
+        with only_one(connection, Lock.FOLLOW, 2, seconds=_PATIENCE_SECONDS) as unfollowed:
+            if not unfollowed:
+                raise Refusal(
+                    "The loop that brings rows back does not end its turn.", subject=str(run), todo="Try again."
+                )
+            yield
 
 
 def _changed(before: Plan, after: Plan) -> list[str]:

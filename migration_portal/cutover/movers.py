@@ -42,19 +42,20 @@ class Sessions:
 
 
 class Mover:
-    """Makes moves one after the other, with sessions that are kept while moves go well and the run and direction are the same."""
+    """Makes moves one after the other, with sessions that are kept while they go well and run, plan and direction are the same."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._kept: tuple[int, str, Sessions] | None = None
+        self._kept: tuple[tuple[object, ...], Sessions] | None = None
 
     def sessions(self, run: Run, home: str) -> Sessions:
         """For a move to this home. Raises Refusal, psycopg.Error; then everything is closed."""
         try:
-            if self._kept is None or self._kept[:2] != (run.pk, home):
+            wanted = (run.pk, run.plan_text, run.found, home)  # a plan may be revised between two moves
+            if self._kept is None or self._kept[0] != wanted:
                 self.close()
-                self._kept = (run.pk, home, self._open(run, home))
-            kept = self._kept[2]
+                self._kept = (wanted, self._open(run, home))
+            kept = self._kept[1]
             still_ours(kept.ahead)
             if home == TenantHome.Home.IAM:
                 start_reverse(kept.ahead)

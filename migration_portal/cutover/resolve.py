@@ -61,7 +61,7 @@ def restore(stray: Stray, *, by: str, reason: str) -> None:
 def _bring(flow: Flow, stray: Stray, table: str, key: Sequence[str]) -> None:
     """Bring one row over, whoever owns it. Raises Refusal where another row is in its way; then nothing has changed."""
     done = batches.apply(flow, [Entry(0, table, list(key))], any_home=True)
-    if done.unsettled or done.quarantined:
+    if done.unsettled or (done.quarantined and not source.is_open(key)):
         raise Refusal(
             "Another row is in its way on the other side: it has the same key or unique value, or refers to it.",
             subject=str(stray), todo="Decide that row's stray write first, or correct the row; then decide this one again.",

@@ -85,12 +85,18 @@ def enqueue_tenant(queue: Connection[Any], plan: Plan, catalog: Catalog, source:
 
 def waiting(queue: Connection[Any], table: str, keys: Collection[Key], *, whole: bool = True) -> set[Key]:
     """Those of these keys that are captured and not yet applied; all of them where the `whole` table is."""
-    statement = queries("queue")["waiting"].format(keys=array_of_keys(keys))
-    found = {row[0] and tuple(row[0]) for row in queue.execute(statement, {"table": table})}
+    statement = queries("queue")["waiting"].format(table=Literal(table), keys=array_of_keys(keys))
+    found = {row[0] and tuple(row[0]) for row in queue.execute(statement)}
     if None in found and whole:
         return set(keys)
     waits = Named(found - {None})
     return {key for key in keys if key in waits}
+
+
+def whole(queue: Connection[Any], table: str) -> bool:
+    """Whether the whole table is captured and not yet applied."""
+    row = queue.execute(queries("queue")["whole_waits"], {"table": table}).fetchone()
+    return bool(row and row[0])
 
 
 def due_now(queue: Connection[Any], tenant: str | None = None) -> None:

@@ -7,8 +7,8 @@ source makes many does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
+import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine.queries import queries
@@ -35,19 +35,21 @@ Key = tuple[str, ...]
 
 
 def by_source_key(table: Table, keys: Sequence[Sequence[str]]) -> Composable:
-    """True for the source rows that these keys stand for."""
-    return any_of(one_of(names, said) for names, said in parted(table.key, keys).items())
+    """True for the source rows that these keys stand for; a row with a NULL in its key is none."""
+
+    def of(names: Sequence[str], said: Sequence[Key]) -> Composable:
+        rest = [name for name in table.key if name not in names]
+        return SQL("{} AND {}").format(one_of(names, said), compile.all_set(rest)) if rest else one_of(names, said)
+
+    return any_of(of(names, said) for names, said in parted(table.key, keys).items())
 
 
 def one_of(names: Sequence[str], keys: Sequence[Key]) -> Composable:
-    """True for rows whose columns have one of the keys; each is compared as what it is, too, so that an index serves."""
-    parts: list[Composable] = [
-        SQL("{} = ANY({})").format(Identifier(name), Literal([key[place] for key in keys]))
-        for place, name in enumerate(names)
-    ]
-    if len(names) > 1:
-        parts.append(keys_in(list(map(Identifier, names)), keys))
-    return SQL(" AND ").join(parts)
+    """True for rows whose columns have one of the keys; the first is compared as what it is, too, so that an index serves."""
+    if len(names) == 1:
+        return SQL("{} = ANY({})").format(Identifier(names[0]), Literal([key[0] for key in keys]))
+    first = SQL(", ").join(Literal(part) for part in dict.fromkeys(key[0] for key in keys))
+    return SQL("{} IN ({}) AND {}").format(Identifier(names[0]), first, keys_in(list(map(Identifier, names)), keys))
 
 
 def any_of(conditions: Iterable[Composable]) -> Composable:
@@ -135,11 +137,25 @@ def _guessed(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) ->
 
 def in_target(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[tuple[Key, Key]]:
     """What each of these source keys is in the target (the owner's columns, as text), and the key; not those that are nothing."""
-    rows = transfer.source.execute(target_keys(transfer, table, keys))
-    made: list[tuple[Any, Key]] = [
-        (tuple(p if p is None else str(p) for p in row[:-1]), tuple(row[-1])) for row in rows
-    ]
+    try:
+        with transfer.source.transaction():
+            made = _in_target(transfer, table, keys)
+    except psycopg.errors.DataError:
+        if len(keys) == 1:
+            return []  # it cannot be cast
+        half = len(keys) // 2
+        return in_target(transfer, table, keys[:half]) + in_target(transfer, table, keys[half:])
     return [(target, key) for target, key in made if is_open(key) or not is_open(target)]
+
+
+def _in_target(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[tuple[Key, Key]]:
+    owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
+    names = [Identifier(f"c{n}") for n in range(len(owner))]
+    statement = SQL("SELECT ARRAY[{}], key FROM ({}) AS made ({}, key)").format(
+        SQL(", ").join(SQL("{}::text").format(name) for name in names), target_keys(transfer, table, keys),
+        SQL(", ").join(names),
+    )  # fmt: skip
+    return [(tuple(target), tuple(key)) for target, key in transfer.source.execute(statement)]
 
 
 def target_keys(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> Composed:

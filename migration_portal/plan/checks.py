@@ -146,6 +146,11 @@ def _linked(table: Table, read: Read, reader: TableInfo, here: TableInfo) -> Ite
                 "error", f"{read.source}.{name}", f"It is {theirs.type}, the key {key} is {mine.type}: changes would not be found.",
                 "Have the legacy owner make them the same type, or run without capture.",
             )  # fmt: skip
+        elif table.view and mine and mine.type == "citext":
+            yield Finding(
+                "error", f"{read.source}.{name}", f"It is citext: {key} may be written otherwise, and changes would not be found.",
+                "Let the view and the table give it as text, in one way of writing.",
+            )  # fmt: skip
 
 
 def _told(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:

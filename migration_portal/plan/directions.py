@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Composable, Identifier
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, Through
+from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo, Through
 
 
 def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
@@ -140,12 +140,46 @@ def unfollowed(plan: Plan, source: Catalog, target: Catalog) -> Iterator[PlanErr
                 f" ({', '.join(sorted(said))}): a row that is gone could not be told from others.",
                 subject=table.target, todo="Map a key column from the rest of legacy's key, or run without capture.",
             )  # fmt: skip
-        for read in table.reads:
-            if not any(follows(column, table, read.key) for column in found):
-                yield PlanError(
-                    f"A change of {read.source} says {', '.join(read.key)}, and nothing of the IAM's key follows from that.",
-                    subject=table.target, todo="Name more of the key's columns in its 'link', or run without capture.",
-                )  # fmt: skip
+        for read in (read for read in table.reads if read.key != table.key):
+            if refusal := _astray(table, read, found, source[table.source], target[table.target]):
+                yield refusal
+
+
+def _astray(table: Table, read: Read, found: list[Column], here: TableInfo, there: TableInfo) -> PlanError | None:
+    """Why a change that says a part of the key would not lead to the IAM's rows, to others' too, or to those of several tenants."""
+    said = ", ".join(read.key)
+    known = [column for column in found if follows(column, table, read.key)]
+    mentioned = {name for column in known for name in words(column.reading)} & set(table.key)
+    whose = {table.through.column} if table.through else set(words(table.target_tenant or ""))
+    if not table.view:
+        what, todo = (
+            f"Its link says {said} alone, and {table.source} is no view.",
+            "Link the whole key, or read a view.",
+        )
+    elif not known:
+        what = f"A change of {read.source} says {said}, and nothing of the IAM's key follows from that."
+        todo = "Name more of the key's columns in its 'link', or run without capture."
+    elif mentioned != set(read.key):
+        what = f"Of what a change of {read.source} says ({said}), the IAM's key follows from {', '.join(sorted(mentioned))} alone."
+        todo = f"Let its 'link' name {', '.join(sorted(mentioned))} alone, or run without capture."
+    elif not whose & {column.name for column in known}:
+        what = f"A change of {read.source} says {said}: whose the IAM's rows are does not follow from that."
+        todo = "Name the column of the key that leads to their tenant in its 'link', or run without capture."
+    elif wide := [each.name for each in known if not _the_same(here.columns.get(each.sql), there.columns[each.name])]:
+        what = f"A change of {read.source} says {said}: of two ways to write it {', '.join(wide)} may be the same."
+        todo = "Let it be a column of the key as it stands, or run without capture."
+    else:
+        return None
+    return PlanError(what, subject=table.target, todo=todo)
+
+
+def _the_same(mine: ColumnInfo | None, theirs: ColumnInfo) -> bool:
+    """Whether no two values of the one column are one value of the other."""
+    return mine is not None and mine.type == theirs.type and mine.type in _EXACT
+
+
+_EXACT = {"uuid", "text", "character varying", "smallint", "integer", "bigint"}
+"""Types of which equal values are written alike."""
 
 
 def follows(column: Column, table: Table, said: Iterable[str]) -> bool:

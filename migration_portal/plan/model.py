@@ -192,6 +192,11 @@ class Table:
         return own + tuple(read.source for read in self.reads if read.reverse)
 
     @property
+    def one_of_many(self) -> bool:
+        """Whether a row of a table that it reads is many of its rows."""
+        return any(read.key != self.key for read in self.reads)
+
+    @property
     def known_as(self) -> str:
         """Of a table plan that leads back: the source by which legacy's queue and the quarantine know its rows."""
         return self.forward.source if self.forward and self.forward.view else self.target

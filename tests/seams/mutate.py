@@ -70,7 +70,13 @@ ROOMS = {
     ),
     "catchup": Room(
         ("migration_portal/engine/catchup", "migration_portal/catchup"),
-        ("tests/engine/catchup", "tests/catchup", "tests/attack", "tests/cutover/test_resolve.py"),
+        (
+            "tests/engine/catchup",
+            "tests/catchup",
+            "tests/attack",
+            "tests/cutover/test_resolve.py",
+            "tests/journeys/test_one_into_many.py",
+        ),
     ),
     "cutover": Room(("migration_portal/cutover",), ("tests/cutover", "tests/attack", "tests/runs/test_ownership.py")),
     "flags": Room(("flags", "migration_portal/features"), ("tests/flags", "tests/features")),

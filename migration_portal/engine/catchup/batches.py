@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from migration_portal.engine import ledger, numbers, quarantine, source
+from migration_portal.engine import capture_queue, ledger, numbers, quarantine, source
 from migration_portal.engine.catchup import groups, merging, whole
 from migration_portal.engine.catchup.flow import Batch, Entry, Flow
 from migration_portal.engine.catchup.work import Merged, Widen
@@ -137,6 +137,8 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
     keys = [(table, key) for table, its_keys in _by_table(entries).items() for key in its_keys]
     if len(keys) == 1:
         table, key = keys[0]
+        if source.is_open(key) and all(entry.id for entry in entries):
+            return _one_by_one(flow, entries, table, key)
         first = flow.transfer.plan.siblings(table)[0].target
         merged = Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
         return _settle(flow, entries, merged, {table: [key]}, {(table, key): entries})
@@ -146,6 +148,15 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
         part = [e for e in entries if ((e.table_name, e.key_tuple) in first_half) is wanted]
         done.add(apply(flow, part, any_home=any_home))
     return done
+
+
+def _one_by_one(flow: Flow, entries: Sequence[Entry], table: str, key: Key) -> Batch:
+    """Some row of those that the key stands for cannot be stored: each is looked up by itself, what is gone goes at once."""
+    members = list(groups.members(flow.transfer, table, [key]))
+    capture_queue.enqueue(flow.queue, table, members, entries[0].tenant)
+    of_key = {(table, each): entries for each in (key, *members)}
+    merged = merging.merge(flow, {table: [key, *members]}, of_key, widen=False, only_gone=True)
+    return _settle(flow, entries, merged, {table: [key]}, {(table, key): entries})
 
 
 def _settle(
@@ -162,7 +173,7 @@ def _settle(
         for entry in of_key.get(named, ()):
             if not entry.id:
                 unsettled.append(named)
-            elif entry.attempts + 1 >= MOST_ATTEMPTS and flow.direction == "forward":
+            elif entry.attempts + 1 >= MOST_ATTEMPTS and flow.direction == "forward" and not source.is_open(named[1]):
                 _quarantine(flow, table, named[1], reason, why)
                 late.add(entry.id)
             elif entry.id not in waiting:

@@ -22,7 +22,7 @@ def members(transfer: Transfer, name: str, keys: Sequence[Key]) -> dict[Key, lis
         return {}
     named = source.Named(groups)
     there = _in_source(transfer, name, groups) | _in_quarantine(transfer, name)
-    return {key: list(named.standing_for(key)) for key in there if key in named}
+    return {key: list(named.standing_for(key)) for key in there if not source.is_open(key) and key in named}
 
 
 def _in_source(transfer: Transfer, name: str, groups: Sequence[Key]) -> set[Key]:

@@ -23,7 +23,7 @@ def stage_rows(work: Work, table: Table) -> None:
     transfer.target.execute(query("stage", stage=stage, target=transfer.target_table(table.target)))
     transfer.target.execute(query("keys", keys=keys, columns=SQL(", ").join(columns)))
     wanted = work.keys[table.source]
-    where = source.by_source_key(table, wanted)
+    where = SQL("false") if work.only_gone else source.by_source_key(table, wanted)
     if not work.any_home:
         where = SQL("({}) AND {}").format(where, at_home(work, table.source))
     select = compile.mapped(

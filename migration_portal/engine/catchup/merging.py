@@ -68,13 +68,17 @@ def merge(
     any_home: bool = False,
     widen: bool = True,
     guarded: bool = True,
+    only_gone: bool = False,
 ) -> Merged:
     """Make the target agree about these keys, in one transaction. Raises Widen or psycopg.Error; then nothing has changed.
 
-    `entries` are those of each source key. Not `guarded`, one row that cannot be cast fails
-    the whole batch, which is otherwise a third faster.
+    `entries` are those of each source key. Not `guarded`, one row that cannot be cast fails the whole batch, which is otherwise
+    a third faster. With `only_gone`, what the source has stays as it is in the target.
     """
     work = Work(flow, keys, any_home, widen, guarded, entries)
+    if only_gone:
+        work.only_gone = True
+        work.protected = {name: {key for key in some if not source.is_open(key)} for name, some in keys.items()}
     transfer = flow.transfer
     with alone(work):
         with transfer.source.transaction():

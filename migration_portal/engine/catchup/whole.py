@@ -46,7 +46,9 @@ def empty(flow: Flow, name: str, entry: Entry) -> Merged:
 def _empty(work: Work, table: Table) -> None:
     transfer, key = work.flow.transfer, key_of(work, table)
     may = writable(work, table)
-    if work.flow.direction == "forward" and ledger.modes(transfer.target, transfer.run).get(table.target) == "upsert":
+    if work.flow.direction == "forward" and (
+        table.one_of_many or ledger.modes(transfer.target, transfer.run).get(table.target) == "upsert"
+    ):
         # What was there before the run, and which nobody has named by its key, may never have been legacy's.
         written = query("written_by_us", target_name=Literal(table.target))
         may = SQL("{} AND ({} OR {})").format(may, written, upserts.was_there(transfer, table))

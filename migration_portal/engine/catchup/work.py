@@ -55,6 +55,8 @@ class Work:
     left: Mapping[str, Departure] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     """Target tables for which the source had a row for every key."""
+    only_gone: bool = False
+    """Nothing is staged: rows that the source has are left alone."""
     homes: frozenset[str] = frozenset()
     protected: dict[str, set[Key]] = field(default_factory=dict)
     merged: Merged = field(default_factory=Merged)

@@ -26,7 +26,10 @@ ORDER BY attempts, id LIMIT %(most)s
 -- Which of these keys wait, those that leave parts open, and NULL where the whole table does; compared as text, because
 -- PostgreSQL has no ragged arrays.
 SELECT DISTINCT key FROM portal_capture.queue
-WHERE table_name = %(table)s AND (key IS NULL OR array_position(key, NULL) IS NOT NULL OR key::text = ANY({keys}))
+WHERE table_name = {table} AND (key IS NULL OR array_position(key, NULL) IS NOT NULL OR key::text = ANY({keys}))
+
+-- name: whole_waits
+SELECT EXISTS (SELECT FROM portal_capture.queue WHERE table_name = %(table)s AND key IS NULL)
 
 -- name: settled
 DELETE FROM portal_capture.queue WHERE id = ANY(%(ids)s)

@@ -38,10 +38,14 @@ def recheck(transfer: Transfer, number: int) -> tuple[int, int]:
         later = [text for key, text in written.items() if key in waiting]
         for target, differing in again.items() if len(later) < len(keys) else ():
             table, known = transfer.table(target), differences.get(target, [])
-            unsettled = {made for made, key in _made_of(transfer, table, keys).items() if key in waiting}
+            made = _made_of(transfer, table, keys)
+            unsettled = {target for target, twins in made.items() if waiting & twins}
             lasting = [each for each in differing if each in known and each.key not in unsettled]
             rows.record(transfer, table, number, lasting)
             different += len(lasting)
+            # What differs otherwise than a moment ago is being written: it is asked again.
+            changing = {twin for each in differing if each not in lasting for twin in made.get(each.key, ())}
+            later = sorted({*later, *(written[key] for key in changing)})
     transfer.target.execute(queries("continuous")["settled"], {"id": identifier, "later": later})
     return len(keys) - len(later), different
 
@@ -64,12 +68,12 @@ def _flowing_back(transfer: Transfer, source: str, keys: Sequence[Key]) -> set[K
     back: set[Key] = set()
     for table in transfer.plan.siblings(source) if transfer.in_iam else ():
         made = _made_of(transfer, table, keys)
-        back |= {made[key] for key in tables.flowing_back(transfer, table, made.keys())}
+        back |= {twin for key in tables.flowing_back(transfer, table, made.keys()) for twin in made[key]}
     return back
 
 
-def _made_of(transfer: Transfer, table: Table, keys: Sequence[Key]) -> dict[Key, Key]:
-    """The target's key → the source's; for tables whose whole key follows from the source's."""
+def _made_of(transfer: Transfer, table: Table, keys: Sequence[Key]) -> dict[Key, set[Key]]:
+    """The target's key → the source's, which may be two ways to write one; for tables whose whole key follows from the source's."""
     columns = transfer.info(table).primary_key
     owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
     if len(owner) < len(columns):
@@ -77,4 +81,7 @@ def _made_of(transfer: Transfer, table: Table, keys: Sequence[Key]) -> dict[Key,
     places = [owner.index(name) for name in columns]
     with transfer.source.transaction():
         made = in_target(transfer, table, keys)
-    return {tuple(target[place] for place in places): key for target, key in made}
+    found: dict[Key, set[Key]] = {}
+    for target, key in made:
+        found.setdefault(tuple(target[place] for place in places), set()).add(key)
+    return found

@@ -27,13 +27,15 @@ from migration_portal.engine.source import Key, Named, in_target, keys_in
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import rows
 from migration_portal.engine.verify.rows import SIDES, Difference, Side, connection_of
-from migration_portal.plan import compile, directions
+from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 
 BUCKETS = 1024
 PIECE_BLOCKS = 8192
 _KEYS_AT_ONCE = 2000
 _SETTLING_SECONDS = 3.0
+_LOOKS = 5
+"""At a row that differs otherwise each time: it is being written while both sides are read."""
 _ROW_KINDS = ["missing", "extra", "differs", "more"]
 _BUCKET = SQL("(hash & {})::int").format(Literal(BUCKETS - 1))
 
@@ -122,10 +124,11 @@ def differences_in(transfer: Transfer, table: Table, buckets: Sequence[int]) -> 
 def _persistent(transfer: Transfer, table: Table, differences: list[Difference], ours: set[str]) -> list[Difference]:
     """Of rows that differ while legacy is being written to, those that differ for no such reason.
 
-    A key whose change is captured but not applied differs rightly; one that has no such entry and
-    differs in the same way once what was captured has passed was lost.
+    A key whose change is captured but not applied differs rightly; one that has no such entry and differs in the same way
+    once what was captured has passed was lost, or differs in some way however often it is looked at.
     """
     assert transfer.queue is not None
+    lasting: list[Difference] = []
     last = capture_queue.lag(transfer.queue).last
     until = time.monotonic() + _SETTLING_SECONDS
     while last is not None and time.monotonic() < until:
@@ -133,8 +136,11 @@ def _persistent(transfer: Transfer, table: Table, differences: list[Difference],
         if not row or not row[0]:
             break
         time.sleep(0.1)
-    again = {d.key: d for d in look_again(transfer, table, [d.key for d in differences], ours)}
-    return [d for d in differences if again.get(d.key) == d]
+    for _ in range(_LOOKS):
+        again = {d.key: d for d in look_again(transfer, table, [d.key for d in differences], ours)}
+        lasting += [d for d in differences if again.get(d.key) == d]
+        differences = [again[d.key] for d in differences if again.get(d.key, d) != d]
+    return lasting + differences
 
 
 def look_again(transfer: Transfer, table: Table, keys: Sequence[Key], ours: set[str]) -> list[Difference]:
@@ -146,6 +152,7 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[Key], ours: set[
     owned = (
         directions.owner(table, transfer.source_catalog, transfer.target_catalog) if transfer.queue is not None else []
     )
+    places = [transfer.info(table).primary_key.index(column.name) for column in owned]
     for place in range(0, len(keys), _KEYS_AT_ONCE):
         batch = keys[place : place + _KEYS_AT_ONCE]
         with transfer.source.transaction():  # one snapshot of the rows and of what waits to be applied
@@ -155,7 +162,7 @@ def look_again(transfer: Transfer, table: Table, keys: Sequence[Key], ours: set[
         iam = _fields(transfer, table, "iam", batch)
         back |= flowing_back(transfer, table, batch)  # what was written between the two reads
         for key in batch:
-            if pending is None or key[: len(owned)] in pending or key in back:
+            if pending is None or [key[each] for each in places] in pending or key in back:
                 continue
             if difference := _difference(table, key, legacy.get(key), iam.get(key), ours):
                 differences.append(difference)
@@ -195,7 +202,28 @@ def flowing_back(transfer: Transfer, table: Table, keys: Collection[Key]) -> set
     """Those of these keys that were written in the IAM for tenants at home there, and not brought to legacy yet."""
     if not (transfer.in_iam and table.returns):
         return set()
-    return capture_queue.waiting(transfer.target, table.target, keys)
+    back = capture_queue.waiting(transfer.target, table.target, keys, whole=False)
+    return back | _at_home_in_iam(transfer, table, keys) if capture_queue.whole(transfer.target, table.target) else back
+
+
+def _at_home_in_iam(transfer: Transfer, table: Table, keys: Collection[Key]) -> set[Key]:
+    """Those of these keys whose row, on either side, is of a tenant at home in the IAM."""
+    names, schema = transfer.info(table).primary_key, Identifier(transfer.schema)
+    tenant = belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t")
+    rows_of: dict[Side, Composable] = {
+        "legacy": SQL("({})").format(rows.select_rows(transfer, table, "legacy", SQL("true"))),
+        "iam": transfer.target_table(table.target),
+    }
+    found: set[Key] = set()
+    for side in SIDES:
+        statement = SQL("SELECT {} FROM {} AS t WHERE {} AND {}").format(
+            compile.target_key(names, "t"), rows_of[side], keys_in([Identifier(name) for name in names], list(keys)),
+            belonging.at_home(tenant, transfer.in_iam, by_default=False),
+        )  # fmt: skip
+        connection = connection_of(transfer, side)
+        with connection.transaction():
+            found |= {tuple(row[0]) for row in connection.execute(statement)}
+    return found
 
 
 def _hash(transfer: Transfer, table: Table, quick: int) -> Composable:
