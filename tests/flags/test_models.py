@@ -11,7 +11,7 @@ from flags import change as changing
 from flags import maintenance
 from flags.decide import Subject
 from flags.evaluate import definitions, is_on
-from flags.models import Maintenance, Ramp
+from flags.models import Maintenance, Ramp, TenantHome
 from tests import builders
 from tests.features.switching import flag
 from tests.world import World
@@ -35,6 +35,10 @@ def test_a_ramp_is_named_by_where_it_leads(world: World) -> None:
     assert str(made) == f"{flag()} to 50 %"
     made.steps = []
     assert str(made) == f"{flag()} to 100 %"
+
+
+def test_a_tenant_is_called_by_its_name_where_it_has_one() -> None:
+    assert [str(TenantHome(tenant="t1", name=name)) for name in ("Acme", "")] == ["Acme", "t1"]
 
 
 def test_closed_doors_are_known_within_a_second_by_a_process_that_has_asked_before(

@@ -48,6 +48,13 @@ def test_another_origin_may_ask(boss: Caller) -> None:
     assert "Access-Control-Allow-Origin" not in boss("GET", "/api/auth/me").headers
 
 
+def test_a_browser_that_asks_whether_it_may_ask_is_answered(boss: Caller) -> None:
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
+    answer = boss("OPTIONS", "/api/auth/me", **asked)
+    assert (answer.status_code, answer.content, answer["Access-Control-Allow-Origin"]) == (200, b"OK", asked["Origin"])
+    assert boss("OPTIONS", "/api/auth/me", Origin=asked["Origin"]).status_code == 405
+
+
 def test_health(boss: Caller, settings: Any) -> None:
     settings.LEGACY_SERVED_BY = "iam"
     assert boss.client.get("/api/health").json() == {"status": "healthy"}

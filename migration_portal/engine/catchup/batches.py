@@ -137,10 +137,10 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
     keys = [(table, key) for table, its_keys in _by_table(entries).items() for key in its_keys]
     if len(keys) == 1:
         table, key = keys[0]
-        if source.is_open(key) and all(entry.id for entry in entries):
-            return _one_by_one(flow, entries, table, key)
         first = flow.transfer.plan.siblings(table)[0].target
         merged = Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
+        if source.is_open(key) and all(entry.id for entry in entries):
+            merged = _only_gone(flow, entries, table, key) or merged
         return _settle(flow, entries, merged, {table: [key]}, {(table, key): entries})
     first_half = set(keys[: len(keys) // 2])
     done = Batch()
@@ -150,13 +150,21 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
     return done
 
 
-def _one_by_one(flow: Flow, entries: Sequence[Entry], table: str, key: Key) -> Batch:
-    """Some row of those that the key stands for cannot be stored: each is looked up by itself, what is gone goes at once."""
+def _only_gone(flow: Flow, entries: Sequence[Entry], table: str, key: Key) -> Merged | None:
+    """Some row of those that the key stands for cannot be stored: what is gone goes, and each that is there is looked up by itself.
+
+    None where what is gone cannot go.
+    """
     members = list(groups.members(flow.transfer, table, [key]))
-    capture_queue.enqueue(flow.queue, table, members, entries[0].tenant)
     of_key = {(table, each): entries for each in (key, *members)}
-    merged = merging.merge(flow, {table: [key, *members]}, of_key, widen=False, only_gone=True)
-    return _settle(flow, entries, merged, {table: [key]}, {(table, key): entries})
+    try:
+        merged = merging.merge(flow, {table: [key, *members]}, of_key, widen=False, only_gone=True)
+    except psycopg.Error as error:
+        if not blames_a_row(describe(error, subject=table)):
+            raise
+        return None
+    capture_queue.enqueue(flow.queue, table, members, entries[0].tenant)
+    return merged
 
 
 def _settle(
