@@ -235,13 +235,16 @@ def test_and_by_a_full_verification_however_it_differs(
     assert {tuple(finding.key) for finding in Finding.objects.all()} == {(user,)} and len(looked) > 2
 
 
+@pytest.mark.parametrize("was_there", [True, False], ids=["in quarantine", "new"])
 def test_a_key_that_cannot_be_cast_and_waits_keeps_nobody_from_being_verified(
-    world: World, settings: Any, tmp_path: Path
+    world: World, settings: Any, tmp_path: Path, was_there: bool
 ) -> None:
     foreign(world, settings, tmp_path, HEAD, "text")
-    legacy(world, "INSERT INTO people (id, team, login) SELECT 'garbage', id, 'carl' FROM teams")
+    added = "INSERT INTO people (id, team, login) SELECT 'garbage', id, 'carl' FROM teams"
+    if was_there:
+        legacy(world, added)
     run = builders.migrated(world, capture=True)
-    legacy(world, "UPDATE people SET login = login")
+    legacy(world, "UPDATE people SET login = login" if was_there else added)
     iam(world, "UPDATE users SET username = 'corrupted' WHERE username = 'bob'")
     legacy(world, "DELETE FROM portal_capture.queue WHERE key <> ARRAY['garbage']")
     verify(run, by="tester")

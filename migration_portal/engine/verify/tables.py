@@ -14,16 +14,16 @@ among uuids: case and collation order them differently.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.engine import blocks, capture_queue, ledger
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
-from migration_portal.engine.source import Key, Named, in_target, keys_in
+from migration_portal.engine.source import Key, Named, by_source_key, in_target, keys_in
 from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import rows
 from migration_portal.engine.verify.rows import SIDES, Difference, Side, connection_of
@@ -83,15 +83,38 @@ def sum_piece(transfer: Transfer, chunk: Chunk) -> Outcome:
 
 def _sums(transfer: Transfer, table: Table, chunk: Chunk, *, guarded: bool) -> tuple[list[Any], list[Any], list[Any]]:
     side: Side = chunk.spec["side"]
-    selected = rows.select_rows(transfer, table, side, blocks.condition(chunk), guarded=guarded)
-    statement = queries("verification")["sum_piece"].format(
-        bucket=_BUCKET, hash=_hash(transfer, table, chunk.spec["quick"]), rows=selected
-    )
+
+    def statement(where: Composable) -> Composed:
+        of_piece = SQL("({}) AND {}").format(blocks.condition(chunk), where)
+        selected = rows.select_rows(transfer, table, side, of_piece, guarded=guarded)
+        return queries("verification")["sum_piece"].format(
+            bucket=_BUCKET, hash=_hash(transfer, table, chunk.spec["quick"]), rows=selected
+        )
+
+    [row] = _selected(transfer, table, side, statement) if guarded else _asked(transfer, side, statement(SQL("true")))
+    return row[0], row[1], row[2]
+
+
+def _selected(transfer: Transfer, table: Table, side: Side, statement: Callable[[Composable], Composed]) -> list[Any]:
+    """What the statement over the side's rows that a condition names returns.
+
+    A row of legacy's that cannot be cast is left out where a change of it waits: it will be quarantined.
+    """
+    try:
+        return _asked(transfer, side, statement(SQL("true")))
+    except psycopg.errors.DataError:
+        if side == "iam" or transfer.queue is None:
+            raise
+        captured = transfer.source.execute(queries("queue")["captured_keys"], {"table": table.source})
+        if not (keys := [row[0] for row in captured if row[0] is not None]):
+            raise
+        return _asked(transfer, side, statement(SQL("NOT {}").format(by_source_key(table, keys))))
+
+
+def _asked(transfer: Transfer, side: Side, statement: Composed) -> list[Any]:
     connection = connection_of(transfer, side)
     with connection.transaction():
-        row = connection.execute(statement).fetchone()
-    assert row is not None
-    return row[0], row[1], row[2]
+        return connection.execute(statement).fetchall()
 
 
 def compare(transfer: Transfer, chunk: Chunk) -> Outcome:
@@ -231,28 +254,29 @@ def _hash(transfer: Transfer, table: Table, quick: int) -> Composable:
 
 
 def _keyed_hashes(transfer: Transfer, table: Table, side: Side, buckets: Sequence[int]) -> dict[tuple[str, ...], int]:
-    statement = queries("verification")["keyed_hashes"].format(
-        key=compile.target_key(transfer.info(table).primary_key),
-        hash=_hash(transfer, table, int(rows.same_hashes(transfer))),
-        rows=rows.select_rows(transfer, table, side, SQL("true")),
-        bucket=_BUCKET,
-        buckets=Literal(list(buckets)),
-    )
-    connection = connection_of(transfer, side)
-    with connection.transaction():
-        return {tuple(key): value for key, value in connection.execute(statement)}
+    def statement(where: Composable) -> Composed:
+        return queries("verification")["keyed_hashes"].format(
+            key=compile.target_key(transfer.info(table).primary_key),
+            hash=_hash(transfer, table, int(rows.same_hashes(transfer))),
+            rows=rows.select_rows(transfer, table, side, where),
+            bucket=_BUCKET,
+            buckets=Literal(list(buckets)),
+        )
+
+    return {tuple(key): value for key, value in _selected(transfer, table, side, statement)}
 
 
 def _fields(transfer: Transfer, table: Table, side: Side, keys: Sequence[Key]) -> dict[Key, _Row]:
     """Per key that is there, the row."""
     primary_key, columns = transfer.info(table).primary_key, rows.compared_columns(transfer, table)
-    statement = SQL("SELECT {key}, portal_xmin, ARRAY[{values}] FROM ({rows}) AS mapped WHERE {wanted}").format(
-        key=compile.target_key(primary_key),
-        values=SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in columns),
-        rows=rows.select_rows(transfer, table, side, SQL("true")),
-        wanted=keys_in([Identifier(name) for name in primary_key], keys),
-    )
-    connection = connection_of(transfer, side)
-    with connection.transaction():
-        selected = connection.execute(statement).fetchall()
+
+    def statement(where: Composable) -> Composed:
+        return SQL("SELECT {key}, portal_xmin, ARRAY[{values}] FROM ({rows}) AS mapped WHERE {wanted}").format(
+            key=compile.target_key(primary_key),
+            values=SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in columns),
+            rows=rows.select_rows(transfer, table, side, where),
+            wanted=keys_in([Identifier(name) for name in primary_key], keys),
+        )
+
+    selected = _selected(transfer, table, side, statement)
     return {tuple(key): (xmin, dict(zip(columns, values, strict=True))) for key, xmin, values in selected}
