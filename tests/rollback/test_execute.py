@@ -188,8 +188,11 @@ def test_a_rehearsal_touches_nothing_that_anybody_uses(world: World, moved: list
 
 
 def databases(world: World) -> set[str]:
+    """Of this world, and those that its backups were restored into: others' come and go on the same server."""
+    restored = "|".join(backup.place.rpartition("-")[2] for backup in Backup.objects.all()) or "none"
     with world.portal() as server:
-        found = server.execute("SELECT datname FROM pg_database WHERE datname ~ %s", [f"^({world.name}|roll_back)_"])
+        ours = f"^({world.name}_|roll_back_[0-9]+_({restored})_)"
+        found = server.execute("SELECT datname FROM pg_database WHERE datname ~ %s", [ours])
         return {name for (name,) in found}
 
 
