@@ -196,8 +196,8 @@ def _target_keys(transfer: Transfer, table: Table, said: frozenset[str], keys: S
         ),
         alias=Identifier(table.source),
         # A rule that reads other rows cannot be asked of a row that is gone; see `twins`.
-        rejected=_any(
-            rule for rule in table.reject
+        rejected=any_of(
+            SQL("({}) IS TRUE").format(compile.raw(rule.sql)) for rule in table.reject
             if set(words(rule.sql)) & set(types) <= said and not _reads_rows(rule)
         ),
     )  # fmt: skip
@@ -240,11 +240,6 @@ def all_keys(transfer: Transfer, name: str) -> Iterator[list[list[str]]]:
         if len(keys) < _BATCH:
             return
         lower = keys[-1]
-
-
-def _any(rules: Iterable[Rule]) -> Composable:
-    parts = [SQL("({}) IS TRUE").format(compile.raw(rule.sql)) for rule in rules]
-    return SQL("({})").format(SQL(" OR ").join(parts)) if parts else SQL("false")
 
 
 def _mapped_key(transfer: Transfer, table: Table) -> list[Composable]:

@@ -24,39 +24,10 @@ from migration_portal.runs.verify import verify
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.engine.changes import caught_up
+from tests.journeys.test_one_into_many import CAPTURED
 from tests.world import World
 
 ADMIN = "00000000-0000-4000-8000-000000000001"
-HEAD = """
-name = "many"
-[[tables]]
-source = "teams"
-target = "tenants"
-key = ["id"]
-tenant = "id"
-columns = { id = "id", name = "title", slug = "title" }
-reverse = { id = "id", title = "name" }
-[[tables]]
-source = "people"
-target = "users"
-key = ["id"]
-tenant = "tenant_id"
-ignored = ["roles"]
-columns = { id = "id", tenant_id = "team", username = "login", hashed_password = "'!'" }
-reverse = { id = "id", team = "tenant_id", login = "username" }
-[[tables]]
-source = "grants"
-view = true
-target = "user_roles"
-key = ["person", "role"]
-tenant_through = { users = "user_id" }
-[tables.columns]
-user_id = "person"
-role_id = { lookup = "roles", by = "name", value = "role" }
-[tables.reads.people]
-link = { id = "person" }
-tenant = "team"
-"""
 BASE = """
 CREATE TABLE teams (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), title text NOT NULL);
 CREATE TABLE people (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), team uuid NOT NULL, login text NOT NULL, roles text);
@@ -71,7 +42,7 @@ Begin = Callable[..., Run]
 
 @pytest.fixture
 def begin(world: World, settings: Any, tmp_path: Path) -> Begin:
-    def go(schema: str = BASE + ROLES, plan: str = HEAD) -> Run:
+    def go(schema: str = BASE + ROLES, plan: str = CAPTURED) -> Run:
         legacy(world, schema)
         settings.MIGRATION_PLAN = tmp_path / "plan.toml"
         settings.MIGRATION_PLAN.write_text(plan)
@@ -197,7 +168,7 @@ INSERT INTO accounts SELECT id, s, 'admin' FROM people, (VALUES ('crm'), ('erp')
 CREATE VIEW grants AS SELECT person, system, role FROM accounts, unnest(string_to_array(roles, ',')) AS role;
 """
 OF_SYSTEMS = (
-    HEAD.replace('["person", "role"]', '["person", "system", "role"]')
+    CAPTURED.replace('["person", "role"]', '["person", "system", "role"]')
     .replace('value = "role"', "value = \"CASE system WHEN '' THEN '' ELSE role END\"")
     .replace("reads.people]\nlink = { id", "reads.accounts]\nlink = { system = \"system\", person")
     .replace('tenant = "team"\n', 'tenant = "(SELECT team FROM people WHERE people.id = accounts.person)"\n')
@@ -211,10 +182,10 @@ INSERT INTO grants SELECT id, 'user' FROM people;
 @pytest.mark.parametrize(
     ("schema", "plan", "why"),
     [
-        (JOBS, HEAD + READS_JOBS, "whose the IAM's rows are does not follow"),
+        (JOBS, CAPTURED + READS_JOBS, "whose the IAM's rows are does not follow"),
         (SYSTEMS, OF_SYSTEMS, "the IAM's key follows from person alone"),
-        (PLAIN, HEAD.replace("view = true\n", ""), "grants is no view"),
-        (ROLES.replace("id AS", "id::text AS"), HEAD.replace('"person"\nrole', '"person::uuid"\nrole'),
+        (PLAIN, CAPTURED.replace("view = true\n", ""), "grants is no view"),
+        (ROLES.replace("id AS", "id::text AS"), CAPTURED.replace('"person"\nrole', '"person::uuid"\nrole'),
          "the key person is text"),
     ],
     ids=["of several tenants", "more than the IAM's key says", "a table", "another type"],

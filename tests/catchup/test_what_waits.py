@@ -52,6 +52,14 @@ key = ["person", "at"]
 tenant_through = { users = "person" }
 columns = { person = "person", at = "at", note = "note" }
 """
+GRANTS = """
+[[tables]]
+source = "grants"
+target = "user_roles"
+key = ["person", "role"]
+tenant_through = { users = "user_id" }
+columns = { user_id = "person", role_id = { lookup = "roles", by = "name", value = "role" } }
+"""
 JOBS = """
 [[tables]]
 source = "people"
@@ -306,3 +314,22 @@ def test_of_two_ways_to_write_a_key_one_that_waits_is_enough(world: World, home:
     with open_transfer(run, "test") as transfer:
         continuous.recheck(replace(transfer, in_iam=homes.in_iam()), run.verification)
     assert not Finding.objects.exists()
+
+
+def test_what_belongs_to_one_of_two_keys_and_to_the_other_makes_no_third(
+    world: World, settings: Any, tmp_path: Path
+) -> None:
+    foreign(world, settings, tmp_path, HEAD.replace("id::uuid", "id") + GRANTS)
+    legacy(world, "CREATE TABLE grants (person uuid REFERENCES people, role text, PRIMARY KEY (person, role))")
+    legacy(world, "INSERT INTO grants SELECT id, role FROM people, (VALUES ('admin'), ('user')) AS r (role)")
+    run = builders.migrated(world, capture=True)
+    pair = "(login, role) IN (('ann', 'admin'), ('bob', 'user'))"
+    legacy(world, f"UPDATE grants SET role = role FROM people WHERE id = person AND {pair}")
+    caught_up(run)
+    iam(
+        world, "DELETE FROM user_roles AS g USING users u, roles r WHERE u.id = user_id AND r.id = role_id"
+        " AND (username, r.name) = ('ann', 'admin')",
+    )  # fmt: skip
+    with open_transfer(run, "test") as transfer:
+        assert continuous.recheck(transfer, run.verification) == (2, 1)
+    assert [finding.kind for finding in Finding.objects.all()] == ["missing"]

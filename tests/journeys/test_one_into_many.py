@@ -67,6 +67,9 @@ user_id = "person"
 role_id = { lookup = "roles", by = "name", value = "role" }
 """
 
+CAPTURED = f'{MANY}\n[tables.reads.people]\nlink = {{ id = "person" }}\ntenant = "team"\n'
+"""With what a captured change leads by."""
+
 
 ROLES_IN_A_COLUMN = """
 CREATE TABLE teams (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), title text NOT NULL);
@@ -107,9 +110,8 @@ def test_one_row_becomes_many_by_a_view(world: World, settings: Any, tmp_path: P
 def plan(settings: Any, tmp_path: Path) -> str:
     """With what a captured change leads by."""
     settings.MIGRATION_PLAN = tmp_path / "plan.toml"
-    text = f'{MANY}\n[tables.reads.people]\nlink = {{ id = "person" }}\ntenant = "team"\n'
-    settings.MIGRATION_PLAN.write_text(text)
-    return text
+    settings.MIGRATION_PLAN.write_text(CAPTURED)
+    return CAPTURED
 
 
 @pytest.fixture
