@@ -65,6 +65,7 @@ def follow(direction: str, *, seconds: float = _TURN_SECONDS) -> int:
 
 def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
     total, since, sampled = 0, 0, 0.0
+    looks: continuous.Looks = {}
     with FLOWS[status.direction](run, "catch-up") as flow:
         if not capture.installed(flow.queue):
             FlowStatus.objects.filter(pk=status.pk).update(beat_at=Now(), error="")
@@ -76,7 +77,8 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
         while time.monotonic() < until:
             done = batches.batch(flow, most=status.batch_size)
             total, since = total + done.entries, since + done.entries
-            if done.entries >= status.batch_size // 2:
+            behind = done.entries >= status.batch_size // 2
+            if behind:
                 status.batch_size = _tuned(status.batch_size, done.seconds)
             if flow.direction == "forward":
                 _teller.tell(flow, run)
@@ -85,7 +87,8 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
                 since, sampled = 0, time.monotonic()
                 if not Run.objects.filter(pk=run.pk, state=run.state).exists():
                     break  # undone, or a new run: the next turn looks again
-            if not done.entries and not _rechecked(status, run, flow):
+            compared = 0 if behind else _rechecked(status, run, flow, looks)
+            if not done.entries and not compared:
                 time.sleep(min(_PAUSE_SECONDS, max(until - time.monotonic(), 0)))
         _sample(status, flow, since, note)
     return total
@@ -107,14 +110,14 @@ def _keep_watching(flow: Flow) -> None:
         )  # fmt: skip
 
 
-def _rechecked(status: FlowStatus, run: Run, flow: Flow) -> int:
-    """While nothing waits to be applied, compare again what was. Returns keys compared."""
+def _rechecked(status: FlowStatus, run: Run, flow: Flow, looks: continuous.Looks) -> int:
+    """While little waits to be applied, compare again what was. Returns keys compared."""
     if status.direction != FlowStatus.Direction.FORWARD:
         return 0
     # Both may be others by now than when the turn began.
     transfer = replace(flow.transfer, in_iam=flow.homes())
     number = Run.objects.values_list("verification", flat=True).get(pk=run.pk)
-    compared, _ = continuous.recheck(transfer, number)
+    compared, _ = continuous.recheck(transfer, number, looks)
     status.compared += compared
     return compared
 

@@ -46,6 +46,12 @@ def lag(queue: Connection[Any]) -> Lag:
         return cursor.execute(queries("queue")["lag"]).fetchone() or Lag()
 
 
+def applied(queue: Connection[Any], upto: int | None) -> bool:
+    """Whether all that was captured up to an entry has been applied, or has been tried."""
+    row = queue.execute(queries("queue")["fresh_upto"], {"last": upto}).fetchone()
+    return not (row and row[0])
+
+
 def of_tenant(queue: Connection[Any], tenant: str) -> OfTenant:
     with queue.cursor(row_factory=class_row(OfTenant)) as cursor:
         row = cursor.execute(queries("queue")["of_tenant"], {"tenant": tenant}).fetchone()

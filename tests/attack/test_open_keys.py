@@ -137,7 +137,9 @@ def test_a_percent_sign_in_a_key_ends_nothing(world: World, begin: Begin) -> Non
     iam(world, "DELETE FROM user_roles WHERE user_id = (SELECT id FROM users WHERE username = 'bob')")
     with open_transfer(run, "test") as transfer:
         assert (
-            continuous.recheck(transfer, run.verification)[1] + continuous.recheck(transfer, run.verification)[1] == 2
+            continuous.recheck(transfer, run.verification, {})[1]
+            + continuous.recheck(transfer, run.verification, {})[1]
+            == 2
         )
     assert {finding.kind for finding in Finding.objects.all()} == {"missing"}
 

@@ -118,7 +118,7 @@ def test_nor_from_what_is_compared_again(world: World, home: str) -> None:
     unseen(world, CORRUPTED, stays)
     iam(world, "INSERT INTO portal_capture.queue (table_name, attempts) VALUES ('users', 3)")
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (1, 1)
+        assert continuous.recheck(transfer, run.verification, {}) == (1, 1)
 
 
 def test_a_plan_is_revised_between_two_turns_of_the_way_back(
@@ -219,8 +219,40 @@ def test_what_differs_otherwise_at_the_second_look_is_asked_again(
 
     monkeypatch.setattr(tenants, "compare_keys", compare_keys)
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (0, 0) and continuous.touched(transfer) == 1
-        assert continuous.recheck(transfer, run.verification) == (1, 1)
+        assert continuous.recheck(transfer, run.verification, {}) == (0, 0) and continuous.touched(transfer) == 1
+        assert continuous.recheck(transfer, run.verification, {}) == (1, 1)
+
+
+def test_traffic_that_never_ends_puts_no_finding_off(world: World, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, busy = builders.user(world, home), builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'New'")
+    caught_up(run)
+    iam(world, "UPDATE users SET full_name = 'Corrupted' WHERE id = %s", bad)
+    real = following.batches.batch
+
+    def batch(flow: Any, **options: Any) -> Any:
+        applied = real(flow, **options)
+        change(world, "UPDATE users SET bio = bio || '.' WHERE id = %s", busy)
+        return applied
+
+    monkeypatch.setattr(following.batches, "batch", batch)
+    follow("forward", seconds=2)
+    assert [finding.key for finding in Finding.objects.all()] == [[bad]]
+
+
+def test_nor_is_what_was_captured_before_a_look_taken_for_lost(world: World, home: str) -> None:
+    user = builders.user(world, home)
+    run = builders.migrated(world, capture=True)
+    change(world, "UPDATE users SET full_name = 'New'")
+    caught_up(run)
+    change(world, "UPDATE users SET full_name = 'Newer'")
+    looks: continuous.Looks = {}
+    with open_transfer(run, "test") as transfer:
+        assert continuous.recheck(transfer, run.verification, looks) == (0, 0) and len(looks) == 1
+        caught_up(run)
+        assert continuous.recheck(transfer, run.verification, looks) == (1, 0) and not looks
+    assert user and not Finding.objects.exists()
 
 
 def test_and_by_a_full_verification_however_it_differs(
@@ -312,7 +344,7 @@ def test_of_two_ways_to_write_a_key_one_that_waits_is_enough(world: World, home:
     change(world, "UPDATE users SET full_name = 'Newer' WHERE id = %s", low)
     change(world, "UPDATE portal_capture.queue SET attempts = 3")
     with open_transfer(run, "test") as transfer:
-        continuous.recheck(replace(transfer, in_iam=homes.in_iam()), run.verification)
+        continuous.recheck(replace(transfer, in_iam=homes.in_iam()), run.verification, {})
     assert not Finding.objects.exists()
 
 
@@ -331,5 +363,5 @@ def test_what_belongs_to_one_of_two_keys_and_to_the_other_makes_no_third(
         " AND (username, r.name) = ('ann', 'admin')",
     )  # fmt: skip
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (2, 1)
+        assert continuous.recheck(transfer, run.verification, {}) == (2, 1)
     assert [finding.kind for finding in Finding.objects.all()] == ["missing"]

@@ -175,7 +175,7 @@ def test_what_was_brought_is_compared_again_row_by_row(world: World, run: Run) -
     iam(world, "DELETE FROM user_roles WHERE user_id = (SELECT id FROM users WHERE username = 'ann')")
     with open_transfer(run, "test") as transfer:
         while continuous.touched(transfer):
-            continuous.recheck(transfer, run.verification)
+            continuous.recheck(transfer, run.verification, {})
     found = Finding.objects.filter(table_name="user_roles").values_list("kind", "key")
     ann = str(iam(world, "SELECT id FROM users WHERE username = 'ann'")[0][0])
     assert [(kind, key[0]) for kind, key in found] == [("missing", ann)] * 2
@@ -187,7 +187,7 @@ def test_one_of_the_many_waits_with_the_change_of_the_one(world: World, run: Run
     legacy(world, "UPDATE people SET roles = 'user' WHERE login = 'bob'")
     legacy(world, "UPDATE portal_capture.queue SET attempts = 3, not_before = now() + interval '1 hour'")
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification)[1] == 0
+        assert continuous.recheck(transfer, run.verification, {})[1] == 0
         assert continuous.touched(transfer) > 0
 
 

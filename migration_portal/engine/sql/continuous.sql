@@ -1,7 +1,7 @@
 -- name: next
--- The oldest batch of touched keys.
+-- The oldest batch of touched keys, but for some.
 SELECT t.id, t.source_table, ARRAY(SELECT k FROM unnest(t.keys) AS k) AS texts
-FROM portal_ledger.touched AS t WHERE run = %(run)s ORDER BY id LIMIT 1
+FROM portal_ledger.touched AS t WHERE run = %(run)s AND id <> ALL(%(but)s::bigint[]) ORDER BY id LIMIT 1
 
 -- name: keys
 SELECT k::text[] FROM unnest(%(texts)s::text[]) AS k

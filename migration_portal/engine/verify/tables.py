@@ -154,10 +154,7 @@ def _persistent(transfer: Transfer, table: Table, differences: list[Difference],
     lasting: list[Difference] = []
     last = capture_queue.lag(transfer.queue).last
     until = time.monotonic() + _SETTLING_SECONDS
-    while last is not None and time.monotonic() < until:
-        row = transfer.queue.execute(queries("queue")["fresh_upto"], {"last": last}).fetchone()
-        if not row or not row[0]:
-            break
+    while not capture_queue.applied(transfer.queue, last) and time.monotonic() < until:
         time.sleep(0.1)
     for _ in range(_LOOKS):
         again = {d.key: d for d in look_again(transfer, table, [d.key for d in differences], ours)}

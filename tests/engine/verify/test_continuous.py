@@ -23,7 +23,7 @@ def test_what_was_applied_is_compared_again_and_a_difference_is_a_finding(world:
         connection.execute("UPDATE users SET full_name = 'Corrupted' WHERE id = %s", [bad])
     with open_transfer(run, "test") as transfer:
         assert continuous.touched(transfer) == 2
-        assert continuous.recheck(transfer, run.verification) == (2, 1)
+        assert continuous.recheck(transfer, run.verification, {}) == (2, 1)
         assert continuous.touched(transfer) == 0
     finding = Finding.objects.get()
     assert (finding.key, finding.field, finding.legacy_value, finding.iam_value) == (
@@ -42,7 +42,7 @@ def test_a_row_whose_change_still_waits_is_no_finding(world: World, home: str) -
     caught_up(run)
     change(world, "UPDATE users SET full_name = 'Twice' WHERE id = %s", user)
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (0, 0)
+        assert continuous.recheck(transfer, run.verification, {}) == (0, 0)
         assert continuous.touched(transfer) == 1
 
 
@@ -57,7 +57,7 @@ def test_a_difference_beside_a_row_that_waits_is_a_finding_and_only_the_row_that
     change(world, "UPDATE portal_capture.queue SET attempts = 3")
     iam(world, "UPDATE users SET full_name = 'Corrupted' WHERE id = %s", bad)
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (1, 1)
+        assert continuous.recheck(transfer, run.verification, {}) == (1, 1)
         assert continuous.touched(transfer) == 1
     assert [finding.key for finding in Finding.objects.all()] == [[bad]]
 
@@ -78,12 +78,12 @@ def test_what_was_written_in_the_iam_and_has_not_come_back_yet_is_no_finding(wor
     iam(world, "UPDATE users SET full_name = 'Newer' WHERE id = %s", away)
     with open_transfer(run, "test") as transfer:
         transfer.target.execute("UPDATE users SET full_name = 'Corrupted' WHERE id = %s", [bad])
-        assert continuous.recheck(transfer, run.verification) == (1, 1)
+        assert continuous.recheck(transfer, run.verification, {}) == (1, 1)
         assert continuous.touched(transfer) == 1
     assert [finding.key for finding in Finding.objects.all()] == [[bad]]
     follow("reverse", seconds=0.01)
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (1, 0)
+        assert continuous.recheck(transfer, run.verification, {}) == (1, 0)
 
 
 def test_while_a_whole_table_waits_nothing_of_it_is_a_finding(world: World, home: str) -> None:
@@ -94,7 +94,7 @@ def test_while_a_whole_table_waits_nothing_of_it_is_a_finding(world: World, home
     change(world, "INSERT INTO portal_capture.queue (table_name, attempts) VALUES ('users', 3)")
     iam(world, "UPDATE users SET full_name = 'Another' WHERE id = %s", user)
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (0, 0)
+        assert continuous.recheck(transfer, run.verification, {}) == (0, 0)
 
 
 def test_while_a_whole_table_of_the_iam_flows_back_nothing_of_it_is_a_finding(world: World, home: str) -> None:
@@ -103,6 +103,6 @@ def test_while_a_whole_table_of_the_iam_flows_back_nothing_of_it_is_a_finding(wo
     iam(world, "UPDATE users SET full_name = 'Newer' WHERE id = %s", user)
     iam(world, "UPDATE portal_capture.queue SET key = NULL, attempts = 3")
     with open_transfer(run, "test") as transfer:
-        assert continuous.recheck(transfer, run.verification) == (0, 0)
+        assert continuous.recheck(transfer, run.verification, {}) == (0, 0)
         found = verify_tables.look_again(transfer, transfer.table("users"), [(user,)], set())
     assert found == []
