@@ -25,7 +25,11 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: "/static/portal/favicon.svg"}],
     "STYLES": [lambda request: "/static/portal/portal.css"],
-    "SCRIPTS": [lambda request: "/static/portal/portal.js"],
+    "SCRIPTS": [
+        lambda request: "/static/idiomorph/idiomorph-ext.min.js",
+        lambda request: "/static/portal/live.js",
+        lambda request: "/static/portal/portal.js",
+    ],
     "LOGIN": {"form": "migration_portal.operators.login.LoginForm"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("second_factor")}]},
     "DASHBOARD_CALLBACK": "migration_portal.dashboard.context",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 from django.core.paginator import Paginator
@@ -50,15 +51,16 @@ def board(request: HttpRequest) -> HttpResponse:
 
 
 def live(request: HttpRequest) -> TemplateResponse:
-    """The part of the board that changes; what is ticked stays ticked."""
+    """The part of the board that changes."""
     console.need(request, "flags.view_tenanthome")
     return TemplateResponse(request, "portal/cutover/live.html", _now(request))
 
 
 def _now(request: HttpRequest) -> dict[str, Any]:
-    now: dict[str, Any] = {"run": captured_run(), "trouble": "", "ticked": set(request.GET.getlist("tenant"))}
+    now: dict[str, Any] = {"run": captured_run(), "trouble": ""}
     shown = Paginator(_filtered(request), _PAGE).get_page(request.GET.get("page"))
     now |= {"page": shown, "q": request.GET.get("q", ""), "home": request.GET.get("home", "")}
+    now["asked"] = "?" + urlencode({"q": now["q"], "home": now["home"], "page": shown.number})
     now["counts"] = TenantHome.objects.aggregate(
         all=Count("pk"),
         iam=Count("pk", filter=Q(home=TenantHome.Home.IAM)),

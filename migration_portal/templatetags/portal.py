@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from migration_portal import console
@@ -59,6 +60,18 @@ def dialog(context: template.Context, content: str, **options: Any) -> SafeStrin
     """
     request = context.get("request")
     return render_to_string("portal/parts/dialog.html", options | {"explain": content}, request=request)
+
+
+@register.simple_tag
+def polls(every: int, url: str = "", *, select: str = "", target: str = "") -> SafeString:
+    """Attributes of a part of a page that asks for itself: every so many seconds, at its own URL or at the page's.
+
+    `select` is the part of the answer that is wanted, `target` what it replaces: the part itself, if nothing is said.
+    """
+    more = {"hx-select": select, "hx-target": target}
+    attributes = {"hx-get": url, "hx-trigger": f"every {every}s, seen", "hx-ext": "morph", "hx-swap": "morph:outerHTML"}
+    attributes |= {name: value for name, value in more.items() if value}
+    return format_html("data-polls {}", format_html_join(" ", '{}="{}"', attributes.items()))
 
 
 @register.filter

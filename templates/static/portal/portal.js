@@ -54,6 +54,7 @@ function draw() {
   for (const { id, unit, labels, lines } of JSON.parse(source.textContent) || []) {
     const canvas = document.querySelector(`canvas[data-chart="${id}"]`);
     if (!canvas) continue;
+    const whole = lines.every(({ data }) => data.every((value) => value === null || Number.isInteger(value)));
     const datasets = lines.map(({ label, data }, place) => ({
       label, data, borderColor: colours[label] ?? palette[place], backgroundColor: colours[label] ?? palette[place],
       borderWidth: 2, spanGaps: false,
@@ -72,7 +73,7 @@ function draw() {
         animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
         scales: {
           x: { ticks: { color: text, maxTicksLimit: 6, maxRotation: 0 }, grid: { color: grid } },
-          y: { beginAtZero: true, title: { display: true, text: unit, color: text }, ticks: { color: text }, grid: { color: grid } },
+          y: { beginAtZero: true, title: { display: true, text: unit, color: text }, ticks: { color: text, precision: whole ? 0 : undefined }, grid: { color: grid } },
         },
         plugins: {
           legend: { labels: { color: text, boxWidth: 12 } },
