@@ -64,6 +64,7 @@ def compare(setup: Setup) -> None:
     console.print(f"With 1 % bad rows: {slower:.2f} of the clean time (target: at most 1.5).")
     console.print(f"Verification: {cost.verify:.2f} of the copy time (target: at most 0.25).")
     console.print(f"Time with no chunk in work: {cost.idle:.1%} of the run (target: at most 5 %).")
+    console.print(f"The estimate of the time left: off by {cost.misjudged:.0%}, the median (target: at most 20 %).")
     console.print(f"A worker's memory at its peak: {cost.megabytes} MB (target: at most 150).")
 
 

@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,11 +25,15 @@ _VERIFYING = ("verify", "compare", "check")
 
 @dataclass(frozen=True)
 class Cost:
-    """`verify` in units of the copy's time; `idle` the share of the run with no chunk in work; a worker's peak MB."""
+    """`verify` in units of the copy's time; `idle` the share of the run with no chunk in work; a worker's peak MB.
+
+    `misjudged` is by what share the estimate of the time left was off: the median after the first tenth of the run.
+    """
 
     verify: float
     idle: float
     megabytes: int
+    misjudged: float
 
 
 class Ours:
@@ -55,16 +60,29 @@ class Ours:
         self.setup.fresh_iam()
         started = time.monotonic()
         run = start(by="bench", plan_path=self.setup.plan())
+        said: list[tuple[float, int]] = []
         while not (built := self._built(run)):
             time.sleep(0.05)
+            self._ask(run, said)
         seconds = time.monotonic() - started
         while run.state == "running":
             time.sleep(0.2)
+            self._ask(run, said)
             run.refresh_from_db()
+        misjudged = _misjudged(said, started, time.monotonic())
         result = report(run)
         assert built and result.accounted, result.as_dict()
         rows = sum(table.source for table in result.tables.values())
-        return Result(name, rows, seconds, "load with the primary key alone, settle, rebuild"), self._cost(run)
+        return Result(name, rows, seconds, "load with the primary key alone, settle, rebuild"), self._cost(
+            run, misjudged
+        )
+
+    def _ask(self, run: Run, said: list[tuple[float, int]]) -> None:
+        """Note what the run's page would say of the time left, as often as the page asks."""
+        from migration_portal.runs.progress import progress_of
+
+        if (not said or time.monotonic() - said[-1][0] >= 1) and (left := progress_of(run).left):
+            said.append((time.monotonic(), left.likely))
 
     def _built(self, run: Run) -> bool:
         with psycopg.connect(self.setup.iam_url) as iam:
@@ -75,7 +93,7 @@ class Ours:
             ).fetchone()
         return bool(row and row[0])
 
-    def _cost(self, run: Run) -> Cost:
+    def _cost(self, run: Run, misjudged: float) -> Cost:
         with psycopg.connect(self.setup.iam_url) as iam:
             spans: list[tuple[str, float, float]] = iam.execute(
                 "SELECT kind, extract(epoch FROM started_at)::float8, extract(epoch FROM finished_at)::float8"
@@ -86,7 +104,7 @@ class Ours:
         copy = _covered([(a, b) for kind, a, b in spans if kind not in _VERIFYING])
         whole = max(b for _, _, b in spans) - min(a for _, a, _ in spans)
         idle = 1 - _covered([(a, b) for _, a, b in spans]) / whole
-        return Cost(verify / copy, idle, _peak_megabytes())
+        return Cost(verify / copy, idle, _peak_megabytes(), misjudged)
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:
@@ -96,6 +114,12 @@ def _covered(spans: list[tuple[float, float]]) -> float:
         total += max(0.0, b - max(a, end))
         end = max(end, b)
     return total
+
+
+def _misjudged(said: list[tuple[float, int]], began: float, ended: float) -> float:
+    """The median of |said − true| / true, from the first tenth on until the last second."""
+    after = began + (ended - began) / 10
+    return median([abs(left - (ended - at)) / (ended - at) for at, left in said if after <= at <= ended - 1] or [0.0])
 
 
 def _peak_megabytes() -> int:

@@ -277,11 +277,11 @@ def watch(run: Run) -> None:
                     raise
                 time.sleep(1)
                 continue
-            for table in now.tables:
-                if table.name not in tasks:
-                    tasks[table.name] = bar.add_task(table.name, total=1.0, note="")
-                note = f"{table.rows:>10,} rows  {table.stage}"
-                bar.update(tasks[table.name], completed=table.fraction, note=note)
+            lines = [(t.name, t.fraction, f"{t.rows:>10,} rows  {t.stage}") for t in now.tables]
+            for name, fraction, note in [*lines, ("the whole run", now.fraction, str(now.left or ""))]:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=1.0, note="")
+                bar.update(tasks[name], completed=fraction, note=note)
             if run.state not in (State.RUNNING, State.UNDOING):
                 return
             time.sleep(POLL_SECONDS)

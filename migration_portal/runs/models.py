@@ -68,6 +68,8 @@ class Run(models.Model):
     started_by = models.CharField(max_length=150)
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
+    shown = models.FloatField(default=0, editable=False)
+    """The share of what it does now that was said to be done: an estimate may say less later, and a bar does not go back."""
 
     objects = RunQuerySet.as_manager()
 

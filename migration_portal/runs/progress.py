@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from psycopg import Connection
 
 from migration_portal import databases
 from migration_portal.engine import ledger
 from migration_portal.engine.kinds import KINDS
 from migration_portal.engine.queries import queries
+from migration_portal.runs.estimate import Estimate, TimeLeft, Work, estimate
 from migration_portal.runs.models import Run
+from migration_portal.runs.states import WORKING, State
 
 _RECENT_SECONDS = 10.0
+_EARLIER = 3
+"""As many runs of the plan are looked at for what a step took."""
+_NEARLY = 0.99
+"""What is shown until all is done."""
+_NOTICED = 0.005
+_COPIES = ("copy", "index", "constraint", "analyze")
+_VERIFIES = ("verify", "compare")
+_UNDOES = ("undo", "conclude", "put_back", "rebuild_index", "restore_constraint")
+_ONCE = ("capture", "prepare", "catch_up", "grant")
+"""Kinds of steps that a run has or has not: they count from when they are cut into chunks."""
 
 
 @dataclass(frozen=True)
 class TableProgress:
-    """One target table: `fraction` of all its work, rows copied, rows a second lately, seconds left to copy."""
+    """One target table: `fraction` of all its work, rows copied, rows a second lately."""
 
     name: str
     fraction: float
@@ -24,30 +39,21 @@ class TableProgress:
     rows: int
     planned: int
     rate: int
-    seconds_left: int | None
     failed: int
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A run now. `steps` are the ledger's, in order."""
+    """A run now: the `fraction` of what it does that is done, and the time left. `steps` are the ledger's, in order."""
 
     tables: list[TableProgress]
     steps: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def fraction(self) -> float:
-        total = sum(table.planned or 1 for table in self.tables)
-        return sum(table.fraction * (table.planned or 1) for table in self.tables) / total if total else 0.0
+    fraction: float = 0.0
+    left: TimeLeft | None = None
 
     @property
     def rate(self) -> int:
         return sum(table.rate for table in self.tables)
-
-    @property
-    def seconds_left(self) -> int | None:
-        left = [table.seconds_left for table in self.tables if table.seconds_left is not None]
-        return sum(left) if left else None
 
 
 def progress_of(run: Run) -> Progress:
@@ -58,9 +64,40 @@ def progress_of(run: Run) -> Progress:
         about = {"run": run.key}
         rows = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["progress"], about)}
         steps = ledger.rows(iam, queries("report")["steps"], about)
-    return Progress(
-        [_table(t.target, rows.get(t.target, {}), _shares(steps, t.target)) for t in run.plan.tables], steps
-    )
+        made = _estimate(run, iam)
+    tables = [_table(t.target, rows.get(t.target, {}), _shares(steps, t.target)) for t in run.plan.tables]
+    return Progress(tables, steps, made.fraction, made.left)
+
+
+def _estimate(run: Run, iam: Connection[Any]) -> Estimate:
+    """Of what the run does now, by what it and the latest runs of its plan took. What was shown is never taken back."""
+    if run.state in (State.COMPLETED, State.UNDONE):
+        return Estimate(float(run.state == State.COMPLETED), None)
+    earlier = Run.objects.filter(plan_name=run.plan_name, finished_at__isnull=False).exclude(pk=run.pk)[:_EARLIER]
+    keys = [run.key, *(each.key for each in earlier)]
+    now: dict[tuple[str, str], Work] = {}
+    before: dict[tuple[str, str], Work] = {}
+    number = str(run.undo_attempt if run.state == State.UNDOING else run.verification)
+    for row in ledger.rows(iam, queries("report")["works"], {"runs": keys}):
+        mine, step = row.pop("run") == run.key, row.pop("step")
+        numbered = row["kind"] in (*_VERIFIES, *_UNDOES)
+        (now if mine and (not numbered or step.endswith(f":{number}")) else before)[row["kind"], row["table"]] = Work(
+            **row
+        )
+    [at_once] = iam.execute(queries("report")["at_once"], {"run": run.key}).fetchone() or [1.0]
+    made = estimate(_to_do(run, now), now, before, at_once)
+    done = min(made.fraction, _NEARLY)
+    if not Run.objects.filter(pk=run.pk, shown__lt=done - _NOTICED).update(shown=done):
+        done = max(done, run.shown)
+    return Estimate(1 - done if run.state == State.UNDOING else done, made.left if run.state in WORKING else None)
+
+
+def _to_do(run: Run, now: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The steps of what the run does now, and those that only the ledger knows of, as (kind, table)."""
+    again = run.verification > 1 and run.state != State.UNDOING
+    kinds = _UNDOES if run.state == State.UNDOING else _VERIFIES if again else (*_COPIES, *_VERIFIES)
+    wanted = [(kind, table.target) for table in run.plan.tables for kind in kinds]
+    return [*wanted, *(key for key in now if key[0] in _ONCE and kinds[0] == _COPIES[0])]
 
 
 def _shares(steps: list[dict[str, Any]], table: str) -> dict[str, float]:
@@ -78,8 +115,7 @@ def _table(name: str, row: dict[str, Any], shares: dict[str, float]) -> TablePro
     else:
         fraction = sum(KINDS[kind].weight * share for kind, share in shares.items())
     rate = int(float(row.get("recent") or 0) / _RECENT_SECONDS)
-    left = round((planned - finished) / rate) if rate and planned > finished else None
-    return TableProgress(name, fraction, _stage(shares), read, planned, rate, left, int(row.get("failed") or 0))
+    return TableProgress(name, fraction, _stage(shares), read, planned, rate, int(row.get("failed") or 0))
 
 
 def _stage(shares: dict[str, float]) -> str:

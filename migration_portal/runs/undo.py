@@ -22,6 +22,6 @@ def undo(run: Run, *, by: str, reason: str) -> None:
             todo="Reverse them first.",
         )  # fmt: skip
     reads.end()  # of rows that go
-    run.move_to(State.UNDOING, undo_attempt=run.undo_attempt + 1, finished_at=None)
+    run.move_to(State.UNDOING, undo_attempt=run.undo_attempt + 1, shown=0, finished_at=None)
     chain.record("undo", of=run, run=run.pk, by=by, reason=reason)
     call_workers(run)

@@ -11,10 +11,12 @@ from django.utils.safestring import SafeString
 
 from migration_portal import console
 from migration_portal.audit.models import verb_text
+from migration_portal.runs.estimate import duration
 
 register = template.Library()
 register.simple_tag(console.badge)
 register.simple_tag(console.icon)
+register.filter(duration)
 
 
 @register.filter
@@ -72,16 +74,6 @@ def polls(every: int, url: str = "", *, select: str = "", target: str = "") -> S
     attributes = {"hx-get": url, "hx-trigger": f"every {every}s, seen", "hx-ext": "morph", "hx-swap": "morph:outerHTML"}
     attributes |= {name: value for name, value in more.items() if value}
     return format_html("data-polls {}", format_html_join(" ", '{}="{}"', attributes.items()))
-
-
-@register.filter
-def duration(seconds: int) -> str:
-    """3725 -> 1 h 2 min."""
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
 @register.filter

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from migration_portal.runs.progress import _shares, _table
+from typing import Any
+
+import pytest
+
+from migration_portal.engine.copy import boundaries
+from migration_portal.runs import work
+from migration_portal.runs.models import Run
+from migration_portal.runs.progress import _shares, _table, progress_of
+from migration_portal.runs.start import start
+from migration_portal.runs.undo import undo
+from migration_portal.runs.verify import verify
+from tests import builders
+from tests.world import World
 
 
 def step(name: str, done: int, chunks: int) -> dict:
@@ -30,3 +42,38 @@ def test_an_undo_counts_down() -> None:
     steps = [step("copy:users", 4, 4), step("undo:users:1", 1, 2)]
     table = _table("users", {}, _shares(steps, "users"))
     assert (table.fraction, table.stage) == (0.75, "undoing")
+
+
+def test_the_bar_of_a_run_never_runs_back_nor_stands_at_its_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boundaries, "GRANULE_BYTES", 1)
+    world.sample(users=3000)
+    run = start(by="tester")
+    seen = [progress_of(run)]
+    real = work._do
+
+    def do(transfer: Any, chunk: Any) -> None:
+        real(transfer, chunk)
+        seen.append(progress_of(Run.objects.get()))
+
+    monkeypatch.setattr(work, "_do", do)
+    seen.append(progress_of(builders.finish(run)))
+    shown = [each.fraction for each in seen]
+    assert shown == sorted(shown) and len(set(shown)) > 10
+    assert shown[0] == 0 and seen[0].left is None and max(shown[:-1]) < 1 == shown[-1]
+    assert seen[-2].left and seen[-1].left is None
+
+
+def test_a_verification_made_again_has_a_bar_of_its_own(world: World) -> None:
+    world.sample()
+    run = builders.migrated(world)
+    verify(run, by="tester")
+    assert progress_of(run).fraction == 0
+
+
+def test_what_an_undo_leaves_is_less_and_less(world: World) -> None:
+    world.sample()
+    run = builders.migrated(world)
+    undo(run, by="tester", reason="a test")
+    begun = progress_of(run)
+    builders.finish(run)
+    assert begun.fraction == 1 and begun.left is not None and progress_of(run).fraction == 0

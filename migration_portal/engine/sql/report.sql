@@ -68,3 +68,23 @@ SELECT step, min(step_order) AS step_order, min(kind) AS kind, min(table_name) A
        count(*) FILTER (WHERE state = 'claimed') AS claimed, count(*) FILTER (WHERE state = 'failed') AS failed,
        min(started_at) AS started_at, max(finished_at) AS finished_at, sum(attempt) AS attempts
 FROM portal_ledger.chunks WHERE run = %(run)s GROUP BY step ORDER BY 2
+
+-- name: works
+-- What each step of some runs took so far, in seconds of workers; the latest last.
+SELECT run, step, split_part(step, ':', 1) AS kind, table_name AS "table", count(*) AS chunks,
+       count(*) FILTER (WHERE state = 'done') AS done, sum(rows_planned)::bigint AS planned,
+       coalesce(sum(rows_planned) FILTER (WHERE state = 'done'), 0)::bigint AS planned_done,
+       coalesce(sum(extract(epoch FROM finished_at - started_at)) FILTER (WHERE state = 'done'), 0)::float8 AS seconds,
+       coalesce(sum(extract(epoch FROM clock_timestamp() - started_at)) FILTER (WHERE state = 'claimed'), 0)::float8 AS running
+FROM portal_ledger.chunks WHERE run = ANY(%(runs)s) GROUP BY run, step, table_name ORDER BY max(id)
+
+-- name: at_once
+-- How many chunks were at work on average, pauses of more than a second left out.
+WITH worked AS (
+    SELECT started_at AS since, greatest(started_at, CASE state WHEN 'done' THEN finished_at ELSE clock_timestamp() END) AS until
+    FROM portal_ledger.chunks WHERE run = %(run)s AND state IN ('done', 'claimed') AND started_at IS NOT NULL
+)
+SELECT coalesce(
+    (SELECT sum(extract(epoch FROM until - since)) FROM worked)
+    / (SELECT sum(extract(epoch FROM upper(span) - lower(span)))
+       FROM unnest((SELECT range_agg(tstzrange(since, until + interval '1 s')) FROM worked)) AS span), 1)::float8
