@@ -111,11 +111,13 @@ def _export_users(side: str, name: str, plan: Plan, target: Path) -> int:
         shown = [column for (column,) in columns if column not in table.secret]
         if not shown:
             return 0
+        asked = "SELECT relkind = 'p' FROM pg_class WHERE oid = %s::regclass"
+        [partitioned] = connection.execute(asked, [Identifier(*place).as_string(connection)]).fetchone() or [False]
         # As CSV whose quote and delimiter never stand in JSON: text format would double its backslashes.
         statement = SQL(
-            "COPY (SELECT row_to_json(one) FROM (SELECT {} FROM ONLY {}) AS one) TO STDOUT"
+            "COPY (SELECT row_to_json(one) FROM (SELECT {} FROM {} {}) AS one) TO STDOUT"
             " (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
-        ).format(SQL(", ").join(map(Identifier, shown)), Identifier(*place))
+        ).format(SQL(", ").join(map(Identifier, shown)), SQL("" if partitioned else "ONLY"), Identifier(*place))
         with connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 for block in copy:

@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Literal
+from typing import Any
+from typing import Literal as OneOf
 
 from psycopg import Connection
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Composable, Composed, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal import databases
 from migration_portal.backups import scratch
 from migration_portal.backups.content import QUERIES
 from migration_portal.backups.models import Restoration
-from migration_portal.engine import catalog
+from migration_portal.engine import catalog, single_out
 from migration_portal.plan import belonging
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
 
-Kind = Literal["added", "changed", "removed"]
+Kind = OneOf["added", "changed", "removed"]
 _FETCH = 5000
 
 
@@ -99,9 +100,17 @@ def rows_since(pair: Pair, table: Table) -> Iterator[Row]:
     """Every row of the table that differs, by key. Raises psycopg.Error."""
     if not table.key:
         return
+    # Whose tenant cannot be said is nobody's: it must not keep the others from being listed.
+    sides = (pair.kept, pair.live)
+    unsaid = [
+        key for side in sides for key in single_out.unsaid(side, table.identifier, table.key_as_text, table.tenant)
+    ]
+    tenant = SQL("coalesce({}, '')").format(table.tenant)
+    if unsaid:
+        nobodys = SQL(", ").join(map(Literal, unsaid))
+        tenant = SQL("(CASE WHEN {} IN ({}) THEN '' ELSE {} END)").format(table.key_as_text, nobodys, tenant)
     statement = QUERIES["rows_by_key"].format(
-        key=table.key_as_text, columns=SQL(", ").join(map(Identifier, table.columns)),
-        tenant=SQL("coalesce({}, '')").format(table.tenant), table=table.identifier,
+        key=table.key_as_text, columns=SQL(", ").join(map(Identifier, table.columns)), tenant=tenant, table=table.identifier,
     )  # fmt: skip
     with pair.kept.transaction(), pair.live.transaction():
         before, after = _stream(pair.kept, statement), _stream(pair.live, statement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from migration_portal.audit import chain
 from migration_portal.backups import scratch
 from migration_portal.backups.content import QUERIES
 from migration_portal.backups.models import Restoration
-from migration_portal.engine import capture
+from migration_portal.engine import capture, ledger, numbers
 from migration_portal.plan.loader import load
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal, require_reason
@@ -80,7 +81,11 @@ def _rename(server: Connection[Any], names: dict[str, str]) -> None:
 
 def look_at_all(plan: Plan) -> None:
     """Have catch-up look at every table, both ways: one side has copies of what is no longer in the other, or lacks copies."""
-    for side, schema in (("legacy", plan.source_schema), ("iam", plan.target_schema)):
-        with databases.of_side(side, "after a swap") as connection:
-            for table in sorted(capture.watched(connection, schema)) if capture.installed(connection) else ():
+    schemas = {"legacy": plan.source_schema, "iam": plan.target_schema}
+    with ExitStack() as stack:
+        sides = {side: stack.enter_context(databases.of_side(side, "after a swap")) for side in schemas}
+        if capture.installed(sides["legacy"]) and ledger.ready(sides["iam"]):
+            numbers.keep(sides["legacy"], sides["iam"], plan)
+        for side, connection in sides.items():
+            for table in sorted(capture.watched(connection, schemas[side])) if capture.installed(connection) else ():
                 connection.execute("SELECT portal_capture.whole(%s)", [table])

@@ -8,8 +8,9 @@ from django.db.models.functions import Now
 from flags.models import TenantHome
 from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover.models import Cutover
-from migration_portal.engine import capture_queue
+from migration_portal.engine import capture_queue, quarantine
 from migration_portal.engine.guard import set_home
+from migration_portal.engine.source import any_of
 from migration_portal.engine.transfer import Transfer
 from migration_portal.locks import Lock, only_one
 from migration_portal.runs.connections import open_transfer, still_ours
@@ -33,7 +34,9 @@ def _mirror_again(transfer: Transfer, tenant: TenantHome) -> None:
     assert transfer.queue is not None
     plan = transfer.plan
     for source in {table.source for table in plan.tables if not table.returns}:
-        capture_queue.enqueue_tenant(transfer.queue, plan, transfer.source_catalog, source, tenant.legacy_tenant)
+        tables = plan.siblings(source)
+        where = any_of(quarantine.of_tenant(transfer, table, tenant.legacy_tenant) for table in tables)
+        capture_queue.enqueue_tenant(transfer.queue, plan, tables[0], tenant.legacy_tenant, where)
 
 
 def resume() -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from flags.models import TenantHome
+from migration_portal.engine import quarantine
 from migration_portal.engine.transfer import Transfer
-from migration_portal.plan import belonging, compile, directions
+from migration_portal.plan import compile, directions
 from migration_portal.plan.model import Table
 
 _NAMES = ("username", "email")
@@ -17,12 +18,11 @@ def legacy_key(transfer: Transfer, table: Table, tenant: TenantHome, who: str) -
 
     `table` is the plan's table of users; `who` an id of either side, a user name or an e-mail, as written. Raises psycopg.Error.
     """
-    source = Identifier(table.source).as_string(transfer.source)
-    ids = [*(SQL("{}::text").format(Identifier(name)) for name in table.key), *_said(table)]
-    statement = SQL("SELECT {} FROM {} WHERE {} = {} AND {} IN ({}) LIMIT 1").format(
+    unmapped = quarantine.unmapped(table, quarantine.open_keys(transfer, table, reasons="cannot_be_%"))
+    ids = [*(SQL("{}::text").format(Identifier(name)) for name in table.key), *_said(table, unmapped)]
+    statement = SQL("SELECT {} FROM {} WHERE {} AND {} IN ({}) LIMIT 1").format(
         compile.source_key(table), compile.source_table(transfer.plan, table),
-        belonging.tenant_as_written(transfer.plan, table.source, transfer.source_catalog, source), Literal(tenant.legacy_tenant),
-        Literal(who), SQL(", ").join(ids),
+        quarantine.of_tenant(transfer, table, tenant.legacy_tenant), Literal(who), SQL(", ").join(ids),
     )  # fmt: skip
     with transfer.source.transaction():
         row = transfer.source.execute(statement).fetchone()
@@ -35,10 +35,9 @@ def legacy_key(transfer: Transfer, table: Table, tenant: TenantHome, who: str) -
     return list(row[0]) if row and row[0] and None not in row[0] else None
 
 
-def _said(table: Table) -> list[Composable]:
-    """What the IAM would call them; not of rows that a rule rejects, which it may not be possible to map."""
+def _said(table: Table, unmapped: Composable) -> list[Composable]:
+    """What the IAM would call them; not of rows that it may not be possible to map."""
     columns = [column for name in ("id", *_NAMES) if (column := table.column(name))]
     return [
-        SQL("(CASE WHEN NOT {} THEN ({})::text END)").format(compile.rejected(table), compile.raw(column.sql))
-        for column in columns
+        SQL("(CASE WHEN NOT {} THEN ({})::text END)").format(unmapped, compile.raw(column.sql)) for column in columns
     ]

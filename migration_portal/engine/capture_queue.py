@@ -8,12 +8,12 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import class_row
-from psycopg.sql import Identifier, Literal
+from psycopg.sql import Composable, Literal
 
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import Key, Named, array_of_keys
-from migration_portal.plan import belonging, compile
-from migration_portal.plan.model import Catalog, Plan
+from migration_portal.plan import compile
+from migration_portal.plan.model import Plan, Table
 
 _MANY = 20_000
 
@@ -78,13 +78,11 @@ def enqueue(queue: Connection[Any], table: str, keys: Iterable[Sequence[str]], t
         )
 
 
-def enqueue_tenant(queue: Connection[Any], plan: Plan, catalog: Catalog, source: str, tenant: str) -> None:
-    """Ask for all of a tenant's rows in a source table to be looked up again; of a table whose rows are nobody's, for none."""
-    table = plan.siblings(source)[0]
+def enqueue_tenant(queue: Connection[Any], plan: Plan, table: Table, tenant: str, where: Composable) -> None:
+    """Ask for a tenant's rows of a source table to be looked up again: those that satisfy `where`."""
     statement = queries("queue")["enqueue_tenant"].format(
-        name=Literal(source), key=compile.source_key(table), tenant=Literal(tenant),
-        table=compile.source_table(plan, table),
-        whose=belonging.tenant_as_written(plan, source, catalog, Identifier(source).as_string(queue)),
+        name=Literal(table.source), key=compile.source_key(table), tenant=Literal(tenant),
+        table=compile.source_table(plan, table), where=where,
     )  # fmt: skip
     queue.execute(statement)
 

@@ -55,13 +55,34 @@ def prepare(legacy: Connection[Any], iam: Connection[Any], plan: Plan) -> None:
             legacy.execute(queries("numbers")["written"].format(**each.parts))
 
 
+def keep(legacy: Connection[Any], iam: Connection[Any], plan: Plan) -> None:
+    """Where a restored legacy has taken the place of another: what was given since its backup stays given.
+
+    Unless it has a row of its own under the number: that is nobody else's, and the IAM's row is given another.
+    """
+    for each in _counted(plan, plan.source_schema, plan.target_schema):
+        known = iam.execute(queries("numbers")["known"], {"of": [each.name]}).fetchall()
+        with legacy.transaction():
+            legacy.execute(queries("numbers")["table"])
+            _note(legacy, _LEGACY, known)
+            sequence, may_use = _sequence(legacy, each)
+            if known and may_use:
+                most = max(number for _, _, number in known)
+                legacy.execute(queries("numbers")["pass"], {"sequence": sequence, "most": most})
+        _take_back(legacy, iam, each)
+        uuids = [uuid for _, uuid, _ in known]
+        here = legacy.execute(queries("numbers")["given"], {"of": each.name, "uuids": uuids}).fetchall()
+        if lost := [uuid for _, uuid, number in known if (uuid, number) not in set(here)]:
+            iam.execute(queries("numbers")["take_back"].format(numbers=_IAM), {"of": each.name, "uuids": lost})
+
+
 def give(back: Transfer, iam: Connection[Any]) -> None:
     """Give numbers to the IAM's rows that have none. `back` is the reverse transfer, `iam` a writable session.
 
     What cannot be numbered is left without one, and comes back no further than to an error of its own: see `unnumberable`.
     """
     for each in _of(back):
-        _take_back(back, iam, each)
+        _take_back(back.target, iam, each)
         sequence, may_use = _sequence(back.target, each)
         while may_use and (uuids := _unnumbered(iam, each)):
             about = {"of": each.name, "uuids": uuids}
@@ -118,13 +139,13 @@ def _counted(plan: Plan, schema: str, target_schema: str) -> Iterator[_Counted]:
             yield _Counted(number, schema, table.source, table.key[0], Identifier(target_schema, table.target))
 
 
-def _take_back(back: Transfer, iam: Connection[Any], each: _Counted) -> None:
+def _take_back(legacy: Connection[Any], iam: Connection[Any], each: _Counted) -> None:
     """Numbers that legacy took for rows of its own meanwhile. In the IAM first: what breaks off there is read again."""
-    uuids = [row[0] for row in back.target.execute(queries("numbers")["taken"].format(**each.parts))]
+    uuids = [row[0] for row in legacy.execute(queries("numbers")["taken"].format(**each.parts))]
     if uuids:
         about = {"of": each.name, "uuids": uuids}
         iam.execute(queries("numbers")["take_back"].format(numbers=_IAM), about)
-        back.target.execute(queries("numbers")["take_back"].format(numbers=_LEGACY), about)
+        legacy.execute(queries("numbers")["take_back"].format(numbers=_LEGACY), about)
 
 
 def _unnumbered(iam: Connection[Any], each: _Counted) -> list[Any]:

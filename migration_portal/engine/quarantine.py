@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg.sql import Identifier
+from psycopg.sql import SQL, Composable, Identifier, Literal
 from psycopg.types.json import Jsonb
 
 from migration_portal.engine import source
@@ -117,10 +117,30 @@ def _tenants(transfer: Transfer, table: Table, rejected: Sequence[Rejected]) -> 
     return found
 
 
-def open_keys(transfer: Transfer, table: Table) -> list[list[str]]:
-    """The source keys of this run's rows that are not in the target, for verification to pass over."""
-    absent = transfer.target.execute(queries("quarantine")["absent"], {"run": transfer.run, "table": table.target})
-    return [row[0] for row in absent]
+def open_keys(transfer: Transfer, table: Table, reasons: str = "%") -> list[list[str]]:
+    """The source keys of this run's rows that are not in the target, for verification to pass over; `reasons` is a LIKE pattern."""
+    about = {"run": transfer.run, "table": table.target, "reasons": reasons}
+    return [row[0] for row in transfer.target.execute(queries("quarantine")["absent"], about)]
+
+
+def of_tenant(transfer: Transfer, table: Table, tenant: str) -> Composable:
+    """True for legacy's rows of the tenant, as legacy writes it; not for those of which its expression may fail.
+
+    Those are the rows that a rule rejects, and those in quarantine.
+    """
+    whose = belonging.tenant_as_written(
+        transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
+    )
+    if belonging.tenant_column(transfer.plan, table.source, transfer.source_catalog):
+        return SQL("lower({}) = {}").format(whose, Literal(tenant.lower()))
+    kept_out = unmapped(table, open_keys(transfer, table))
+    return SQL("(CASE WHEN {} THEN false ELSE lower({}) = {} END)").format(kept_out, whose, Literal(tenant.lower()))
+
+
+def unmapped(table: Table, absent: Sequence[Sequence[str]]) -> Composable:
+    """True for the source rows of which the plan's expressions may fail: those that a rule rejects, and those of these keys."""
+    rejected = compile.rejected(table)
+    return source.any_of([rejected, source.by_source_key(table, absent)]) if absent else rejected
 
 
 def close(transfer: Transfer, identifier: int, *, state: str, by: str) -> bool:

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal import databases
+from migration_portal.engine import single_out
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
 from migration_portal.plan import compile
@@ -65,7 +66,7 @@ def read(legacy: Connection[Any], plan: Plan) -> dict[str, Any]:
     if "users" not in planned:
         return content
     legacy.execute(SQL("SET LOCAL search_path = {}, pg_catalog").format(Identifier(plan.source_schema)))
-    said = {name: _said(plan, planned.get(name), name, tables) for name in _ASKED}
+    said = {name: _said(legacy, plan, planned.get(name), name, tables) for name in _ASKED}
     content["users"] = rows(legacy, queries["users"].format(**said))[0]
     schemes = rows(legacy, queries["schemes"].format(**said))
     content["password_schemes"] = {row["scheme"]: row["count"] for row in schemes}
@@ -75,12 +76,12 @@ def read(legacy: Connection[Any], plan: Plan) -> dict[str, Any]:
     return content
 
 
-def _said(plan: Plan, table: Table | None, name: str, tables: dict[str, Any]) -> Composable:
+def _said(legacy: Connection[Any], plan: Plan, table: Table | None, name: str, tables: dict[str, Any]) -> Composable:
     """The legacy rows of which the plan makes the IAM's table, with the columns asked about; or those that it gives."""
     asked = _ASKED[name]
     if table is not None:
         known = {column["name"] for column in tables[table.source]["columns"]}
-        parts = [_column(table, known, column, kind) for column, kind in asked.items()]
+        parts = [_column(legacy, plan, table, known, column, kind) for column, kind in asked.items()]
         return SQL("(SELECT {} FROM {})").format(SQL(", ").join(parts), compile.source_table(plan, table))
     nothing = SQL(", ").join(
         SQL("NULL::{} AS {}").format(compile.raw(kind), Identifier(each)) for each, kind in asked.items()
@@ -97,7 +98,7 @@ def _said(plan: Plan, table: Table | None, name: str, tables: dict[str, Any]) ->
     return SQL("({})").format(SQL(" UNION ALL ").join(selects))
 
 
-def _column(table: Table, known: set[str], name: str, kind: str) -> Composable:
+def _column(legacy: Connection[Any], plan: Plan, table: Table, known: set[str], name: str, kind: str) -> Composable:
     """A column as legacy writes it, where the plan only writes it in another way; else as the plan makes it of rows that arrive."""
     column, alias = table.column(name), Identifier(name)
     if column is None:
@@ -106,5 +107,10 @@ def _column(table: Table, known: set[str], name: str, kind: str) -> Composable:
     if plain in known:
         return SQL("{}::{} AS {}").format(Identifier(plain), compile.raw(kind), alias)
     alone = replace(table, reject=tuple(rule for rule in table.reject if not rule.lookup))  # the IAM is not asked here
-    made = SQL("(CASE WHEN NOT {} THEN {} END)").format(compile.rejected(alone), compile.raw(column.sql))
-    return SQL("{}::{} AS {}").format(made, compile.raw(kind), alias)
+    made = SQL("(CASE WHEN NOT {} THEN ({})::{} END)").format(
+        compile.rejected(alone), compile.raw(column.sql), compile.raw(kind)
+    )
+    key = compile.source_key(table)
+    if unsaid := single_out.unsaid(legacy, compile.source_table(plan, table), key, made):
+        made = SQL("(CASE WHEN {} NOT IN ({}) THEN {} END)").format(key, SQL(", ").join(map(Literal, unsaid)), made)
+    return SQL("{} AS {}").format(made, alias)

@@ -43,16 +43,26 @@ def catch_up(run: Run) -> dict[str, Any]:
     return {"entries_per_second": round(applied / (time.monotonic() - began)), "entries": entries}
 
 
+_WRITABLE = """
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = %s AND table_name = %s AND is_generated = 'NEVER' AND identity_generation IS DISTINCT FROM 'ALWAYS'
+ORDER BY column_name = %s DESC LIMIT 1
+"""
+
+
 def _written(run: Run, most: int) -> int:
     """Rows written once more as they are; capture sees a write."""
     plan = run.plan
     name, columns = (plan.find("users") or plan.tables[0]).written
     key = Identifier(columns[0])
-    statement = SQL("UPDATE {table} SET {key} = {key} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {most})").format(
-        table=Identifier(plan.source_schema, name), key=key, most=SQL(str(most))
-    )
     with databases.legacy_writable("rehearsal") as legacy:
         databases.enter(legacy, plan.source_schema)
+        # The key may be one that only PostgreSQL writes.
+        writable = legacy.execute(_WRITABLE, [plan.source_schema, name, columns[0]]).fetchone()
+        statement = SQL("UPDATE {table} SET {column} = {column} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {most})").format(
+            table=Identifier(plan.source_schema, name), column=Identifier(writable[0] if writable else columns[0]), key=key,
+            most=SQL(str(most)),
+        )  # fmt: skip
         return legacy.execute(statement).rowcount
 
 

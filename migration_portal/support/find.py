@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import DatabaseError
 from django.db.models import Q
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg import Connection
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from iam.models import Session, User
 from migration_portal import databases
+from migration_portal.engine import quarantine
 from migration_portal.plan import compile
-from migration_portal.plan.model import Column, Plan, Table
+from migration_portal.plan.model import Plan, Table
+from migration_portal.plan.spelling import spelled
 from migration_portal.refusal import Refusal
-from migration_portal.runs.models import Run
+from migration_portal.runs.models import QuarantinedRow, Run
 
 MOST = 50
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,44 +70,64 @@ def _in_iam(who: str) -> list[Found]:
 def _in_legacy(who: str) -> list[Found]:
     run = Run.objects.in_force()
     table = run.plan.find("users") if run else None
-    if run is None or table is None or len(table.key) != 1:
+    if run is None or table is None:
         return []
     with databases.legacy("support") as legacy:
         databases.enter(legacy, run.plan.source_schema)
-        with legacy.transaction():
-            rows = legacy.execute(_statement(run.plan, table, who)).fetchall()
+        rows = mappable_or_all(
+            run, table, lambda unmapped: legacy.execute(_statement(run.plan, table, who, unmapped)).fetchall(), legacy
+        )
     return [
         Found(str(id), name or "", user or "", email or "", tenant or "", "legacy")
         for id, name, user, email, tenant in rows
     ]
 
 
-def iam_id(table: Table) -> Composed | SQL:
-    """Whom the IAM knows a row of legacy's users as, as text: a number is a UUID there."""
-    if column := counted(table):
-        return compile.raw(f"({column.sql})::text")
-    return SQL("{}::text").format(Identifier(table.key[0]))
+def mappable_or_all(run: Run, table: Table, ask: Callable[[Composable], T], legacy: Connection[Any]) -> T:
+    """Ask about all rows; where the plan's expressions fail on some, about those without what is made of them.
+
+    `ask` is given what is true of the rows whose expressions must be left alone.
+    """
+    try:
+        with legacy.transaction():
+            return ask(SQL("false"))
+    except psycopg.DataError:
+        absent = QuarantinedRow.objects.filter(run=run.key, table_name=table.target).exclude(state="copied")
+        with legacy.transaction():
+            return ask(quarantine.unmapped(table, list(absent.values_list("source_key", flat=True))))
 
 
-def counted(table: Table) -> Column | None:
-    """The id of users whom legacy knows by numbers."""
+def iam_id(table: Table, unmapped: Composable) -> Composable:
+    """Whom the IAM knows a row of legacy's users as, as text; NULL of rows that it may not be possible to map."""
+    if not derived(table):
+        return SQL("{}::text").format(Identifier(table.key[0]))
     column = table.column("id")
-    return column if column and column.number else None
+    return SQL("(CASE WHEN NOT {} THEN ({})::text END)").format(unmapped, compile.raw(column.sql if column else "NULL"))
 
 
-def _statement(plan: Plan, table: Table, who: str) -> Composed:
-    def mapped(name: str) -> SQL:
+def derived(table: Table) -> bool:
+    """Whether legacy knows its users by another id than the IAM does: by a number, say, or by several columns."""
+    column = table.column("id")
+    return len(table.key) > 1 or column is None or bool(column.number) or spelled(column.sql) != table.key[0]
+
+
+def _statement(plan: Plan, table: Table, who: str, unmapped: Composable) -> Composed:
+    def mapped(name: str) -> Composable:
         column = table.column(name)
-        return compile.raw(f"({column.sql})::text" if column else "NULL::text")
+        if column and (plain := spelled(column.sql)):
+            return SQL("{}::text").format(Identifier(plain))
+        sql = compile.raw(f"({column.sql})::text" if column else "NULL::text")
+        return SQL("(CASE WHEN NOT {} THEN {} END)").format(unmapped, sql)
 
-    key = SQL("{}::text").format(Identifier(table.key[0]))
+    own = SQL(", ").join(SQL("lower({}::text)").format(Identifier(name)) for name in table.key)
+    key = SQL("concat_ws(' ', {})").format(SQL(", ").join(map(Identifier, table.key)))
     whose = table.source_tenant
     # A tenant that cannot be cast must not keep somebody from being found.
     tenant = compile.raw(f"({whose})::text" if whose and "::" not in whose else "NULL::text")
     return SQL(
-        "SELECT {id}, coalesce({full}, {user}), {user}, {email}, {tenant} FROM {table}"
-        " WHERE lower({who}) IN (lower({key}), lower({id}), lower({email}), lower({user}), lower({full})) LIMIT {most}"
+        "SELECT coalesce({id}, {key}), coalesce({full}, {user}), {user}, {email}, {tenant} FROM {table}"
+        " WHERE lower({who}) IN ({own}, lower({id}), lower({email}), lower({user}), lower({full})) LIMIT {most}"
     ).format(
-        key=key, id=iam_id(table), full=mapped("full_name"), user=mapped("username"), email=mapped("email"), tenant=tenant,
-        table=compile.source_table(plan, table), who=Literal(who), most=Literal(MOST),
+        key=key, own=own, id=iam_id(table, unmapped), full=mapped("full_name"), user=mapped("username"),
+        email=mapped("email"), tenant=tenant, table=compile.source_table(plan, table), who=Literal(who), most=Literal(MOST),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, transaction
 from django.utils import timezone
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from flags import homes
 from flags.decide import Subject
@@ -32,7 +32,7 @@ from migration_portal.plan.model import Plan, Table
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import QuarantinedRow, Run
-from migration_portal.support.find import counted, iam_id
+from migration_portal.support.find import derived, iam_id, mappable_or_all
 
 _MOST = 50
 
@@ -128,46 +128,52 @@ def _from_both(made: Person) -> None:
     if run is None or table is None:
         return
     with open_transfer(run, "support") as transfer:
-        key = _legacy_key(made, transfer, table)
-        both = tenants.row_on_both_sides(transfer, table, [key]) if key else {}
+        key = _legacy_key(made, run, transfer, table)
+        both = tenants.row_on_both_sides(transfer, table, key) if key else {}
     expressions = {column.name: column.sql for column in table.columns}
     if any(value is not None for pair in both.values() for value in pair):
         made.fields = [
             {"name": name, "legacy": legacy, "iam": iam, "same": legacy == iam, "mapping": expressions.get(name, "")}
             for name, (legacy, iam) in both.items()
         ]
-    kept = QuarantinedRow.objects.filter(
-        run=run.key, source_table__in=_sources(run.plan), source_key__0__in={key, made.id}
-    )
+    keys = [key, [made.id]]
+    kept = QuarantinedRow.objects.filter(run=run.key, source_table=table.source, source_key__in=keys)
     made.quarantine = list(kept[:_MOST])
     if not made.fields and made.quarantine:  # what could not be mapped is kept as it was, without secrets
         made.fields = [
             {"name": name, "legacy": value, "iam": None, "same": False, "mapping": "as quarantined"}
             for name, value in made.quarantine[0].data.items()
         ]
-    made.strays = list(Stray.objects.filter(run=run.key, key__0__in={key, made.id})[:_MOST])
+    made.strays = list(
+        Stray.objects.filter(run=run.key, table_name__in=_known_by(run.plan, table), key__in=keys)[:_MOST]
+    )
 
 
-def _sources(plan: Plan) -> list[str]:
-    """The source tables whose key is a user's."""
-    users = plan.find("users")
-    return [users.source] if users else []
+def _known_by(plan: Plan, table: Table) -> set[str]:
+    """The tables of both sides whose rows have a person's key: their own, and those that hold more about them."""
+    own = {other for other in plan.tables if other.source == table.source} | {table}
+    return {name for each in own for name in (each.source, each.target)}
 
 
-def _legacy_key(made: Person, transfer: Transfer, table: Table) -> str:
-    """Legacy may write the id in another way (upper case, or as a number). Empty where a number is no such person's."""
+def _legacy_key(made: Person, run: Run, transfer: Transfer, table: Table) -> list[str]:
+    """Legacy may write the id in another way (upper case, or as a number). Empty where no row of legacy's is that person's."""
+    own = SQL("{}::text").format(Identifier(table.key[0]))
     statement = SQL(
-        "SELECT {key}::text FROM {source} WHERE lower({id}) IN (lower({key}::text), lower({iam}))"
-        " ORDER BY ({key}::text = {id}) DESC LIMIT 1"
-    ).format(
-        key=Identifier(table.key[0]), id=Literal(made.id), iam=iam_id(table),
-        source=compile.source_table(transfer.plan, table),
-    )  # fmt: skip
-    with transfer.source.transaction():
-        row = transfer.source.execute(statement).fetchone()
+        "SELECT {key} FROM {source} WHERE lower({id}) IN (lower({own}), lower({iam})) ORDER BY ({own} = {id}) DESC LIMIT 1"
+    )
+
+    def ask(unmapped: Composable) -> Any:
+        return transfer.source.execute(
+            statement.format(
+                key=compile.source_key(table), own=own, id=Literal(made.id), iam=iam_id(table, unmapped),
+                source=compile.source_table(transfer.plan, table),
+            )
+        ).fetchone()  # fmt: skip
+
+    row = mappable_or_all(run, table, ask, transfer.source)
     if row:
-        return str(row[0])
-    return "" if counted(table) else made.id
+        return list(row[0])
+    return [] if derived(table) else [made.id]
 
 
 @dataclass(frozen=True)

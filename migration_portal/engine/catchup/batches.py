@@ -215,8 +215,7 @@ def _whole(flow: Flow, entry: Entry) -> Batch:
             done.unsettled += [(table, key) for table, keys in merged.collided.items() for key in keys]
             for keys in source.all_keys(flow.transfer, entry.table_name):
                 done.add(apply(flow, [Entry(0, entry.table_name, key) for key in keys]))
-            for table, key in done.unsettled:
-                flow.queue.execute(queries("queue")["enqueue"], {"table": table, "key": list(key), "tenant": None})
+            capture_queue.enqueue(flow.queue, entry.table_name, _not_known(flow, entry.table_name, done.unsettled))
             flow.queue.execute(queries("queue")["settled"], {"ids": [entry.id]})
     except psycopg.Error as error:
         refusal = describe(error, subject=entry.table_name)
@@ -226,6 +225,17 @@ def _whole(flow: Flow, entry: Entry) -> Batch:
         return Batch(collided=1)
     done.entries, done.whole, done.touched, done.unsettled = 1, 1, {}, []
     return done
+
+
+def _not_known(flow: Flow, name: str, unsettled: Iterable[tuple[str, Key]]) -> set[Key]:
+    """Those of these keys that are to be tried again: all but those in quarantine, which have been."""
+    keys = {key for _, key in unsettled}
+    if flow.direction == "reverse":
+        return keys
+    known = (
+        tuple(key) for table in flow.transfer.plan.siblings(name) for key in quarantine.open_keys(flow.transfer, table)
+    )
+    return keys - set(known)
 
 
 def only_writer(iam: Connection[Any]) -> None:

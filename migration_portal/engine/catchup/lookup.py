@@ -9,6 +9,7 @@ from migration_portal.engine.catchup import groups
 from migration_portal.engine.catchup.work import Widen, Work, listed, names_of, query
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
+from migration_portal.engine.single_out import single_out
 from migration_portal.engine.source import Key
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
@@ -71,12 +72,17 @@ def _of_batch(work: Work, table: Table, keys: list[Key]) -> Composable:
 
 
 def stage_all(work: Work, table: Table) -> None:
-    """Stage every row of the source table."""
+    """Stage every row of the source table; one that cannot be mapped waits, and what the target has of it stays."""
     transfer, (stage, _) = work.flow.transfer, names_of(table)
     transfer.target.execute(query("stage", stage=stage, target=transfer.target_table(table.target)))
-    key = [compile.source_key(table)]
-    select = compile.mapped(transfer.plan, table, transfer.info(table), where=SQL("true"), extra=key)
-    pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
+
+    def take(where: Composable) -> None:
+        key = [compile.source_key(table)]
+        select = compile.mapped(transfer.plan, table, transfer.info(table), where=where, extra=key)
+        pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
+
+    for left, refusal in single_out(transfer, table, SQL("true"), take):
+        work.collide(table, [left], "cannot_be_mapped", str(refusal))
     _leave_out_ambiguous(work, table)
 
 

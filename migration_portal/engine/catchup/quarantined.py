@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg.sql import SQL
 
-from migration_portal.engine import source
+from migration_portal.engine import quarantine, source
 from migration_portal.engine.catchup.work import Work, names_of, query
 from migration_portal.engine.queries import queries
 from migration_portal.plan import compile
@@ -17,9 +17,8 @@ def close(work: Work) -> None:
     for table in work.tables:
         stage, _ = names_of(table)
         transfer.target.execute(query("came", stage=stage), {"run": transfer.run, "table": table.target})
-        about = {"run": transfer.run, "table": table.target}
-        quarantined = transfer.target.execute(queries("quarantine")["absent"], about)
-        waiting = {tuple(row[0]) for row in quarantined} & set(work.keys[table.source])
+        quarantined = quarantine.open_keys(transfer, table)
+        waiting = {tuple(key) for key in quarantined} & set(work.keys[table.source])
         if waiting:
             with transfer.source.transaction():
                 statement = queries("source")["keys"].format(

@@ -18,6 +18,7 @@ from migration_portal.engine.ledger import Outcome
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
+from migration_portal.engine.single_out import single_out
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile, uniques
 from migration_portal.plan.model import Table, Unique
@@ -45,39 +46,18 @@ def _create_stage(transfer: Transfer, table: Table) -> None:
 
 
 def _stage(transfer: Transfer, table: Table, where: Composable) -> int:
-    """Fill the stage; a range that fails is halved until the row that fails stands alone. Returns rows quarantined."""
-    try:
-        with transfer.target.transaction(), transfer.source.transaction():
-            extra = [compile.source_key(table)]
-            select = compile.mapped(transfer.plan, table, transfer.info(table), where=where, extra=extra)
-            columns = [*table.column_names, "portal_source_key"]
-            pipe(transfer.source, select, transfer.target, STAGE, columns)
-        return 0
-    except psycopg.Error as error:
-        refusal = describe(error, subject=table.target)
-        if not blames_a_row(refusal):
-            raise
-    keys = _mappable_keys(transfer, table, where)
-    if len(keys) > 1:
-        middle = keys[len(keys) // 2]
-        halves = [compile.key_range(table.key, None, middle), compile.key_range(table.key, middle, None)]
-        return sum(_stage(transfer, table, SQL("({}) AND ({})").format(where, half)) for half in halves)
-    if not keys:
-        raise refusal
-    rejected = quarantine.rejections(transfer, table, keys, "cannot_be_mapped", detail=str(refusal))
-    return quarantine.add(transfer, table, rejected)
+    """Fill the stage with all rows but those that cannot be mapped. Returns rows quarantined."""
 
+    def take(part: Composable) -> None:
+        extra = [compile.source_key(table)]
+        select = compile.mapped(transfer.plan, table, transfer.info(table), where=part, extra=extra)
+        pipe(transfer.source, select, transfer.target, STAGE, [*table.column_names, "portal_source_key"])
 
-def _mappable_keys(transfer: Transfer, table: Table, where: Composable) -> list[list[str]]:
-    """The source keys of the range that no reject rule names, in order."""
-    statement = SQL("SELECT {} FROM {} WHERE ({}) AND {} ORDER BY {}").format(
-        compile.source_key(table),
-        compile.source_table(transfer.plan, table),
-        where,
-        compile.kept(transfer.plan, table, where),
-        SQL(", ").join(map(Identifier, table.key)),
-    )
-    return [row[0] for row in transfer.source.execute(statement)]
+    quarantined = 0
+    for key, refusal in single_out(transfer, table, where, take):
+        rejected = quarantine.rejections(transfer, table, [key], "cannot_be_mapped", detail=str(refusal))
+        quarantined += quarantine.add(transfer, table, rejected)
+    return quarantined
 
 
 def _foreseen(transfer: Transfer, table: Table) -> list[Rejected]:

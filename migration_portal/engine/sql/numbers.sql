@@ -48,3 +48,8 @@ SELECT portal_of, portal_uuid, portal_number FROM portal_ledger.portal_numbers W
 -- name: note
 INSERT INTO {numbers} (portal_of, portal_uuid, portal_number)
 SELECT * FROM unnest(%(of)s::text[], %(uuids)s::uuid[], %(numbers)s::bigint[]) ON CONFLICT DO NOTHING
+
+-- name: pass
+-- A restored sequence gives out again what it gave since: it is passed by, which takes no more than the right to use it.
+SELECT count(nextval(%(sequence)s::regclass))
+FROM generate_series(1, %(most)s - coalesce(pg_sequence_last_value(%(sequence)s::regclass), 0))

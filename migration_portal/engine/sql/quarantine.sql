@@ -10,7 +10,7 @@ SET reason = excluded.reason, detail = excluded.detail, data = excluded.data, te
 
 -- name: absent
 SELECT source_key FROM portal_ledger.quarantine
-WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
+WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied' AND reason LIKE %(reasons)s
 
 -- name: close
 UPDATE portal_ledger.quarantine

@@ -56,7 +56,7 @@ WHERE q.table_name = d.table_name AND q.key = d.key AND q.tenant IS NOT DISTINCT
 
 -- name: enqueue_tenant
 INSERT INTO portal_capture.queue (table_name, key, tenant)
-SELECT {name}, {key}, {tenant} FROM {table} WHERE lower({whose}) = lower({tenant})
+SELECT {name}, {key}, {tenant} FROM {table} WHERE {where}
 
 -- name: fresh_upto
 -- Whether anything captured up to an entry still waits for its first attempt.

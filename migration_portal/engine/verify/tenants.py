@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import quarantine, returning
+from migration_portal.engine import ledger, quarantine, returning
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import any_of, by_source_key, in_target, is_open, keys_in, one_of, parted
 from migration_portal.engine.transfer import Transfer
@@ -116,24 +116,11 @@ def _legacy_where(transfer: Transfer, table: Table, tenant: str) -> Composable |
     if column is None:
         if not belonging.owned(transfer.plan, table.source):
             return None
-        whose = belonging.tenant_as_written(
-            transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
-        )
-        return SQL("(CASE WHEN {} THEN false ELSE lower({}) = {} END)").format(
-            _kept_out(transfer, table), whose, Literal(tenant.lower())
-        )
+        return quarantine.of_tenant(transfer, table, tenant)
     if "char" not in (kind := transfer.source_catalog[table.source].columns[column].type) and kind != "text":
         return SQL("{} = {}").format(Identifier(column), Literal(tenant))
     ways = sorted({tenant, tenant.lower(), tenant.upper()})  # a row may refer to it in another way than it is written
     return SQL("{} = ANY({})").format(Identifier(column), Literal(ways))
-
-
-def _kept_out(transfer: Transfer, table: Table) -> Composable:
-    """True for legacy rows of which the tenant's expression may fail: those that a rule rejects, or that are in quarantine."""
-    absent = quarantine.open_keys(transfer, table)
-    if not absent:
-        return compile.rejected(table)
-    return SQL("({} OR {})").format(compile.rejected(table), keys_in([Identifier(name) for name in table.key], absent))
 
 
 def _iam_where(transfer: Transfer, table: Table, tenant: str) -> Composable:
@@ -166,7 +153,7 @@ def _compare(transfer: Transfer, table: Table, legacy_where: Composable, iam_whe
         return []
     legacy, iam = (_fields(transfer, table, side, wheres[side], suspects) for side in SIDES)
     differences = []
-    for key in legacy.keys() | iam.keys():
+    for key in legacy.keys() | iam.keys() - _given_in_iam(transfer, table, iam.keys() - legacy.keys()):
         if key not in iam:
             differences.append(Difference("missing", key, {}))
         elif key not in legacy:
@@ -174,6 +161,19 @@ def _compare(transfer: Transfer, table: Table, legacy_where: Composable, iam_whe
         elif fields := differing_fields(table, legacy[key], iam[key]):
             differences.append(Difference("differs", key, fields))
     return sorted(differences, key=lambda difference: difference.key)
+
+
+def _given_in_iam(transfer: Transfer, table: Table, extra: Set[tuple[str, ...]]) -> Set[tuple[str, ...]]:
+    """Of rows that legacy does not have, those that are rightly there: what the IAM gave in a table without a way back."""
+    if transfer.queue is None or table.returns or not extra:
+        return set()
+    primary_key = transfer.info(table).primary_key
+    statement = SQL("SELECT {} FROM {} WHERE {} AND xmin::text <> ALL({})").format(
+        compile.target_key(primary_key), transfer.target_table(table.target),
+        keys_in([Identifier(name) for name in primary_key], list(extra)),
+        Literal(list(ledger.xids(transfer.target, transfer.run, table.target))),
+    )  # fmt: skip
+    return {tuple(row[0]) for row in transfer.target.execute(statement)}
 
 
 def _hashes(transfer: Transfer, table: Table, side: Side, where: Composable, quick: bool) -> dict[tuple[str, ...], int]:
