@@ -58,7 +58,7 @@ def prepare(legacy: Connection[Any], iam: Connection[Any], plan: Plan) -> None:
 def keep(legacy: Connection[Any], iam: Connection[Any], plan: Plan) -> None:
     """Where a restored legacy has taken the place of another: what was given since its backup stays given.
 
-    Unless it has a row of its own under the number: that is nobody else's, and the IAM's row is given another.
+    Where it has a row of its own under the number, `give` takes it back.
     """
     for each in _counted(plan, plan.source_schema, plan.target_schema):
         known = iam.execute(queries("numbers")["known"], {"of": [each.name]}).fetchall()
@@ -69,7 +69,6 @@ def keep(legacy: Connection[Any], iam: Connection[Any], plan: Plan) -> None:
             if known and may_use:
                 most = max(number for _, _, number in known)
                 legacy.execute(queries("numbers")["pass"], {"sequence": sequence, "most": most})
-        _take_back(legacy, iam, each)
         uuids = [uuid for _, uuid, _ in known]
         here = legacy.execute(queries("numbers")["given"], {"of": each.name, "uuids": uuids}).fetchall()
         if lost := [uuid for _, uuid, number in known if (uuid, number) not in set(here)]:
