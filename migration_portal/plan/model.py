@@ -206,9 +206,9 @@ class Table:
         return bool(self.back_into)
 
     @property
-    def written(self) -> tuple[str, tuple[str, ...]]:
-        """A legacy table that an application writes its rows to, and the columns of its key: of a view, one that it is made of."""
-        return (self.reads[0].source, self.reads[0].link) if self.view and self.reads else (self.source, self.key)
+    def made_of(self) -> dict[str, tuple[str, ...]]:
+        """Legacy's tables that hold its rows, each with the columns of its key: the source, or what a view reads."""
+        return {read.source: read.link for read in self.reads} if self.view and self.reads else {self.source: self.key}
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)

@@ -27,8 +27,8 @@ def production(backup: Backup) -> dict[str, Any]:
         now = dict(legacy.execute(_QUERIES["rows"], {"schema": plan.source_schema}).fetchall())
     growth = {}
     for table in plan.tables:
-        source, _ = table.written
-        was, known = then.get(f"{plan.source_schema}.{source}", [0])[0], now.get(source, -1)
+        was = sum(then.get(f"{plan.source_schema}.{source}", [0])[0] for source in table.made_of)
+        known = sum(max(now.get(source, 0), 0) for source in table.made_of)
         growth[table.target] = round(known / was, 4) if was and known > 0 else 1.0
     return {"growth": growth, "writes_per_second": round(max(_rate("requested"), _rate("captured")), 2)}
 

@@ -43,6 +43,10 @@ def catch_up(run: Run) -> dict[str, Any]:
     return {"entries_per_second": round(applied / (time.monotonic() - began)), "entries": entries}
 
 
+_LARGEST = """
+SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = ANY(%s)
+ORDER BY pg_relation_size(oid) DESC, relname LIMIT 1
+"""
 _WRITABLE = """
 SELECT column_name FROM information_schema.columns
 WHERE table_schema = %s AND table_name = %s AND is_generated = 'NEVER' AND identity_generation IS DISTINCT FROM 'ALWAYS'
@@ -53,14 +57,15 @@ ORDER BY column_name = %s DESC LIMIT 1
 def _written(run: Run, most: int) -> int:
     """Rows written once more as they are; capture sees a write."""
     plan = run.plan
-    name, columns = (plan.find("users") or plan.tables[0]).written
-    key = Identifier(columns[0])
+    made_of = (plan.find("users") or plan.tables[0]).made_of
     with databases.legacy_writable("rehearsal") as legacy:
         databases.enter(legacy, plan.source_schema)
+        [name] = legacy.execute(_LARGEST, [plan.source_schema, list(made_of)]).fetchone() or [next(iter(made_of))]
+        key = Identifier(made_of[name][0])
         # The key may be one that only PostgreSQL writes.
-        writable = legacy.execute(_WRITABLE, [plan.source_schema, name, columns[0]]).fetchone()
+        writable = legacy.execute(_WRITABLE, [plan.source_schema, name, made_of[name][0]]).fetchone()
         statement = SQL("UPDATE {table} SET {column} = {column} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {most})").format(
-            table=Identifier(plan.source_schema, name), column=Identifier(writable[0] if writable else columns[0]), key=key,
+            table=Identifier(plan.source_schema, name), column=Identifier(writable[0]) if writable else key, key=key,
             most=SQL(str(most)),
         )  # fmt: skip
         return legacy.execute(statement).rowcount

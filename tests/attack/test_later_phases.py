@@ -17,6 +17,7 @@ from migration_portal.cutover import follow_up, people
 from migration_portal.cutover.models import Cutover
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.rehearsal import moves
+from migration_portal.rehearsal.figures import production
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.report import report
@@ -24,7 +25,7 @@ from migration_portal.runs.verify import verify
 from migration_portal.support.find import find
 from migration_portal.support.person import person
 from tests import builders
-from tests.attack.test_views import hold_still
+from tests.attack.test_views import begun, hold_still
 from tests.backups.builders import backed_up
 from tests.backups.conftest import backups as backups
 from tests.backups.test_restore import databases_left as databases_left
@@ -43,6 +44,7 @@ from tests.journeys.other_schemas import (
 )
 from tests.journeys.other_schemas import plan as plan
 from tests.journeys.test_one_into_many import CAPTURED, ROLES_IN_A_COLUMN
+from tests.journeys.test_views import changed
 from tests.world import World
 
 BY_TEXT = (
@@ -399,3 +401,17 @@ def test_the_users_of_a_partitioned_table_are_exported(world: World, plan: Any, 
     legacy(world, "CREATE TABLE auth_user_1 PARTITION OF auth_user DEFAULT")
     users(world, "ann", "bob")
     assert backed_up("legacy").manifest["users"] == 2
+
+
+def test_a_rehearsal_counts_and_writes_to_all_that_a_view_is_made_of(
+    world: World, settings: Any, tmp_path: Path, backups: Path
+) -> None:
+    changed(world, settings, tmp_path)
+    legacy(world, "DELETE FROM staff")
+    made = backed_up("legacy")
+    legacy(world, "INSERT INTO customers (firm, mail, password)"
+                  " SELECT firm, 'n' || n || mail, 'x' FROM customers, generate_series(1, 5) AS n")  # fmt: skip
+    legacy(world, "VACUUM FULL staff")
+    legacy(world, "ANALYZE")
+    assert production(made)["growth"]["users"] == pytest.approx(6, rel=0.05)
+    assert moves.catch_up(begun(world))["entries"] == 3000
