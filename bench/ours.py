@@ -61,7 +61,7 @@ class Ours:
         started = time.monotonic()
         run = start(by="bench", plan_path=self.setup.plan())
         said: list[tuple[float, int]] = []
-        while not (built := self._built(run)):
+        while not (valid := built(self.setup.iam_url, run)):
             time.sleep(0.05)
             self._ask(run, said)
         seconds = time.monotonic() - started
@@ -71,7 +71,7 @@ class Ours:
             run.refresh_from_db()
         misjudged = _misjudged(said, started, time.monotonic())
         result = report(run)
-        assert built and result.accounted, result.as_dict()
+        assert valid and result.accounted, result.as_dict()
         rows = sum(table.source for table in result.tables.values())
         return Result(name, rows, seconds, "load with the primary key alone, settle, rebuild"), self._cost(
             run, misjudged
@@ -83,15 +83,6 @@ class Ours:
 
         if (not said or time.monotonic() - said[-1][0] >= 1) and (left := progress_of(run).left):
             said.append((time.monotonic(), left.likely))
-
-    def _built(self, run: Run) -> bool:
-        with psycopg.connect(self.setup.iam_url) as iam:
-            row = iam.execute(
-                "SELECT count(*) FILTER (WHERE state = 'done') = count(*) AND count(DISTINCT step) = 4"
-                " FROM portal_ledger.chunks WHERE run = %s AND step LIKE 'foreign:%%'",
-                [run.key],
-            ).fetchone()
-        return bool(row and row[0])
 
     def _cost(self, run: Run, misjudged: float) -> Cost:
         with psycopg.connect(self.setup.iam_url) as iam:
@@ -105,6 +96,17 @@ class Ours:
         whole = max(b for _, _, b in spans) - min(a for _, a, _ in spans)
         idle = 1 - _covered([(a, b) for _, a, b in spans]) / whole
         return Cost(verify / copy, idle, _peak_megabytes(), misjudged)
+
+
+def built(iam_url: str, run: Run) -> bool:
+    """Whether the constraints of all its tables are in force."""
+    with psycopg.connect(iam_url) as iam:
+        row = iam.execute(
+            "SELECT count(*) FILTER (WHERE state = 'done') = count(*) AND count(DISTINCT step) = %s"
+            " FROM portal_ledger.chunks WHERE run = %s AND step LIKE 'constraint:%%'",
+            [len(run.plan.tables), run.key],
+        ).fetchone()
+    return bool(row and row[0])
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:

@@ -86,9 +86,11 @@ def _estimate(run: Run, iam: Connection[Any]) -> Estimate:
         )
     [at_once] = iam.execute(queries("report")["at_once"], {"run": run.key}).fetchone() or [1.0]
     made = estimate(_to_do(run, now), now, before, at_once)
-    done = min(made.fraction, _NEARLY)
-    if not Run.objects.filter(pk=run.pk, shown__lt=done - _NOTICED).update(shown=done):
-        done = max(done, run.shown)
+    done, shown = min(made.fraction, _NEARLY), Run.objects.values_list("shown", flat=True).get(pk=run.pk)
+    if done > shown + _NOTICED:
+        Run.objects.filter(pk=run.pk, shown__lt=done).update(shown=done)
+    else:
+        done = shown
     return Estimate(1 - done if run.state == State.UNDOING else done, made.left if run.state in WORKING else None)
 
 
