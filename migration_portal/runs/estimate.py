@@ -12,10 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _BESIDE_A_COPY = {
-    "index": 0.25, "constraint": 0.17, "grant": 0.15, "analyze": 0.03, "verify": 0.23, "compare": 0.02,
-    "undo": 0.3, "conclude": 0.03, "put_back": 0.02, "rebuild_index": 0.25, "restore_constraint": 0.17,
+    "index": 0.25, "constraint": 0.08, "analyze": 0.12, "verify": 0.33, "compare": 0.01,
+    "undo": 0.3, "conclude": 0.03, "put_back": 0.02, "rebuild_index": 0.25, "restore_constraint": 0.08,
 }  # fmt: skip
-"""What a step of each kind costs in units of the table's copy, where nothing has been measured: from many runs."""
+"""What a step of each kind costs in units of the table's copy, where nothing has been measured: by `make bench`."""
+_BESIDE_ALL_COPIES = {"grant": 0.33, "check": 0.12}
+"""The same for steps that a run has once, in units of all copies."""
+_ENOUGH = 0.01
+"""Of all rows that a run plans: what fewer rows took says nothing of the others."""
 _OWN, _EARLIER, _ELSEWHERE, _UNMEASURED = 0.1, 0.2, 0.35, 0.6
 """By how much, as a share, a cost may be wrong that is known in each way."""
 _HARDLY = 0.05
@@ -116,24 +120,29 @@ class _Known:
             return self.then((kind, table)) * self.tempo, _EARLIER
         if kind == "copy":
             return self.copied_like_others(table)
+        if kind in _BESIDE_ALL_COPIES:
+            copies = [self.cost("copy", of) for its_kind, of in self.now if its_kind == "copy"]
+            whole = sum(each[0] for each in copies if each)
+            return (whole * _BESIDE_ALL_COPIES[kind], _UNMEASURED) if whole and None not in copies else None
         if kind not in _BESIDE_A_COPY:
             return 0.0, 0.0
         copy = self.cost("copy", table)
         if copy is None:
             return None
-        seconds = copies = 0.0
+        seconds = beside = 0.0
         for (other, its_table), done in self.now.items():
-            if other == kind and done.share and (beside := self.now.get(("copy", its_table))):
-                seconds, copies = seconds + done.seconds / done.share, copies + beside.seconds
-        if copies:
-            return copy[0] * seconds / copies, _ELSEWHERE
+            if other == kind and done.share and (its_copy := self.now.get(("copy", its_table))):
+                seconds, beside = seconds + done.seconds / done.share, beside + its_copy.seconds
+        if beside:
+            return copy[0] * seconds / beside, _ELSEWHERE
         return copy[0] * _BESIDE_A_COPY[kind], _UNMEASURED
 
     def copied_like_others(self, table: str) -> tuple[float, float] | None:
-        copies = [work for (kind, _), work in self.now.items() if kind == "copy" and work.planned_done]
-        if not copies:
+        copies = [work for (kind, _), work in self.now.items() if kind == "copy"]
+        done = sum(work.planned_done for work in copies)
+        if done < max(_ENOUGH * sum(work.planned for work in copies), 1):
             return None
-        a_row = sum(work.seconds for work in copies) / sum(work.planned_done for work in copies)
+        a_row = sum(work.seconds for work in copies) / done
         return self.rows.get(table, 0) * a_row, _ELSEWHERE
 
 

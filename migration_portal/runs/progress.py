@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from migration_portal import databases
 from migration_portal.engine import ledger
 from migration_portal.engine.kinds import KINDS
 from migration_portal.engine.queries import queries
-from migration_portal.runs.estimate import Estimate, TimeLeft, Work, estimate
+from migration_portal.runs.estimate import Estimate, Key, TimeLeft, Work, estimate
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import WORKING, State
 
@@ -75,8 +75,8 @@ def _estimate(run: Run, iam: Connection[Any]) -> Estimate:
         return Estimate(float(run.state == State.COMPLETED), None)
     earlier = Run.objects.filter(plan_name=run.plan_name, finished_at__isnull=False).exclude(pk=run.pk)[:_EARLIER]
     keys = [run.key, *(each.key for each in earlier)]
-    now: dict[tuple[str, str], Work] = {}
-    before: dict[tuple[str, str], Work] = {}
+    now: dict[Key, Work] = {}
+    before: dict[Key, Work] = {}
     number = str(run.undo_attempt if run.state == State.UNDOING else run.verification)
     for row in ledger.rows(iam, queries("report")["works"], {"runs": keys}):
         mine, step = row.pop("run") == run.key, row.pop("step")
@@ -85,7 +85,7 @@ def _estimate(run: Run, iam: Connection[Any]) -> Estimate:
             **row
         )
     [at_once] = iam.execute(queries("report")["at_once"], {"run": run.key}).fetchone() or [1.0]
-    made = estimate(_to_do(run, now), now, before, at_once)
+    made = estimate(_to_do(run, now, before), now, before, at_once)
     done, shown = min(made.fraction, _NEARLY), Run.objects.values_list("shown", flat=True).get(pk=run.pk)
     if done > shown + _NOTICED:
         Run.objects.filter(pk=run.pk, shown__lt=done).update(shown=done)
@@ -94,12 +94,18 @@ def _estimate(run: Run, iam: Connection[Any]) -> Estimate:
     return Estimate(1 - done if run.state == State.UNDOING else done, made.left if run.state in WORKING else None)
 
 
-def _to_do(run: Run, now: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The steps of what the run does now, and those that only the ledger knows of, as (kind, table)."""
-    again = run.verification > 1 and run.state != State.UNDOING
-    kinds = _UNDOES if run.state == State.UNDOING else _VERIFIES if again else (*_COPIES, *_VERIFIES)
+def _to_do(run: Run, now: Collection[Key], before: Collection[Key]) -> list[Key]:
+    """The steps of what the run does now, as (kind, table); those that it has once as the ledger knows them."""
+    undoes, again = run.state == State.UNDOING, run.verification > 1
+    kinds = _UNDOES if undoes else _VERIFIES if again else (*_COPIES, *_VERIFIES)
     wanted = [(kind, table.target) for table in run.plan.tables for kind in kinds]
-    return [*wanted, *(key for key in now if key[0] in _ONCE and kinds[0] == _COPIES[0])]
+    if undoes or again:
+        return wanted
+    once = {key for key in now if key[0] in _ONCE} | {("check", "")}
+    # What a run derives is derived before it verifies anything.
+    if not any(kind in ("grant", "verify") for kind, _ in now):
+        once |= {key for key in before if key[0] == "grant"} or {("grant", "")}
+    return [*wanted, *once]
 
 
 def _shares(steps: list[dict[str, Any]], table: str) -> dict[str, float]:
