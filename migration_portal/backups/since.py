@@ -45,6 +45,8 @@ class Table:
     columns: tuple[str, ...]
     parents: frozenset[str]
     tenant: Composable
+    unsure: bool
+    """Whether saying its tenant may fail: it takes an expression, or another row."""
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
@@ -103,7 +105,9 @@ def rows_since(pair: Pair, table: Table) -> Iterator[Row]:
     # Whose tenant cannot be said is nobody's: it must not keep the others from being listed.
     sides = (pair.kept, pair.live)
     unsaid = [
-        key for side in sides for key in single_out.unsaid(side, table.identifier, table.key_as_text, table.tenant)
+        key
+        for side in (sides if table.unsure else ())
+        for key in single_out.unsaid(side, table.identifier, table.key_as_text, table.tenant)
     ]
     tenant = SQL("coalesce({}, '')").format(table.tenant)
     if unsaid:
@@ -162,7 +166,7 @@ def _tables(kept: Connection[Any], live: Connection[Any], side: str, plan: Plan)
         found.append(
             Table(
                 *name, tuple(row["key"]), tuple(columns), frozenset(row["parents"]),
-                tenants.get(f"{name[0]}.{name[1]}", SQL("NULL::text")),
+                *tenants.get(f"{name[0]}.{name[1]}", (SQL("NULL::text"), False)),
             )
         )  # fmt: skip
     return found
@@ -180,24 +184,28 @@ def _keys(connection: Connection[Any]) -> list[dict[str, Any]]:
         return cursor.execute(QUERIES["keys"]).fetchall()
 
 
-def _tenants(connection: Connection[Any], side: str, plan: Plan) -> dict[str, Composable]:
-    """schema.table → the expression of a row's tenant, of the tables that the plan knows."""
+def _tenants(connection: Connection[Any], side: str, plan: Plan) -> dict[str, tuple[Composable, bool]]:
+    """schema.table → the expression of a row's tenant, and whether it may fail; of the tables that the plan knows."""
     if side == "portal":
         return {}
     schema = plan.source_schema if side == "legacy" else plan.target_schema
     databases.enter(connection, schema)
     there = catalog.read(connection, schema)
     if side == "legacy":
+        about = {name: belonging.concerned(plan, name)[0] for name in plan.watched if name in there}
         return {
-            f"{schema}.{name}": belonging.tenant_of_watched(
-                plan, belonging.concerned(plan, name)[0], there, Identifier(name).as_string(connection)
+            f"{schema}.{name}": (
+                belonging.tenant_of_watched(plan, rows, there, Identifier(name).as_string(connection)),
+                belonging.looked_up(plan, rows, there),
             )
-            for name in plan.watched
-            if name in there
+            for name, rows in about.items()
         }
     return {
-        f"{schema}.{table.target}": belonging.target_tenant(
-            plan, table, there, Identifier(schema), Identifier(table.target).as_string(connection)
+        f"{schema}.{table.target}": (
+            belonging.target_tenant(
+                plan, table, there, Identifier(schema), Identifier(table.target).as_string(connection)
+            ),
+            True,
         )
         for table in plan.tables
         if table.target in there

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -10,22 +9,24 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine.errors import blames_a_row, describe
+from migration_portal.engine.pipe import pipe
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 from migration_portal.refusal import Refusal
 
 
-def single_out(
-    transfer: Transfer, table: Table, where: Composable, take: Callable[[Composable], object]
-) -> list[tuple[list[str], Refusal]]:
-    """Let `take` have the source rows that satisfy `where`, in as few parts as go well. Returns the keys of those left, and why.
+def stage(transfer: Transfer, table: Table, place: Composable, where: Composable) -> list[tuple[list[str], Refusal]]:
+    """Bring the source rows that satisfy `where`, mapped, into a stage, in as few parts as go well.
 
-    A part that fails is rolled back on both sides. Raises psycopg.Error where no row is to blame, Refusal where no row is left.
+    Returns the keys of those that cannot be mapped, and why. Raises psycopg.Error where no row is to blame, Refusal where no
+    row is left.
     """
     try:
         with transfer.target.transaction(), transfer.source.transaction():
-            take(where)
+            extra = [compile.source_key(table)]
+            select = compile.mapped(transfer.plan, table, transfer.info(table), where=where, extra=extra)
+            pipe(transfer.source, select, transfer.target, place, [*table.column_names, "portal_source_key"])
         return []
     except psycopg.Error as error:
         refusal = describe(error, subject=table.target)
@@ -36,7 +37,7 @@ def single_out(
         middle = keys[len(keys) // 2]
         halves = [compile.key_range(table.key, None, middle), compile.key_range(table.key, middle, None)]
         parts = [SQL("({}) AND ({})").format(where, half) for half in halves]
-        return [left for part in parts for left in single_out(transfer, table, part, take)]
+        return [left for part in parts for left in stage(transfer, table, place, part)]
     if not keys:
         raise refusal
     return [(keys[0], refusal)]

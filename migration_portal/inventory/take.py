@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -66,22 +67,35 @@ def read(legacy: Connection[Any], plan: Plan) -> dict[str, Any]:
     if "users" not in planned:
         return content
     legacy.execute(SQL("SET LOCAL search_path = {}, pg_catalog").format(Identifier(plan.source_schema)))
-    said = {name: _said(legacy, plan, planned.get(name), name, tables) for name in _ASKED}
-    content["users"] = rows(legacy, queries["users"].format(**said))[0]
-    schemes = rows(legacy, queries["schemes"].format(**said))
-    content["password_schemes"] = {row["scheme"]: row["count"] for row in schemes}
-    for row in rows(legacy, queries["tenants"].format(**said)):
+
+    def counted(careful: Connection[Any] | None = None) -> dict[str, Any]:
+        said = {name: _said(plan, planned.get(name), name, tables, careful) for name in _ASKED}
+        with legacy.transaction():
+            return {name: rows(legacy, queries[name].format(**said)) for name in ("users", "schemes", "tenants")}
+
+    try:
+        found = counted()
+    except psycopg.DataError:  # of some rows a column cannot be said
+        found = counted(careful=legacy)
+    content["users"] = found["users"][0]
+    content["password_schemes"] = {row["scheme"]: row["count"] for row in found["schemes"]}
+    for row in found["tenants"]:
         last = row.pop("last_login")
         content["tenants"].append(row | {"last_login": last.isoformat() if last else None})
     return content
 
 
-def _said(legacy: Connection[Any], plan: Plan, table: Table | None, name: str, tables: dict[str, Any]) -> Composable:
-    """The legacy rows of which the plan makes the IAM's table, with the columns asked about; or those that it gives."""
+def _said(
+    plan: Plan, table: Table | None, name: str, tables: dict[str, Any], careful: Connection[Any] | None
+) -> Composable:
+    """The legacy rows of which the plan makes the IAM's table, with the columns asked about; or those that it gives.
+
+    `careful` is a session to find out by of which rows a column cannot be said.
+    """
     asked = _ASKED[name]
     if table is not None:
         known = {column["name"] for column in tables[table.source]["columns"]}
-        parts = [_column(legacy, plan, table, known, column, kind) for column, kind in asked.items()]
+        parts = [_column(plan, table, known, column, kind, careful) for column, kind in asked.items()]
         return SQL("(SELECT {} FROM {})").format(SQL(", ").join(parts), compile.source_table(plan, table))
     nothing = SQL(", ").join(
         SQL("NULL::{} AS {}").format(compile.raw(kind), Identifier(each)) for each, kind in asked.items()
@@ -98,7 +112,9 @@ def _said(legacy: Connection[Any], plan: Plan, table: Table | None, name: str, t
     return SQL("({})").format(SQL(" UNION ALL ").join(selects))
 
 
-def _column(legacy: Connection[Any], plan: Plan, table: Table, known: set[str], name: str, kind: str) -> Composable:
+def _column(
+    plan: Plan, table: Table, known: set[str], name: str, kind: str, careful: Connection[Any] | None
+) -> Composable:
     """A column as legacy writes it, where the plan only writes it in another way; else as the plan makes it of rows that arrive."""
     column, alias = table.column(name), Identifier(name)
     if column is None:
@@ -111,6 +127,6 @@ def _column(legacy: Connection[Any], plan: Plan, table: Table, known: set[str], 
         compile.rejected(alone), compile.raw(column.sql), compile.raw(kind)
     )
     key = compile.source_key(table)
-    if unsaid := single_out.unsaid(legacy, compile.source_table(plan, table), key, made):
+    if careful and (unsaid := single_out.unsaid(careful, compile.source_table(plan, table), key, made)):
         made = SQL("(CASE WHEN {} NOT IN ({}) THEN {} END)").format(key, SQL(", ").join(map(Literal, unsaid)), made)
     return SQL("{} AS {}").format(made, alias)

@@ -13,7 +13,7 @@ from migration_portal.backups.models import Backup
 from migration_portal.engine.queries import named
 from migration_portal.plan.loader import load
 
-_QUERIES = named(Path(__file__).parent / "rehearsal.sql")
+QUERIES = named(Path(__file__).parent / "rehearsal.sql")
 
 
 def production(backup: Backup) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def production(backup: Backup) -> dict[str, Any]:
     """
     plan, then = load(settings.MIGRATION_PLAN), backup.manifest["content"]["tables"]
     with databases.legacy("rehearsal") as legacy:
-        now = dict(legacy.execute(_QUERIES["rows"], {"schema": plan.source_schema}).fetchall())
+        now = dict(legacy.execute(QUERIES["rows"], {"schema": plan.source_schema}).fetchall())
     growth = {}
     for table in plan.tables:
         was = sum(then.get(f"{plan.source_schema}.{source}", [0])[0] for source in table.made_of)
@@ -35,5 +35,5 @@ def production(backup: Backup) -> dict[str, Any]:
 
 def _rate(query: str) -> float:
     with connection.cursor() as cursor:
-        cursor.execute(_QUERIES[query].as_string())
+        cursor.execute(QUERIES[query].as_string())
         return float(cursor.fetchone()[0])

@@ -28,6 +28,7 @@ from migration_portal.cutover.models import Cutover
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.cutover.work import work
 from migration_portal.engine.catchup import batches
+from migration_portal.rehearsal.figures import QUERIES
 from migration_portal.runs.models import QuarantinedRow, Run
 
 _BURST = 20_000
@@ -43,27 +44,17 @@ def catch_up(run: Run) -> dict[str, Any]:
     return {"entries_per_second": round(applied / (time.monotonic() - began)), "entries": entries}
 
 
-_LARGEST = """
-SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = ANY(%s)
-ORDER BY pg_relation_size(oid) DESC, relname LIMIT 1
-"""
-_WRITABLE = """
-SELECT column_name FROM information_schema.columns
-WHERE table_schema = %s AND table_name = %s AND is_generated = 'NEVER' AND identity_generation IS DISTINCT FROM 'ALWAYS'
-ORDER BY column_name = %s DESC LIMIT 1
-"""
-
-
 def _written(run: Run, most: int) -> int:
     """Rows written once more as they are; capture sees a write."""
     plan = run.plan
-    made_of = (plan.find("users") or plan.tables[0]).made_of
+    made_of, about = (plan.find("users") or plan.tables[0]).made_of, {"schema": plan.source_schema}
     with databases.legacy_writable("rehearsal") as legacy:
         databases.enter(legacy, plan.source_schema)
-        [name] = legacy.execute(_LARGEST, [plan.source_schema, list(made_of)]).fetchone() or [next(iter(made_of))]
+        [name] = legacy.execute(QUERIES["largest"], about | {"tables": list(made_of)}).fetchone() or [
+            next(iter(made_of))
+        ]
         key = Identifier(made_of[name][0])
-        # The key may be one that only PostgreSQL writes.
-        writable = legacy.execute(_WRITABLE, [plan.source_schema, name, made_of[name][0]]).fetchone()
+        writable = legacy.execute(QUERIES["writable"], about | {"table": name, "key": made_of[name][0]}).fetchone()
         statement = SQL("UPDATE {table} SET {column} = {column} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {most})").format(
             table=Identifier(plan.source_schema, name), column=Identifier(writable[0]) if writable else key, key=key,
             most=SQL(str(most)),

@@ -21,3 +21,14 @@ SELECT coalesce(max(entries), 0) / 60.0
 SELECT DISTINCT n.nspname, c.relname
   FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE NOT t.tgisinternal
+
+-- name: largest
+SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s) AND relname = ANY(%(tables)s)
+ORDER BY pg_relation_size(oid) DESC, relname LIMIT 1
+
+-- name: writable
+-- The key, or else another column: it may be one that only PostgreSQL writes.
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = %(schema)s AND table_name = %(table)s
+  AND is_generated = 'NEVER' AND identity_generation IS DISTINCT FROM 'ALWAYS'
+ORDER BY column_name = %(key)s DESC LIMIT 1

@@ -23,11 +23,10 @@ from psycopg.sql import SQL, Identifier
 from migration_portal import databases
 from migration_portal.backups import scratch
 from migration_portal.backups.models import Side
-from migration_portal.engine.queries import named
 from migration_portal.refusal import Refusal
+from migration_portal.rehearsal.figures import QUERIES
 from migration_portal.rehearsal.models import Rehearsal
 
-_QUERIES = named(Path(__file__).parent / "rehearsal.sql")
 PREFIX = "rehearsal_"
 """How the names of its databases begin: what plays there touches no other."""
 _NOWHERE = "127.0.0.1:1"
@@ -70,7 +69,7 @@ def quieten(rehearsal: Rehearsal) -> None:
     """Take away what production's run has left in the backup; switch legacy's own triggers off: what they call may be real."""
     with databases.of_url(url(rehearsal, Side.LEGACY), "rehearsal") as legacy:
         legacy.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier("portal_capture")))
-        for schema, table in legacy.execute(_QUERIES["with_triggers"]).fetchall():
+        for schema, table in legacy.execute(QUERIES["with_triggers"]).fetchall():
             legacy.execute(SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(Identifier(schema, table)))
 
 

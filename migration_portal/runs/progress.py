@@ -81,9 +81,8 @@ def _estimate(run: Run, iam: Connection[Any]) -> Estimate:
     for row in ledger.rows(iam, queries("report")["works"], {"runs": keys}):
         mine, step = row.pop("run") == run.key, row.pop("step")
         numbered = row["kind"] in (*_VERIFIES, *_UNDOES)
-        (now if mine and (not numbered or step.endswith(f":{number}")) else before)[row["kind"], row["table"]] = Work(
-            **row
-        )
+        known = now if mine and (not numbered or step.endswith(f":{number}")) else before
+        known[row["kind"], row["table"]] = Work(**row)
     [at_once] = iam.execute(queries("report")["at_once"], {"run": run.key}).fetchone() or [1.0]
     made = estimate(_to_do(run, now, before), now, before, at_once)
     done, shown = min(made.fraction, _NEARLY), Run.objects.values_list("shown", flat=True).get(pk=run.pk)

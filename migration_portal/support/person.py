@@ -150,9 +150,8 @@ def _from_both(made: Person) -> None:
 
 
 def _known_by(plan: Plan, table: Table) -> set[str]:
-    """The tables of both sides whose rows have a person's key: their own, and those that hold more about them."""
-    own = {other for other in plan.tables if other.source == table.source} | {table}
-    return {name for each in own for name in (each.source, each.target)}
+    """The tables of both sides whose rows have a person's key."""
+    return {name for each in plan.siblings(table.source) for name in (each.source, each.target)}
 
 
 def _legacy_key(made: Person, run: Run, transfer: Transfer, table: Table) -> list[str]:

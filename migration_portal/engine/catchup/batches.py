@@ -230,7 +230,7 @@ def _whole(flow: Flow, entry: Entry) -> Batch:
 def _not_known(flow: Flow, name: str, unsettled: Iterable[tuple[str, Key]]) -> set[Key]:
     """Those of these keys that are to be tried again: all but those in quarantine, which have been."""
     keys = {key for _, key in unsettled}
-    if flow.direction == "reverse":
+    if not keys or flow.direction == "reverse":
         return keys
     known = (
         tuple(key) for table in flow.transfer.plan.siblings(name) for key in quarantine.open_keys(flow.transfer, table)

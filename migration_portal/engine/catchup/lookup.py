@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import quarantine, source
+from migration_portal.engine import quarantine, single_out, source
 from migration_portal.engine.catchup import groups
 from migration_portal.engine.catchup.work import Widen, Work, listed, names_of, query
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
-from migration_portal.engine.single_out import single_out
 from migration_portal.engine.source import Key
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
@@ -75,13 +74,7 @@ def stage_all(work: Work, table: Table) -> None:
     """Stage every row of the source table; one that cannot be mapped waits, and what the target has of it stays."""
     transfer, (stage, _) = work.flow.transfer, names_of(table)
     transfer.target.execute(query("stage", stage=stage, target=transfer.target_table(table.target)))
-
-    def take(where: Composable) -> None:
-        key = [compile.source_key(table)]
-        select = compile.mapped(transfer.plan, table, transfer.info(table), where=where, extra=key)
-        pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
-
-    for left, refusal in single_out(transfer, table, SQL("true"), take):
+    for left, refusal in single_out.stage(transfer, table, stage, SQL("true")):
         work.collide(table, [left], "cannot_be_mapped", str(refusal))
     _leave_out_ambiguous(work, table)
 

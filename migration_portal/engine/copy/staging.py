@@ -11,14 +11,12 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from migration_portal.engine import ledger, quarantine, upserts
+from migration_portal.engine import ledger, quarantine, single_out, upserts
 from migration_portal.engine.copy.reading import count, quarantine_rejected
 from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.ledger import Outcome
-from migration_portal.engine.pipe import pipe
 from migration_portal.engine.quarantine import Rejected
 from migration_portal.engine.queries import queries
-from migration_portal.engine.single_out import single_out
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile, uniques
 from migration_portal.plan.model import Table, Unique
@@ -47,14 +45,8 @@ def _create_stage(transfer: Transfer, table: Table) -> None:
 
 def _stage(transfer: Transfer, table: Table, where: Composable) -> int:
     """Fill the stage with all rows but those that cannot be mapped. Returns rows quarantined."""
-
-    def take(part: Composable) -> None:
-        extra = [compile.source_key(table)]
-        select = compile.mapped(transfer.plan, table, transfer.info(table), where=part, extra=extra)
-        pipe(transfer.source, select, transfer.target, STAGE, [*table.column_names, "portal_source_key"])
-
     quarantined = 0
-    for key, refusal in single_out(transfer, table, where, take):
+    for key, refusal in single_out.stage(transfer, table, STAGE, where):
         rejected = quarantine.rejections(transfer, table, [key], "cannot_be_mapped", detail=str(refusal))
         quarantined += quarantine.add(transfer, table, rejected)
     return quarantined

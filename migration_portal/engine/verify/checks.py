@@ -83,9 +83,8 @@ def _counts(question: _Question) -> Iterator[Check]:
         legacy, iam = totals.get("legacy", 0), totals.get("iam", 0)
         absent = question.by_field.get((table.target, ""), 0)
         in_use = ledger.modes(question.transfer.target, question.transfer.run).get(table.target) == "upsert"
-        in_use |= (
-            question.transfer.queue is not None and not table.returns
-        )  # tenants moved: some it may have given itself
+        # Of a table without a way back it may hold what it gave while tenants lived there.
+        in_use |= question.transfer.queue is not None and not table.returns
         name = "user_counts" if table.target == "users" else f"{table.target}_counts"
         if absent or (legacy != iam and not in_use) or iam < legacy:
             yield Check(

@@ -65,7 +65,8 @@ def _first_look(transfer: Transfer, looks: Looks) -> Look | None:
     parsed = transfer.target.execute(queries("continuous")["keys"], {"texts": texts}).fetchall()
     written = {tuple(key): text for (key,), text in zip(parsed, texts, strict=True)}
     differences = tenants.compare_keys(transfer, source, list(written))
-    return Look(batch, source, written, differences, capture_queue.lag(transfer.queue).last)
+    upto = capture_queue.lag(transfer.queue).last if differences else None
+    return Look(batch, source, written, differences, upto)
 
 
 def _second_look(transfer: Transfer, number: int, look: Look) -> tuple[int, set[str]]:
