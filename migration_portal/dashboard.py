@@ -57,7 +57,7 @@ def now(request: HttpRequest) -> dict[str, Any]:
             states = scripts.states(iam, scripts.read(DIRECTORY))
             installed = ledger.ready(iam)
         facts["applied"], facts["script_count"] = sum(state.applied for state in states), len(states)
-        facts["quarantined"] = QuarantinedRow.objects.filter(state="open").count() if installed else 0
+        facts["quarantined"] = QuarantinedRow.objects.in_force().filter(state="open").count() if installed else 0
         if run is not None:
             facts["progress"] = progress_of(run)
             facts["throughput"] = throughput_of(run)

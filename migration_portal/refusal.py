@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
 
 _JUST_NOW = timedelta(minutes=2)
 """A time so near is meant: forms know minutes only."""
@@ -36,3 +41,15 @@ def require_ahead(at: datetime | None, *, subject: str) -> None:
     """Raises Refusal when the time has passed."""
     if at is not None and at < datetime.now(UTC) - _JUST_NOW:
         raise Refusal(f"{at:%Y-%m-%d %H:%M %Z} has passed.", subject=subject, todo="Write a time to come, or none.")
+
+
+def each(rows: Iterable[Any], decide: Callable[[Any], Any]) -> tuple[int, Counter[str]]:
+    """Each by itself: one that cannot be decided so keeps no other. Returns how many were, and the others by why."""
+    done, refused = 0, Counter[str]()
+    for row in rows:
+        try:
+            decide(row)
+            done += 1
+        except (Refusal, psycopg.Error) as error:
+            refused[str(error).splitlines()[0]] += 1
+    return done, refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def record(
     )  # fmt: skip
     pending = _pending.get()
     if pending is None:
-        _append(event)
+        _append([event])
     else:
         pending.append(event)
     log.info("audit", verb=verb, actor=event.actor, object_type=object_type, object_id=object_id, run=run)
@@ -87,17 +87,18 @@ def recorded_last() -> Iterator[None]:
             yield
         finally:
             _pending.reset(token)
-        for event in events:
-            _append(event)
+        if events:
+            _append(events)
 
 
-def _append(event: Event) -> None:
+def _append(events: Sequence[Event]) -> None:
     with transaction.atomic():
         one_after_the_other(connection, Lock.AUDIT)  # held to the commit: the chain has no forks
-        event.at = timezone.now()
-        event.previous = Event.objects.order_by("-id").values_list("digest", flat=True).first() or GENESIS
-        event.digest = digest(event)
-        event.save(force_insert=True)
+        previous = Event.objects.order_by("-id").values_list("digest", flat=True).first() or GENESIS
+        for event in events:
+            event.at, event.previous = timezone.now(), previous
+            event.digest = previous = digest(event)
+        Event.objects.bulk_create(events, batch_size=1000)
 
 
 def digest(event: Event) -> str:

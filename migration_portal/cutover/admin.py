@@ -1,12 +1,12 @@
-"""Stray writes: rows written on the side that does not own their tenant, decided one by one or all that the list shows."""
+"""Stray writes: rows written on the side that does not own their tenant, decided one by one or many at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -14,12 +14,14 @@ from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesCheckbo
 
 from migration_portal import console, databases
 from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.console.bulk import Decision, asked, told
 from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
-from migration_portal.refusal import Refusal, require_reason
+from migration_portal.refusal import Refusal, each, require_reason
 
 _VERBS = {"accept": resolve.accept, "restore": resolve.restore}
+_WRITTEN_IN = {"forward": "legacy", "reverse": "the IAM"}
 _MOST = 1000
 
 
@@ -33,8 +35,8 @@ class StrayAdmin(ReadOnlyAdmin):
     search_help_text = "Tenant"
     list_before_template = "portal/cutover/strays_before.html"
     list_filter_submit = True
-    list_disable_select_all = True
     show_full_result_count = False
+    actions = ("accept_many", "restore_many")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Stray]:
         with databases.iam("strays") as iam:
@@ -47,17 +49,12 @@ class StrayAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("decide/", wrap(self.decide_all), name="cutover_stray_decide_all"),
             path("<int:pk>/decide/", wrap(self.decide), name="cutover_stray_decide"),
             *super().get_urls(),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {
-            "title": "Stray writes", "may": request.user.has_perm("cutover.decide_stray"),
-            "query": request.GET.urlencode(), "open_count": self.filtered(request, state=Stray.State.OPEN).count(),
-        }  # fmt: skip
-        return super().changelist_view(request, context | (extra_context or {}))
+        return super().changelist_view(request, {"title": "Stray writes"} | (extra_context or {}))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -87,29 +84,33 @@ class StrayAdmin(ReadOnlyAdmin):
         back = reverse("admin:cutover_stray_change", args=[pk])
         return console.act(request, "cutover.decide_stray", do, back=back, done="Decided: both sides agree again.")
 
-    def decide_all(self, request: HttpRequest) -> HttpResponse:
-        """The same for every open one that the list shows; one that cannot be decided so stays open and keeps no other."""
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("cutover.decide_stray")
 
-        def do() -> str:
-            verb, reason = _VERBS.get(request.POST.get("verb", "")), console.reason(request)
-            rows = list(self.filtered(request, state=Stray.State.OPEN)[: _MOST + 1])
-            if verb is None or not rows:
-                raise Refusal(
-                    "There is nothing to decide.", subject="stray writes", todo="Reload the page, then choose."
-                )
-            if len(rows) > _MOST:
-                raise Refusal(
-                    "They are too many at once.", subject="stray writes", todo=f"Filter to {_MOST:,} at most."
-                )
-            require_reason(reason, to="Deciding stray writes")
-            left: list[str] = []
-            for stray in rows:
-                try:
-                    verb(stray, by=console.by(request), reason=reason)
-                except (Refusal, psycopg.Error) as error:
-                    left.append(f"{stray}: {str(error).splitlines()[0]}")
-            stayed = f" Open still: {len(left):,}. {left[0]}" if left else ""
-            return f"Decided: {len(rows) - len(left):,}.{stayed}"
+    @admin.action(description="Accept…", permissions=["decide"])
+    def accept_many(self, request: HttpRequest, rows: QuerySet[Stray]) -> HttpResponse:
+        explain = "Each row goes to the owner as it stands on the other side."
+        return _asked(request, rows, "accept", "Accept stray writes", explain)
 
-        back = f"{reverse('admin:cutover_stray_changelist')}?{request.GET.urlencode()}"
-        return console.act(request, "cutover.decide_stray", do, back=back, done="")
+    @admin.action(description="Restore the owner's rows…", permissions=["decide"])
+    def restore_many(self, request: HttpRequest, rows: QuerySet[Stray]) -> HttpResponse:
+        explain = "The owner's row, or its absence, is put back in the place of each."
+        return _asked(request, rows, "restore", "Restore the owner's rows", explain)
+
+
+def _asked(request: HttpRequest, rows: QuerySet[Stray], verb: str, heading: str, explain: str) -> HttpResponse:
+    rows = rows.filter(state=Stray.State.OPEN)
+
+    def decide(chosen: Sequence[Stray], reason: str) -> str:
+        require_reason(reason, to="Deciding stray writes")
+        done, refused = each(chosen, lambda stray: _VERBS[verb](stray, by=console.by(request), reason=reason))
+        return told(done, refused, verb="decided")
+
+    def counts() -> dict[str, int]:
+        about = rows.aggregate(rows=Count("id"), tenants=Count("tenant", distinct=True))
+        by_what = rows.order_by().values_list("what", "direction").annotate(n=Count("id")).order_by("-n")
+        kinds = {f"… {what} in {_WRITTEN_IN.get(direction, direction)}": count for what, direction, count in by_what}
+        return {"Open stray writes": about["rows"], **kinds, "Tenants": about["tenants"]}
+
+    decision = Decision(heading, explain, verb.capitalize(), "cutover.decide_stray", decide, most=_MOST)
+    return asked(request, rows, decision, counts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from psycopg.types.json import Jsonb
 
@@ -143,7 +144,7 @@ def unmapped(table: Table, absent: Sequence[Sequence[str]]) -> Composable:
     return source.any_of([rejected, source.by_source_key(table, absent)]) if absent else rejected
 
 
-def close(transfer: Transfer, identifier: int, *, state: str, by: str) -> bool:
-    """Close a quarantined row as `copied` or `discarded`. Returns False when it was closed already."""
-    arguments = {"id": identifier, "state": state, "by": by}
-    return transfer.target.execute(queries("quarantine")["close"], arguments).rowcount == 1
+def close(iam: Connection[Any], ids: Sequence[int], *, state: str, by: str) -> set[int]:
+    """Close quarantined rows as `copied` or `discarded`. Returns the ids of those that were open."""
+    closed = iam.execute(queries("quarantine")["close"], {"ids": list(ids), "state": state, "by": by})
+    return {row[0] for row in closed}

@@ -78,6 +78,9 @@ class InventoryAdmin(ReadOnlyAdmin):
             context["tables"] = sorted(tables, key=lambda table: -table["bytes"])
             context["most_bytes"] = max((table["bytes"] for table in tables), default=1) or 1
             context["top_tenants"] = content["tenants"][:_TOP_TENANTS]
+            # What was taken before 28 November 2026 does not say which of them exist.
+            context["missing_tenants"] = sum(not tenant.get("exists", True) for tenant in content["tenants"])
+            context["tenant_count"] = len(content["tenants"]) - context["missing_tenants"]
             context["most_users"] = max((tenant["users"] for tenant in content["tenants"]), default=1) or 1
             context["schemes"] = content["password_schemes"]
             context["most_hashes"] = max(content["password_schemes"].values(), default=1) or 1

@@ -30,7 +30,7 @@ FROM {users} AS u GROUP BY 1 ORDER BY 2 DESC
 -- Per tenant, with those that users name but that do not exist. Aggregated before joining.
 WITH u AS (SELECT tenant_id, count(*) AS users, max(last_login) AS last_login FROM {users} AS u GROUP BY tenant_id),
      l AS (SELECT tenant_id, count(*) AS licenses FROM {licenses} AS l GROUP BY tenant_id)
-SELECT coalesce(t.id, u.tenant_id) AS id, t.name, t.slug, t.is_active, t.max_licenses,
+SELECT coalesce(t.id, u.tenant_id) AS id, t.id IS NOT NULL AS exists, t.name, t.slug, t.is_active, t.max_licenses,
        coalesce(u.users, 0) AS users, coalesce(l.licenses, 0) AS licenses, u.last_login
 FROM {tenants} AS t FULL JOIN u ON u.tenant_id = t.id LEFT JOIN l ON l.tenant_id = coalesce(t.id, u.tenant_id)
 ORDER BY users DESC, id

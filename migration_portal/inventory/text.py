@@ -26,7 +26,7 @@ def as_text(title: str, content: dict[str, Any]) -> str:
     lines += [f"{scheme}: {count:,}" for scheme, count in content["password_schemes"].items()]
     lines += ["", "=== TENANTS (id, slug, users, licences, last log-in) ==="]
     for tenant in content["tenants"]:
-        slug = tenant["slug"] or "(no such tenant)"
+        slug = (tenant["slug"] or "-") if tenant.get("exists", tenant["slug"]) else "(no such tenant)"
         lines.append(
             f"{tenant['id']}  {slug}  {tenant['users']:,}  {tenant['licenses']:,}  {tenant['last_login'] or '-'}"
         )

@@ -186,6 +186,20 @@ def _plan(text: str, name: str, captures: bool, found: str) -> Plan:
     return numbers.with_given(plan) if captures else plan
 
 
+@lru_cache(maxsize=256)
+def _name_of(key: uuid.UUID) -> str:
+    """A list asks for it in every line."""
+    return str(Run.objects.filter(key=key).first() or "of another portal")
+
+
+class Quarantine(models.QuerySet["QuarantinedRow"]):
+    def in_force(self) -> Quarantine:
+        """Without what dry runs and runs that are over or superseded kept back: nobody has to decide about that."""
+        runs = Run.objects.filter(dry_run=False).exclude(state__in=OVER)
+        latest = runs.order_by("plan_name", "-capture", "-id").distinct("plan_name")
+        return self.filter(run__in=[run.key for run in latest])
+
+
 class QuarantinedRow(models.Model):
     """A legacy row kept back with a reason; `data` holds it without secrets."""
 
@@ -209,6 +223,8 @@ class QuarantinedRow(models.Model):
     decided_at = models.DateTimeField(null=True)
     decided_by = models.TextField()
 
+    objects = Quarantine.as_manager()
+
     class Meta:
         managed = False
         db_table = '"portal_ledger"."quarantine"'
@@ -227,6 +243,10 @@ class QuarantinedRow(models.Model):
     @property
     def key_text(self) -> str:
         return shown(self.source_key)
+
+    @property
+    def run_name(self) -> str:
+        return _name_of(self.run)
 
 
 class Finding(models.Model):

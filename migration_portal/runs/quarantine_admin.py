@@ -5,24 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesCheckboxFilter
+from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesCheckboxFilter, DropdownFilter
 
 from migration_portal import console, databases
 from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.console.bulk import Decision, asked, told
 from migration_portal.engine import ledger
-from migration_portal.refusal import Refusal
+from migration_portal.refusal import each
 from migration_portal.runs import retry
 from migration_portal.runs.models import QuarantinedRow, Run
 
-_MOST = 5000
+_MOST_RETRIED, _MOST_DISCARDED = 1_000, 20_000
+_MOST_RUNS = 30
 
 
 class _Echo:
@@ -30,9 +32,29 @@ class _Echo:
         return value
 
 
+class RunFilter(DropdownFilter):
+    """Whose rows: dry runs and runs that are over kept the same ones back, and nobody decides about those."""
+
+    title = "run"
+    parameter_name = "of"
+    all_option = ("", "The run in force")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("all", "All, dry runs too"), *((str(run.pk), str(run)) for run in Run.objects.all()[:_MOST_RUNS])]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[QuarantinedRow]) -> QuerySet[QuarantinedRow]:
+        value = self.value() or ""
+        if value == "all":
+            return queryset
+        if not value.isdecimal():
+            return queryset.filter(pk__in=QuarantinedRow.objects.in_force())
+        return queryset.filter(run__in=list(Run.objects.filter(pk=int(value)).values_list("key", flat=True)))
+
+
 class QuarantinedRowAdmin(ReadOnlyAdmin):
-    list_display = ("key_text", "table_name", "reason_text", "tenant", "state_label", "created_at")
+    list_display = ("key_text", "table_name", "reason_text", "tenant", "run_name", "state_label", "created_at")
     list_filter = (
+        RunFilter,
         ("state", ChoicesCheckboxFilter),
         ("table_name", AllValuesCheckboxFilter),
         ("reason", AllValuesCheckboxFilter),
@@ -42,6 +64,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     list_before_template = "portal/runs/quarantine_before.html"
     list_filter_submit = True
     show_full_result_count = False
+    actions = ("retry_many", "discard_many")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[QuarantinedRow]:
         rows = QuarantinedRow.objects.all()
@@ -72,7 +95,6 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("export/", wrap(self.export), name="runs_quarantinedrow_export"),
-            path("retry/", wrap(self.retry), name="runs_quarantinedrow_retry"),
             path("<int:pk>/retry/", wrap(self.retry), name="runs_quarantinedrow_retry_one"),
             path("<int:pk>/discard/", wrap(self.discard), name="runs_quarantinedrow_discard"),
             *super().get_urls(),
@@ -81,10 +103,8 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {
             "title": "Quarantine",
-            "may_retry": request.user.has_perm("runs.retry_quarantinedrow"),
             "may_export": request.user.has_perm("runs.export_quarantinedrow"),
             "query": request.GET.urlencode(),
-            "open_count": self.get_queryset(request).filter(state="open").count(),
         }
         return super().changelist_view(request, context | (extra_context or {}))
 
@@ -106,20 +126,47 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         }
         return console.page(request, "portal/runs/quarantined_row.html", str(row), **context)
 
-    def retry(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
-        """Retry one row, or all open rows of the filtered list."""
-        back = reverse("admin:runs_quarantinedrow_changelist")
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("runs.retry_quarantinedrow")
 
-        def ask() -> str:
-            rows = [get_object_or_404(QuarantinedRow, pk=pk)] if pk else self.filtered(request, state="open")
-            if len(rows) > _MOST:
-                raise Refusal(f"{len(rows):,} rows are too many at once.", todo=f"Filter to at most {_MOST:,}.")
-            copied, kept = retry.retry_rows(rows, by=console.by(request))
+    def has_discard_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("runs.discard_quarantinedrow")
+
+    @admin.action(description="Retry…", permissions=["retry"])
+    def retry_many(self, request: HttpRequest, rows: QuerySet[QuarantinedRow]) -> HttpResponse:
+        def decide(chosen: Sequence[QuarantinedRow], reason: str) -> str:
+            copied, refused = each(chosen, lambda row: retry.retry_row(row, by=console.by(request)))
+            return told(copied, refused, verb="copied")
+
+        decision = Decision(
+            heading="Retry rows in quarantine", button="Retry", permission="runs.retry_quarantinedrow", decide=decide,
+            explain="Each is read from the legacy system again, as it is now, and copied if it fits. One that does not stays here.",
+            most=_MOST_RETRIED,
+        )  # fmt: skip
+        return _asked(request, rows.filter(state="open", pk__in=QuarantinedRow.objects.in_force()), decision)
+
+    @admin.action(description="Discard…", permissions=["discard"])
+    def discard_many(self, request: HttpRequest, rows: QuerySet[QuarantinedRow]) -> HttpResponse:
+        def decide(chosen: Sequence[QuarantinedRow], reason: str) -> str:
+            return f"Discarded: {retry.discard_rows(chosen, by=console.by(request), reason=reason):,}. They remain in legacy."
+
+        decision = Decision(
+            heading="Discard rows in quarantine", button="Discard", permission="runs.discard_quarantinedrow", decide=decide,
+            explain="They remain in legacy, and no longer keep their tenants from being cut over. Whoever is among them cannot "
+            "sign in once their tenant lives in the IAM.",
+            most=_MOST_DISCARDED,
+        )  # fmt: skip
+        return _asked(request, rows.filter(state="open"), decision)
+
+    def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
+        row = get_object_or_404(QuarantinedRow, pk=pk)
+
+        def do() -> str:
+            copied, kept = retry.retry_rows([row], by=console.by(request))
             return f"Rows copied: {copied:,}; still in quarantine: {kept:,}."
 
-        if pk:
-            back = reverse("admin:runs_quarantinedrow_change", args=[pk])
-        return console.act(request, "runs.retry_quarantinedrow", ask, back=back, done="")
+        back = reverse("admin:runs_quarantinedrow_change", args=[pk])
+        return console.act(request, "runs.retry_quarantinedrow", do, back=back, done="")
 
     def discard(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = get_object_or_404(QuarantinedRow, pk=pk)
@@ -150,6 +197,16 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         answer = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = 'attachment; filename="quarantine.csv"'
         return answer
+
+
+def _asked(request: HttpRequest, rows: QuerySet[QuarantinedRow], decision: Decision) -> HttpResponse:
+    def counts() -> dict[str, int]:
+        by_reason = rows.order_by().values_list("reason").annotate(n=Count("id")).order_by("-n")
+        about = rows.aggregate(rows=Count("id"), tenants=Count("tenant", distinct=True))
+        reasons = {f"… because of {reason.replace('_', ' ')}": count for reason, count in by_reason}
+        return {"Open rows": about["rows"], **reasons, "Tenants": about["tenants"]}
+
+    return asked(request, rows, decision, counts)
 
 
 _SENSITIVE = re.compile("key|token|secret|password|hash", re.IGNORECASE)

@@ -27,6 +27,8 @@ from migration_portal.runs.dispatch import call_workers
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.states import State
 
+_AT_ONCE = 1_000
+
 
 @transaction.atomic
 def retry(run: Run, *, by: str, reason: str = "") -> None:
@@ -64,7 +66,7 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
                             if not outcome.read:
                                 _remove_too(run, transfer, row)
                             if outcome.written:
-                                quarantine.close(transfer, row.pk, state="copied", by=by)
+                                quarantine.close(transfer.target, [row.pk], state="copied", by=by)
                     except psycopg.Error as error:
                         raise describe(error, subject=str(row)) from error
                     copied, kept = copied + outcome.written, kept + outcome.quarantined
@@ -102,17 +104,31 @@ def _refuse_elsewhere(transfer: Transfer, table: Table, where: Composable, row: 
         )  # fmt: skip
 
 
+def retry_row(row: QuarantinedRow, *, by: str) -> None:
+    """The same with one row. Raises Refusal, too, where it is still not right."""
+    row.refresh_from_db()
+    if row.state != QuarantinedRow.QuarantineState.OPEN:
+        return  # copied a moment ago, with another row of its source row
+    copied, _ = retry_rows([row], by=by)
+    if not copied:
+        row.refresh_from_db()
+        why = row.reason.replace("_", " ")
+        raise Refusal(f"It is still not right: {why}.", subject=str(row), todo="Fix it in legacy, then retry.")
+
+
 def discard_rows(rows: Sequence[QuarantinedRow], *, by: str, reason: str) -> int:
     """Decide that these rows remain in legacy. Returns how many were open. Raises Refusal without a reason."""
     require_reason(reason, to="Discarding")
-    count = 0
-    for row in rows:
-        run = Run.objects.filter(key=row.run).first()
-        with open_transfer(run, "discard") as transfer:  # type: ignore[arg-type]
-            if quarantine.close(transfer, row.pk, state="discarded", by=by):
-                data = {"table": row.table_name, "key": row.source_key, "state": "discarded"}
-                chain.record("discard_row", of=row, run=run.pk if run else None, by=by, reason=reason, data=data)
-                count += 1
+    runs, count = dict(Run.objects.values_list("key", "pk")), 0
+    with databases.iam("discard") as iam:
+        for first in range(0, len(rows), _AT_ONCE):
+            some = rows[first : first + _AT_ONCE]
+            with chain.recorded_last():
+                closed = quarantine.close(iam, [row.pk for row in some], state="discarded", by=by)
+                for row in (row for row in some if row.pk in closed):
+                    data = {"table": row.table_name, "key": row.source_key, "state": "discarded"}
+                    chain.record("discard_row", of=row, run=runs.get(row.run), by=by, reason=reason, data=data)
+            count += len(closed)
     return count
 
 

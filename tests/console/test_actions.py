@@ -17,7 +17,6 @@ POSTS = {
     "/admin/runs/run/1/do/force/": {"operator"},
     "/admin/runs/run/1/do/verify/": {"operator"},
     "/admin/runs/run/1/do/undo/": {"approver"},
-    "/admin/runs/quarantinedrow/retry/": {"operator"},
     "/admin/runs/quarantinedrow/1/retry/": {"operator"},
     "/admin/runs/quarantinedrow/1/discard/": {"approver"},
     "/admin/inventory/inventory/take/": {"operator"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migration_portal.cutover.models import Stray
 from tests import builders
+from tests.console.browsing import decided
 from tests.cutover.board import browser, said
 from tests.cutover.moves import both_loops, legacy, moved
 from tests.world import World
@@ -26,20 +27,23 @@ def test_a_stray_write_is_shown_on_both_sides_and_decided_with_a_reason(world: W
     assert legacy(world, "SELECT full_name FROM users") == [("Ann Lee",)]
 
 
-def test_all_that_the_list_shows_are_decided_at_once(world: World, acme: str) -> None:
+def test_all_that_match_are_decided_at_once_after_a_page_of_figures(world: World, acme: str) -> None:
     builders.user(world, acme, username="bob")
     both_loops()
     moved(acme)
     legacy(world, "UPDATE users SET full_name = 'Stray'")
     both_loops()
     assert Stray.objects.count() == 2
-    place, approver = "/admin/cutover/stray/decide/", browser("approver")
-    assert "Accept the open ones" in approver.get("/admin/cutover/stray/").content.decode()
-    assert "Accept the open ones" not in browser("support").get("/admin/cutover/stray/").content.decode()
-    assert "nothing to decide" in said(approver, f"{place}?tenant=nobody&q=nobody", {"verb": "restore", "reason": "x"})
-    assert "needs a reason" in said(approver, place, {"verb": "restore", "reason": " "})
-    assert browser("operator").post(place, {"verb": "restore", "reason": "x"}).status_code == 403
-    assert "Decided: 2." in said(approver, place, {"verb": "restore", "reason": "an old job"})
+    place, approver = "/admin/cutover/stray/", browser("approver")
+    one = Stray.objects.first()
+    assert "restore_many" not in browser("support").get(place).content.decode()
+    about = decided(approver, place, "restore_many", one.pk, everything=True)
+    assert "… written in legacy 2" in about and "Open stray writes" in about
+    assert "needs a reason" in decided(approver, place, "restore_many", one.pk, everything=True, reason=" ")
+    assert "other rows match now" in decided(approver, place, "restore_many", one.pk, reason="x", shown="2")
+    assert Stray.objects.filter(state="open").count() == 2
+    assert "Decided: 2." in decided(approver, place, "restore_many", one.pk, everything=True, reason="an old job")
+    assert "None of these rows is open" in decided(approver, place, "restore_many", one.pk)
     assert legacy(world, "SELECT DISTINCT full_name FROM users") == [("Ann Lee",)]
     assert not Stray.objects.filter(state="open").exists()
 
@@ -56,6 +60,7 @@ def test_what_cannot_be_decided_with_the_others_is_said_and_stays_open(world: Wo
             "CREATE TRIGGER no BEFORE UPDATE ON users FOR EACH ROW WHEN (OLD.username = 'bob') EXECUTE FUNCTION no();"
             "ALTER TABLE users ENABLE ALWAYS TRIGGER no"
         )
-    said_then = said(browser("approver"), "/admin/cutover/stray/decide/", {"verb": "restore", "reason": "mistake"})
-    assert "Decided: 1. Open still: 1." in said_then
+    ticked = Stray.objects.values_list("pk", flat=True)
+    said_then = decided(browser("approver"), "/admin/cutover/stray/", "restore_many", *ticked, reason="mistake")
+    assert "Decided: 1. Not decided: 1. users " in said_then
     assert Stray.objects.filter(state="open").count() == 1

@@ -19,6 +19,7 @@ def test_an_inventory_counts_what_is_there(world: World) -> None:
     assert content["users"]["total"] == 500
     # tenants that exist, and those that users name but that do not
     assert len(content["tenants"]) == 10 + dirt.each
+    assert sum(tenant["exists"] for tenant in content["tenants"]) == 10
     assert sum(tenant["users"] for tenant in content["tenants"]) == 500
     assert content["password_schemes"]["bcrypt, cost 12"] == 500 - dirt.each
     assert sum(content["password_schemes"].values()) == 500

@@ -2,9 +2,12 @@
 
 import re
 
-from migration_portal.runs.models import QuarantinedRow
+import pytest
+
+from migration_portal.audit.models import Event
+from migration_portal.runs.models import QuarantinedRow, Run
 from tests import builders
-from tests.console.browsing import browser
+from tests.console.browsing import browser, decided
 from tests.world import World
 
 
@@ -26,3 +29,62 @@ def test_exported_cells_are_no_formulas(world: World) -> None:
     builders.migrated(world)
     body = browser("operator").get("/admin/runs/quarantinedrow/export/").getvalue().decode()
     assert "'=cmd()" in body
+
+
+GONE = "00000000-0000-4000-8000-00000000dead"
+PLACE = "/admin/runs/quarantinedrow/"
+
+
+def test_the_list_is_of_the_run_in_force_unless_another_is_chosen(world: World) -> None:
+    world.sample(rate=0.02)
+    builders.migrated(world, dry_run=True)
+    client = browser("operator")
+    assert "Nothing in quarantine here" in client.get(PLACE).content.decode()
+    assert "Dry run 1" in client.get(f"{PLACE}?of=1").content.decode()
+    run = builders.migrated(world)
+    page = client.get(PLACE).content.decode()
+    assert str(run) in page and page.count("Dry run 1") == 1  # as a choice of the filter
+    assert client.get(f"{PLACE}?of=all").content.decode().count("Dry run 1") > 1
+    in_force = QuarantinedRow.objects.in_force().count()
+    assert QuarantinedRow.objects.count() == 2 * in_force
+    Run.objects.filter(pk=run.pk).update(state="undone")
+    assert not QuarantinedRow.objects.in_force().exists()
+
+
+@pytest.mark.parametrize("odd", ["0", "-1", "x", "9" * 30, "٣"])
+def test_a_run_that_is_none_shows_nothing_and_breaks_nothing(world: World, odd: str) -> None:
+    world.sample(rate=0.02)
+    builders.migrated(world)
+    assert browser("operator").get(f"{PLACE}?of={odd}").status_code in (200, 302)
+
+
+def test_many_are_retried_and_one_that_is_still_wrong_keeps_no_other(world: World) -> None:
+    builders.legacy_tables(world)
+    home = builders.tenant(world)
+    lost = builders.user(world, GONE), builders.user(world, GONE, username="bob", email="bob@example.org")
+    builders.migrated(world, dry_run=True)
+    builders.migrated(world)
+    with world.legacy() as legacy:
+        legacy.execute("UPDATE users SET tenant_id = %s WHERE id = %s", [home, lost[0]])
+    place, client = f"{PLACE}?table_name=users&of=all", browser("operator")
+    ticked = QuarantinedRow.objects.values_list("pk", flat=True)[0]
+    # Those of the dry run match, too, and cannot be retried.
+    assert "Open rows 2 … because of missing tenants 2 Tenants 1" in decided(
+        client, place, "retry_many", ticked, everything=True
+    )
+    said = decided(client, place, "retry_many", ticked, everything=True, reason="mended")
+    assert f"Copied: 1. Not copied: 1. users {lost[1]}: It is still not right: missing tenants." in said
+
+
+def test_many_are_discarded_with_one_reason_and_each_is_on_record(world: World) -> None:
+    world.sample(rate=0.02)
+    builders.migrated(world)
+    rows = QuarantinedRow.objects.filter(table_name="users")
+    count, client = rows.count(), browser("approver")
+    place = f"{PLACE}?table_name=users"
+    assert "Discard…" not in browser("viewer").get(place).content.decode()
+    assert "needs a reason" in decided(client, place, "discard_many", rows[0].pk, everything=True, reason="")
+    said = decided(client, place, "discard_many", rows[0].pk, everything=True, reason="nobody's")
+    assert f"Discarded: {count}." in said
+    assert not rows.filter(state="open").exists() and QuarantinedRow.objects.filter(state="open").exists()
+    assert Event.objects.filter(verb="discard_row", reason="nobody's").count() == count

@@ -15,7 +15,7 @@ WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied' AND reason 
 -- name: close
 UPDATE portal_ledger.quarantine
 SET state = %(state)s, decided_at = now(), decided_by = %(by)s
-WHERE id = %(id)s AND state = 'open'
+WHERE id = ANY(%(ids)s) AND state = 'open' RETURNING id
 
 -- name: whose
 -- Those of these tenants about whose rows something is undecided: kept back, or written on the wrong side. NULL may be anybody's.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
 from migration_portal.management.terminal import Terminal
-from migration_portal.refusal import Refusal
+from migration_portal.refusal import Refusal, each
 from migration_portal.runs import retry
 from migration_portal.runs.models import QuarantinedRow, Run
 
@@ -28,7 +27,7 @@ def arguments(verbs: Any) -> None:
     kinds.add_argument("--retry", action="store_true", help="copy them again, once they were fixed in legacy")
     kinds.add_argument("--discard", action="store_true", help="they stay in legacy")
     kept.add_argument("--why", help="only rows with this reason, as missing_tenants")
-    kept.add_argument("--run", type=int, help="only rows of this run; without it, of all but dry runs")
+    kept.add_argument("--run", type=int, help="only rows of this run; without it, of the run in force")
     for parser in (astray, kept):
         parser.add_argument("--table", help="only rows of this table")
         parser.add_argument("--tenant", help="only rows of this tenant")
@@ -54,15 +53,18 @@ def strays(out: Terminal, by: str, options: dict[str, Any]) -> None:
 
 def quarantine(out: Terminal, by: str, options: dict[str, Any]) -> None:
     chosen = QuarantinedRow.objects.filter(state="open").order_by("id")
-    runs = Run.objects.filter(pk=options["run"]) if options["run"] else Run.objects.filter(dry_run=False)
-    chosen = chosen.filter(run__in=list(runs.values_list("key", flat=True)))
+    if options["run"]:
+        chosen = chosen.filter(run__in=list(Run.objects.filter(pk=options["run"]).values_list("key", flat=True)))
+    else:
+        chosen = chosen.in_force()
     for name, column in (("table", "table_name"), ("tenant", "tenant"), ("why", "reason")):
         if options[name]:
             chosen = chosen.filter(**{column: options[name]})
     if options["retry"]:
-        _each(out, chosen, lambda row: _retried(row, by))
+        _each(out, chosen, lambda row: retry.retry_row(row, by=by))
     elif options["discard"]:
-        _each(out, chosen, lambda row: retry.discard_rows([row], by=by, reason=options["reason"]))
+        count = retry.discard_rows(list(chosen), by=by, reason=options["reason"])
+        out.answer({"decided": count}, [f"Decided: {count:,}."], next_steps=["manage.py portal status"])
     else:
         rows = [
             {"table": r.table_name, "key": r.source_key, "tenant": r.tenant, "why": r.reason} for r in chosen[:_SHOWN]
@@ -70,23 +72,9 @@ def quarantine(out: Terminal, by: str, options: dict[str, Any]) -> None:
         _list(out, rows, chosen.count(), "manage.py portal quarantine --retry|--discard --reason …")
 
 
-def _retried(row: QuarantinedRow, by: str) -> None:
-    """Raises Refusal for a row that is still not right."""
-    copied, _ = retry.retry_rows([row], by=by)
-    if not copied:
-        row.refresh_from_db()
-        raise Refusal(f"It is still not right: {row.reason}.", subject=str(row), todo="Fix it in legacy, then retry.")
-
-
 def _each(out: Terminal, chosen: Iterable[Any], do: Callable[[Any], Any]) -> None:
     """Each by itself: one that is refused keeps no other from being decided. Raises Refusal when any was."""
-    done, refused = 0, Counter[str]()
-    for row in list(chosen):
-        try:
-            do(row)
-            done += 1
-        except Refusal as refusal:
-            refused[str(refusal)] += 1
+    done, refused = each(list(chosen), do)
     told = {"decided": done, "refused": dict(refused)}
     out.answer(told, [f"Decided: {done:,}.", *refused], next_steps=["manage.py portal status"])
     if refused:
