@@ -70,6 +70,7 @@ def _fork(listening: socket.socket, threads: int) -> int:
 def _serve(listening: socket.socket, threads: int) -> int:
     import waitress
 
+    os.environ.setdefault("DATABASE_CONNECT_SECONDS", "2")  # who looks at a page does not wait as a worker does
     from config.wsgi import application
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -13,10 +13,18 @@ _PINNED = (
 """What a role or a database sets otherwise breaks what Django reads, or relies on."""
 
 
-def django_database(url: str) -> dict[str, Any]:
+_UNACKNOWLEDGED_MS = 3000
+"""A page that waits longer than that for a network that is gone looks broken itself."""
+
+
+def django_database(url: str, connect_seconds: int) -> dict[str, Any]:
     """An entry of DATABASES."""
-    return environ.Env.db_url_config(url) | {
+    options = {
+        "application_name": "sigma-transit console", "connect_timeout": connect_seconds,
+        "tcp_user_timeout": _UNACKNOWLEDGED_MS, "options": _PINNED,
+    }  # fmt: skip
+    return environ.Env.db_url_config(url, engine="config.postgres") | {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "sigma-transit console", "connect_timeout": 5, "options": _PINNED},
+        "OPTIONS": options,
     }

@@ -36,17 +36,19 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 LEGACY_DATABASE_URL = env("LEGACY_DATABASE_URL", default="") or embedded.database_url("sigma_permit")
 IAM_DATABASE_URL = env("IAM_DATABASE_URL", default="") or embedded.database_url("sigma_iam")
 REDIS_URL = env("REDIS_URL", default="") or embedded.redis_url()
-
+DATABASE_CONNECT_SECONDS = env.int("DATABASE_CONNECT_SECONDS", default=5)
 
 DATABASES = {
-    "default": django_database(env("DATABASE_URL", default="") or embedded.user_url("portal")),
-    "iam": django_database(IAM_DATABASE_URL),
+    "default": django_database(
+        env("DATABASE_URL", default="") or embedded.user_url("portal"), DATABASE_CONNECT_SECONDS
+    ),
+    "iam": django_database(IAM_DATABASE_URL, DATABASE_CONNECT_SECONDS),
 }
 # Who owns the portal's tables, and migrates them; without it the role of DATABASE_URL does.
 _OWNER_URL = env("DATABASE_OWNER_URL", default="") or (
     "" if env("DATABASE_URL", default="") else embedded.database_url("portal")
 )
-DATABASE_OWNER = django_database(_OWNER_URL) if _OWNER_URL else None
+DATABASE_OWNER = django_database(_OWNER_URL, DATABASE_CONNECT_SECONDS) if _OWNER_URL else None
 # A user that row-level security hides is an error, not a wrong password.
 DATABASES["iam"]["OPTIONS"]["options"] += " -c row_security=off -c search_path=public"
 DATABASE_ROUTERS = ["migration_portal.databases.IamRouter"]

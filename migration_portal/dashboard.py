@@ -68,7 +68,7 @@ def now(request: HttpRequest) -> dict[str, Any]:
             facts["strays"] = Stray.objects.filter(run=run.key, state="open").count() if installed else 0
             facts["findings"] = run.differing if installed else 0
     except (Refusal, DatabaseError) as error:
-        facts["trouble"] = str(error)
+        facts["trouble"] = databases.words(error)
     facts["hints"] = list(_hints(facts, request))
     return facts
 

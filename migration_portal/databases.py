@@ -20,11 +20,11 @@ from psycopg.sql import SQL, Identifier
 
 from migration_portal.engine.errors import PoolerInBetween, WrongEncoding, WrongVersion, describe
 from migration_portal.refusal import Refusal
+from migration_portal.silence import waited_for_once
 
 OLDEST = 140000
 """PostgreSQL 14: hash_record_extended, and scans of block ranges."""
 _OPTIONS: dict[str, Any] = {
-    "connect_timeout": "5",
     "keepalives": "1",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -113,9 +113,11 @@ def _connect(url: str, application_name: str, subject: str, more: Mapping[str, s
     options = " ".join(f"-c {name}={_escaped(value)}" for name, value in pinned.items())
     name = application_name[:63]
     try:
-        connection = psycopg.connect(
-            url, autocommit=True, application_name=name, client_encoding="UTF8", options=options, **_OPTIONS
-        )  # type: ignore[arg-type]
+        with waited_for_once(without_password(url)):
+            connection = psycopg.connect(
+                url, autocommit=True, application_name=name, client_encoding="UTF8", options=options,
+                connect_timeout=settings.DATABASE_CONNECT_SECONDS, **_OPTIONS,
+            )  # type: ignore[arg-type]  # fmt: skip
     except psycopg.Error as error:
         where = f"{subject} ({without_password(url)})"
         if "startup parameter" in str(error):

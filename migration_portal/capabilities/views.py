@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db import DatabaseError
+from django.db import DatabaseError, ProgrammingError
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from iam import capabilities
 from iam.models import SystemCapability, Tenant, TenantCapability, TenantFeature, User, UserCapability
-from migration_portal import console
+from migration_portal import console, databases
 from migration_portal.capabilities import derive as deriving
 from migration_portal.capabilities import edit
 from migration_portal.refusal import Refusal
@@ -30,8 +30,10 @@ def board(request: HttpRequest) -> HttpResponse:
     trouble, rows, would = "", [], []
     try:
         rows = _offers()
-    except DatabaseError:
+    except ProgrammingError:
         trouble = "The IAM's capability tables cannot be read. Apply the IAM schema first."
+    except DatabaseError as error:
+        trouble = databases.words(error)
     if request.GET.get("would"):
         try:
             would = deriving.would()

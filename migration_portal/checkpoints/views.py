@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
-from migration_portal import console
+from migration_portal import console, databases
 from migration_portal.checkpoints import take as taking
 from migration_portal.checkpoints.criteria import criteria, days_passed
 from migration_portal.checkpoints.models import Checkpoint
@@ -54,7 +54,7 @@ def success(request: HttpRequest) -> HttpResponse:
     try:
         found = list(criteria())
     except (Refusal, DatabaseError) as error:
-        trouble = str(error)
+        trouble = databases.words(error)
     passed, taken = days_passed()
     context = {
         "groups": [(kind, list(each)) for kind, each in groupby(found, key=lambda one: one.kind)], "trouble": trouble,

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.db import DatabaseError
+from django.db import DatabaseError, ProgrammingError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from iam.oauth.models import SCOPES, OAuthClient
-from migration_portal import console
+from migration_portal import console, databases
 from migration_portal.clients import register as verbs
 from migration_portal.refusal import Refusal
 
@@ -24,8 +24,10 @@ def clients(request: HttpRequest) -> HttpResponse:
     trouble, rows = "", []
     try:
         rows = list(OAuthClient.objects.select_related("tenant").order_by("client_name"))
-    except DatabaseError:
+    except ProgrammingError:
         trouble = "The IAM's OAuth tables cannot be read. Apply the IAM schema first."
+    except DatabaseError as error:
+        trouble = databases.words(error)
     may = request.user.has_perm(_MANAGE)
     return console.page(request, "portal/clients/list.html", "OAuth clients", rows=rows, trouble=trouble, may=may)
 
