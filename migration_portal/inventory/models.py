@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 
 class Snapshot(models.Model):
@@ -17,6 +18,11 @@ class Snapshot(models.Model):
     class Meta:
         abstract = True
         ordering = ["-id"]
+
+    @property
+    def waited(self) -> int:
+        """Whole seconds since it was requested."""
+        return int((timezone.now() - self.requested_at).total_seconds())
 
 
 class Inventory(Snapshot):

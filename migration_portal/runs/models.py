@@ -155,6 +155,8 @@ class Chunk(models.Model):
     ordinal = models.IntegerField()
     kind = models.TextField()
     table_name = models.TextField()
+    lower = ArrayField(models.TextField(), null=True)
+    upper = ArrayField(models.TextField(), null=True)
     rows_planned = models.BigIntegerField()
     state = models.TextField()
     attempt = models.IntegerField()
@@ -175,6 +177,14 @@ class Chunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step} {self.ordinal}"
+
+    @property
+    def keys(self) -> str:
+        """Which rows are its own: `lower` is among them, `upper` is not. Empty for what has no range of keys."""
+        if self.kind != "copy":
+            return ""
+        since = f"from {shown(self.lower)}" if self.lower else "from the first"
+        return f"{since} to {f'before {shown(self.upper)}' if self.upper else 'the last'}"
 
 
 @lru_cache(maxsize=16)

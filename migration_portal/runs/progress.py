@@ -6,9 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
 from psycopg import Connection
 
 from migration_portal import databases
+from migration_portal.audit.models import Event
 from migration_portal.engine import ledger
 from migration_portal.engine.kinds import KINDS
 from migration_portal.engine.queries import queries
@@ -44,12 +46,16 @@ class TableProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """A run now: the `fraction` of what it does that is done, and the time left. `steps` are the ledger's, in order."""
+    """A run now: the `fraction` of what it does that is done, and the time left. `steps` are the ledger's, in order.
+
+    `unattended` says for how many seconds nobody has been at what there is to do.
+    """
 
     tables: list[TableProgress]
     steps: list[dict[str, Any]] = field(default_factory=list)
     fraction: float = 0.0
     left: TimeLeft | None = None
+    unattended: float = 0.0
 
     @property
     def rate(self) -> int:
@@ -65,8 +71,18 @@ def progress_of(run: Run) -> Progress:
         rows = {row["table_name"]: row for row in ledger.rows(iam, queries("report")["progress"], about)}
         steps = ledger.rows(iam, queries("report")["steps"], about)
         made = _estimate(run, iam)
+        unattended = _unattended(run, iam)
     tables = [_table(t.target, rows.get(t.target, {}), _shares(steps, t.target)) for t in run.plan.tables]
-    return Progress(tables, steps, made.fraction, made.left)
+    return Progress(tables, steps, made.fraction, made.left, unattended)
+
+
+def _unattended(run: Run, iam: Connection[Any]) -> float:
+    if run.state not in WORKING:
+        return 0.0
+    [idle] = iam.execute(queries("report")["unattended"], {"run": run.key}).fetchone() or [None]
+    asked = Event.objects.filter(run=run.pk).values_list("at", flat=True).first() or run.started_at
+    since = (timezone.now() - asked).total_seconds()
+    return since if idle is None else min(float(idle), since)
 
 
 def _estimate(run: Run, iam: Connection[Any]) -> Estimate:

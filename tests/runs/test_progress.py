@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from migration_portal.engine import ledger
 from migration_portal.engine.copy import boundaries
-from migration_portal.runs import work
+from migration_portal.runs import progress, work
+from migration_portal.runs.advance import advance
 from migration_portal.runs.models import Run
 from migration_portal.runs.progress import _shares, _table, progress_of
 from migration_portal.runs.start import start
 from migration_portal.runs.undo import undo
 from migration_portal.runs.verify import verify
 from tests import builders
+from tests.console.browsing import browser
 from tests.world import World
 
 
@@ -77,3 +82,22 @@ def test_what_an_undo_leaves_is_less_and_less(world: World) -> None:
     begun = progress_of(run)
     builders.finish(run)
     assert begun.fraction == 1 and begun.left is not None and progress_of(run).fraction == 0
+
+
+def test_a_run_that_no_worker_takes_up_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.sample()
+    run = start(by="tester")
+    assert progress_of(run).unattended < 3
+    later = timezone.now() + timedelta(seconds=60)
+    monkeypatch.setattr(progress.timezone, "now", lambda: later)
+    assert 55 < progress_of(run).unattended < 61
+    page = browser("operator").get(f"/admin/runs/run/{run.pk}/live/").content.decode()
+    assert "No worker has been at it for" in page
+    advance(run)
+    with world.iam() as iam:
+        assert ledger.claim(iam, run.key, "worker")
+    assert progress_of(run).unattended == 0
+    died = "UPDATE portal_ledger.chunks SET lease_until = now() - interval '1 s', started_at = now() - interval '31 s'"
+    world.sql("iam", f"{died} WHERE state = 'claimed'")
+    assert 30 < progress_of(run).unattended < 40
+    assert progress_of(builders.finish(run)).unattended == 0

@@ -88,3 +88,9 @@ SELECT coalesce(
     (SELECT sum(extract(epoch FROM until - since)) FROM worked)
     / (SELECT sum(extract(epoch FROM upper(span) - lower(span)))
        FROM unnest((SELECT range_agg(tstzrange(since, until + interval '1 s')) FROM worked)) AS span), 1)::float8
+
+-- name: unattended
+-- Seconds since work was last taken up or ended; 0 while some is under way, or waits to be tried again.
+SELECT CASE WHEN bool_or(state = 'claimed' AND lease_until > clock_timestamp() OR not_before > clock_timestamp()) THEN 0
+            ELSE extract(epoch FROM clock_timestamp() - max(greatest(started_at, finished_at))) END::float8
+FROM portal_ledger.chunks WHERE run = %(run)s
