@@ -81,6 +81,7 @@ class EventAdmin(ReadOnlyAdmin):
         console.need(request, "audit.verify_event")
         chosen = self.get_changelist_instance(request).get_queryset(request)
         back = reverse("admin:audit_event_changelist")
+        chain.record("export", object_type="event", data={"count": chosen.count(), "key": request.GET.urlencode()})
         try:
             anchors.write()
         except Refusal as refusal:

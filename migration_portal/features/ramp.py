@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from flags.models import Flag, Ramp
+from migration_portal.audit import chain
 from migration_portal.features.health import blockers
 from migration_portal.features.switch import switch
 from migration_portal.refusal import Refusal, require_reason
@@ -42,13 +43,17 @@ def start_ramp(flag: Flag, *, steps: list[Decimal], hours: float, by: str, reaso
             "There is nothing to raise.", subject=flag.name,
             todo="A ramp needs a feature that is not killed, and a step above its percentage.",
         )  # fmt: skip
-    return Ramp.objects.create(flag=flag, steps=coming, hours=hours, next_at=timezone.now(), by=by, reason=reason)
+    made = Ramp.objects.create(flag=flag, steps=coming, hours=hours, next_at=timezone.now(), by=by, reason=reason)
+    chain.record("start_ramp", of=flag, by=by, reason=reason, data={"to": [str(step) for step in coming]})
+    return made
 
 
+@transaction.atomic
 def stop_ramp(flag: Flag, *, by: str, reason: str) -> None:
     """Stay where it is. Raises Refusal when no ramp is under way."""
     if not flag.ramps.filter(state=Ramp.State.RUNNING).update(state=Ramp.State.STOPPED, held=f"{by}: {reason}"):
         raise Refusal("No ramp is under way.", subject=flag.name)
+    chain.record("stop_ramp", of=flag, by=by, reason=reason)
 
 
 def tick(health: Callable[[], list[str]] = blockers) -> int:

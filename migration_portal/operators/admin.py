@@ -1,20 +1,26 @@
-"""Second factors are managed by their owners, and removed by a superuser for who lost theirs: nobody sees a secret."""
+"""Operators, their groups and second factors. Second factors are managed by their owners, and removed by a superuser for who
+lost theirs: nobody sees a secret.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from migration_portal.audit import chain
 from migration_portal.console.admin import ReadOnlyAdmin
+from migration_portal.operators.accounts import OperatorAdmin, OperatorGroupAdmin
 
-for device in (StaticDevice, TOTPDevice):
-    if admin.site.is_registered(device):
-        admin.site.unregister(device)
+for others in (StaticDevice, TOTPDevice, User, Group):
+    if admin.site.is_registered(others):
+        admin.site.unregister(others)
+admin.site.register(User, OperatorAdmin)
+admin.site.register(Group, OperatorGroupAdmin)
 
 
 @admin.register(TOTPDevice)

@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesCheckboxFilter, DropdownFilter
 
 from migration_portal import console, databases
+from migration_portal.audit import chain
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.console.bulk import Decision, asked, told
 from migration_portal.engine import ledger
@@ -52,7 +53,7 @@ class RunFilter(DropdownFilter):
 
 
 class QuarantinedRowAdmin(ReadOnlyAdmin):
-    list_display = ("key_text", "table_name", "reason_text", "tenant", "run_name", "state_label", "created_at")
+    list_display = ("key_text", "table_name", "reason_text", "tenant", "of_run", "state_label", "created_at")
     list_filter = (
         RunFilter,
         ("state", ChoicesCheckboxFilter),
@@ -82,6 +83,10 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     @admin.display(description="Legacy key", ordering="source_key")
     def key_text(self, row: QuarantinedRow) -> str:
         return row.key_text
+
+    @admin.display(description="Run")
+    def of_run(self, row: QuarantinedRow) -> str:
+        return row.run_name
 
     @admin.display(description="Reason", ordering="reason")
     def reason_text(self, row: QuarantinedRow) -> str:
@@ -183,6 +188,9 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         console.need(request, "runs.export_quarantinedrow")
         writer = csv.writer(_Echo())
         rows = self.filtered(request)  # now: a wrong filter is an answer, and no download that breaks off
+        chain.record(
+            "export", object_type="quarantinedrow", data={"count": rows.count(), "key": request.GET.urlencode()}
+        )
         header = ["table", "legacy_key", "tenant", "reason", "detail", "state", "created_at", "row"]
 
         def lines() -> Iterable[str]:
