@@ -44,8 +44,9 @@ def of(tenant: str) -> TenantHome:
 
 def born_in_iam(tenant: str, name: str) -> None:
     """A tenant that legacy never had. The IAM's guard is told before its first row is written."""
+    over = TenantHome.objects.exists() and not TenantHome.objects.filter(final=False).exists()
     TenantHome.objects.create(
-        tenant=tenant, legacy_tenant=tenant, name=name, home=TenantHome.Home.IAM, changed_at=timezone.now()
+        tenant=tenant, legacy_tenant=tenant, name=name, home=TenantHome.Home.IAM, changed_at=timezone.now(), final=over
     )
     with connections["iam"].cursor() as cursor:
         cursor.execute("SELECT to_regclass('portal_capture.homes')")

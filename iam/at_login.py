@@ -34,7 +34,7 @@ class Away(throttles.Unavailable):
 
 def knows(user: User, password: str) -> bool:
     """Whether the legacy system takes the password for the user's, where only it can tell. Raises Away."""
-    if not settings.PASSWORD_CHECK_URL or passwords.readable(user.hashed_password):
+    if not settings.PASSWORD_CHECK_URL or passwords.settled(user.hashed_password):
         return False
     if _in_clear():
         log.error("password_not_checked", user=str(user.pk), error="PASSWORD_CHECK_URL would send passwords in clear")

@@ -37,7 +37,10 @@ def swap(made: Restoration, *, by: str, reason: str) -> str:
         raise Refusal(
             what, subject=str(made), todo="Only what was restored and compared equal is put in a side's place."
         )
-    side = made.backup.side
+    side, plan = (
+        made.backup.side,
+        load(settings.MIGRATION_PLAN),
+    )  # what is wrong with it is said before anything changes
     live, kept = scratch.name_of(side), f"{scratch.name_of(side)[:40]}_before_{made.pk}"
     with scratch.server_of(side) as server:
         renamed = scratch.exists(server, kept)
@@ -48,13 +51,13 @@ def swap(made: Restoration, *, by: str, reason: str) -> str:
                 connections["default"].close()
             _rename(server, {live: kept, made.into: live})
         server.execute(SQL("COMMENT ON DATABASE {} IS NULL").format(Identifier(live)))
+    if side != "portal":
+        look_at_all(plan)  # before it is on record: who tries again does this again
     now = timezone.now()
     with transaction.atomic():
         # The portal's own restored database knows nothing of this restoration: it was taken before.
         Restoration.objects.filter(pk=made.pk).update(kept_as=kept, swapped_at=now, swapped_by=by)
         chain.record("swap_database", of=made.backup, by=by, reason=reason, data={"from": kept, "to": live})
-    if side != "portal":
-        look_at_all(load(settings.MIGRATION_PLAN))
     made.kept_as, made.swapped_at = kept, now
     return kept
 
@@ -81,11 +84,11 @@ def _rename(server: Connection[Any], names: dict[str, str]) -> None:
 
 def look_at_all(plan: Plan) -> None:
     """Have catch-up look at every table, both ways: one side has copies of what is no longer in the other, or lacks copies."""
-    schemas = {"legacy": plan.source_schema, "iam": plan.target_schema}
+    sources = {"legacy": plan.sources, "iam": [table.target for table in plan.tables if table.returns]}
     with ExitStack() as stack:
-        sides = {side: stack.enter_context(databases.of_side(side, "after a swap")) for side in schemas}
+        sides = {side: stack.enter_context(databases.of_side(side, "after a swap")) for side in sources}
         if capture.installed(sides["legacy"]) and ledger.ready(sides["iam"]):
             numbers.keep(sides["legacy"], sides["iam"], plan)
         for side, connection in sides.items():
-            for table in sorted(capture.watched(connection, schemas[side])) if capture.installed(connection) else ():
-                connection.execute("SELECT portal_capture.whole(%s)", [table])
+            for source in sources[side] if capture.installed(connection) else ():
+                connection.execute("SELECT portal_capture.whole(%s)", [source])

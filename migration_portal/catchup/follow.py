@@ -68,6 +68,12 @@ def _turn(status: FlowStatus, run: Run, seconds: float) -> int:
     looks: continuous.Looks = {}
     with FLOWS[status.direction](run, "catch-up") as flow:
         if not capture.installed(flow.queue):
+            if status.direction == FlowStatus.Direction.FORWARD or flow.homes():
+                raise Refusal(
+                    "Changes are no longer recorded: our triggers and their queue are gone.",
+                    subject=f"capture ({status.direction})",
+                    todo="Find out who removed them. What changed since is only found by verifying again.",
+                )
             FlowStatus.objects.filter(pk=status.pk).update(beat_at=Now(), error="")
             return 0  # nothing to follow yet, and well
         _keep_watching(flow)

@@ -48,11 +48,11 @@ def revise(run: Run, *, by: str, reason: str) -> list[str]:
             raise Refusal("The plan file is as the run began with it, and looks up the same.", subject=str(run))
         followed = capture.installed(transfer.target)
         _check(run.plan, resolved(plan, found), transfer, followed=followed)
-        with _nobody_comes_back(run):
-            with transaction.atomic():
-                Run.objects.filter(pk=run.pk).update(plan_text=text, found=found)
-                data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
-                chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
+        with _nobody_comes_back(run), transaction.atomic():
+            Run.objects.filter(pk=run.pk).update(plan_text=text, found=found)
+            data = {"plan_checksum": plan.checksum, "table": ", ".join(changed)}
+            chain.record("revise_plan", of=run, run=run.pk, by=by, reason=reason, data=data)
+            # Before the commit: without it, nothing would come back once more, and a second try would find nothing changed.
             for name in changed if followed else ():
                 transfer.target.execute("SELECT portal_capture.whole(%s)", [name])
     return changed
@@ -129,6 +129,8 @@ def _check(before: Plan, plan: Plan, transfer: Transfer, *, followed: bool) -> N
         raise refusal
     for subject, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items():
         raise PlanError(f"Its reverse expression fails: {describe(error).what}", subject=subject, todo="Correct it.")
+    for refusal in returning.leaving(transfer.source, plan, transfer.source_catalog, transfer.target_catalog):
+        raise refusal
 
 
 def _led_back(plan: Plan) -> list[tuple[str, bool, list[str]]]:

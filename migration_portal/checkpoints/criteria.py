@@ -41,10 +41,10 @@ def criteria() -> Iterator[Criterion]:
 
 def _technical() -> Iterator[Criterion]:
     kind = "Technical"
-    run = Run.objects.filter(dry_run=False).first()
+    run = Run.objects.in_force()
     if run is None:
         yield Criterion(
-            kind, "Data integrity", "100 % of the rows migrated correctly", None, "No run has copied the data yet."
+            kind, "Data integrity", "100 % of the rows migrated correctly", None, "No run's rows are in the IAM."
         )
     else:
         found = report(run)

@@ -18,6 +18,7 @@ from django_otp import user_has_device
 
 from flags.models import TenantHome
 from iam.models import User
+from iam.passwords import NONE
 from migration_portal.audit import anchors
 from migration_portal.backups.models import Backup, Side
 from migration_portal.catchup.models import FlowStatus
@@ -61,9 +62,9 @@ def look_everywhere() -> Iterator[Look]:
 
 
 def _integrity(group: str) -> Iterator[Look]:
-    run = Run.objects.filter(dry_run=False).first()
+    run = Run.objects.in_force()
     if run is None:
-        yield Look(group, "Every row is accounted for", None, "No run has copied the data yet.")
+        yield Look(group, "Every row is accounted for", None, "No run's rows are in the IAM.")
     else:
         found = report(run)
         lost = sum(table.mismatched for table in found.tables.values())
@@ -132,7 +133,7 @@ def _security(group: str) -> Iterator[Look]:
     warnings = [found for found in checks.run_checks(include_deployment_checks=True) if found.level >= checks.WARNING]
     told = "; ".join(f"{found.id}: {str(found.msg).partition('. ')[0]}" for found in warnings[:3]) or "None."
     yield Look(group, "The deployment checks are clean", not warnings, told, "See manage.py check --deploy.")
-    users = User.objects.exclude(hashed_password="")
+    users = User.objects.exclude(hashed_password__regex=NONE)
     weak = users.count() - sum(users.filter(hashed_password__startswith=prefix).count() for prefix in _GOOD_HASHES)
     what = f"Users with another hash than bcrypt or Argon2: {weak:,}."
     yield Look(group, "Passwords are hashed well", not weak, what, "They are hashed anew when those users sign in.")
@@ -205,7 +206,9 @@ def _readiness(group: str) -> Iterator[Look]:
         )  # fmt: skip
     reverse = FlowStatus.objects.filter(pk="reverse").first()
     if reverse is None or not reverse.begun:
-        yield Look(group, "Tenants can be reversed", None, "No tenant lives in the IAM.")
+        final = TenantHome.objects.filter(final=True).exists()
+        what = "They are final." if final else "No tenant lives in the IAM."
+        yield Look(group, "Tenants can be reversed", None, what)
         return
     well = not reverse.trouble and reverse.lag_seconds < _LAG_SECONDS
     what = reverse.trouble or f"Reverse sync is {reverse.lag_seconds:.0f} s behind."

@@ -104,7 +104,9 @@ def _finalize(*, by: str, reason: str) -> str:
         run.save(update_fields=["capture"])
         FlowStatus.objects.all().delete()
         plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
-        with transfer.target.transaction():
+        assert transfer.queue is not None
+        # Legacy's first, where nobody writes any more: it comes back if the IAM's cannot be removed.
+        with transfer.queue.transaction(), transfer.target.transaction():
             transfer.target.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(archive)))
             transfer.target.execute(SQL("CREATE SCHEMA {}").format(Identifier(archive)))
             for table in _WORKING_TABLES:
@@ -112,7 +114,6 @@ def _finalize(*, by: str, reason: str) -> str:
                 transfer.target.execute(
                     statement.format(Identifier(archive, table), Identifier("portal_ledger", table))
                 )
+            capture.remove(transfer.queue, transfer.plan.source_schema)
             capture.remove(transfer.target, plan.source_schema)
-        assert transfer.queue is not None
-        capture.remove(transfer.queue, transfer.plan.source_schema)
     return archive

@@ -132,11 +132,14 @@ def retry(wave: Wave, *, by: str, reason: str = "") -> int:
 
 
 def left(wave: Wave, *, stopped: bool = False) -> list[TenantHome]:
-    """Its tenants that live in legacy, that nobody is moving, and that nobody moved back; or only those whose move was stopped."""
+    """Its tenants that live in legacy, that nobody is moving, that nobody moved back, and that no other open wave has; or only
+    those whose move was stopped.
+    """
     moving = set(Cutover.objects.under_way().values_list("tenant_id", flat=True))
     latest = {tenant: move.state for tenant, move in progress.latest(wave).items()}
     wanted = [Cutover.State.STOPPED] if stopped else [Cutover.State.STOPPED, Cutover.State.BLOCKED, None]
-    homes = wave.tenants.filter(home=TenantHome.Home.LEGACY)
+    elsewhere = Wave.objects.open().exclude(pk=wave.pk).values("tenants")
+    homes = wave.tenants.filter(home=TenantHome.Home.LEGACY).exclude(pk__in=elsewhere)
     return [tenant for tenant in homes if tenant.pk not in moving and latest.get(tenant.pk) in wanted]
 
 

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from django.conf import settings
 from django.db import connection, connections
 
+from flags.models import TenantHome
 from migration_portal.cutover import waves
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
 from migration_portal.cutover.move import move
@@ -67,20 +68,23 @@ class _Moves:
                 count += 1
 
     def _ready(self) -> Iterator[Cutover]:
-        """Moves to begin now: as many as there is room for, in all and in their wave, and none of a wave that pauses."""
+        """Moves to begin now: as many as there is room for, in all and in their wave, and none of a wave that pauses.
+
+        A wave is of moves to the IAM: what goes back under its name waits for nothing.
+        """
         room = self.most - len(self.going)
         if room <= 0:
             return
         limits = {wave.name: wave.at_once if wave.runs else 0 for wave in Wave.objects.open()}
-        going = Counter(cutover.wave for cutover in self.going.values())
+        going = Counter(one.wave for one in self.going.values() if one.home == TenantHome.Home.IAM)
         busy = [cutover.pk for cutover in self.going.values()]
         while room:
             full = [name for name, limit in limits.items() if going[name] >= limit]
-            waiting = Cutover.objects.under_way().exclude(pk__in=busy).exclude(wave__in=full).select_related("tenant")
-            cutover = waiting.order_by("id").first()
+            waiting = Cutover.objects.under_way().exclude(pk__in=busy).select_related("tenant")
+            cutover = waiting.exclude(home=TenantHome.Home.IAM, wave__in=full).order_by("id").first()
             if cutover is None:
                 return
-            going[cutover.wave] += 1
+            going[cutover.wave] += cutover.home == TenantHome.Home.IAM
             busy.append(cutover.pk)
             room -= 1
             yield cutover

@@ -18,7 +18,7 @@ _LEAST, _MOST_FAILING = 100, 0.01
 def blockers() -> list[str]:
     """Reasons against widening now, in sentences; empty when there are none."""
     reasons = [flow.trouble for flow in FlowStatus.objects.all() if flow.trouble]
-    run = Run.objects.filter(dry_run=False).first()
+    run = Run.objects.in_force()
     if run is not None and Finding.objects.filter(run=run.key, verification=run.verification).exists():
         reasons.append("The last verification has findings.")
     requests = LegacyRequest.objects.filter(at__gt=timezone.now() - _WINDOW)

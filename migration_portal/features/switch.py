@@ -90,9 +90,9 @@ def derive() -> bool:
 
     Once it is, it stays so until a person kills the flag: what depends on it must not go off with one row that differs.
     """
-    run = Run.objects.filter(dry_run=False).first()
+    run = Run.objects.in_force()
     if run is None:
-        basis = "No run has copied the data yet."
+        basis = "No run's rows are in the IAM."
     elif run.state != State.COMPLETED:
         basis = f"{run} is {run.state}."
     else:

@@ -28,7 +28,7 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
             changes += _columns(name, old[name]["columns"], new[name]["columns"])
             if old[name]["rows"] != new[name]["rows"]:
                 changes.append(Change(False, name, f"{old[name]['rows']:,} rows became {new[name]['rows']:,}."))
-    tenants = [{tenant["id"] for tenant in content["tenants"]} for content in (before, after)]
+    tenants = [{tenant["id"] or "(none)" for tenant in content["tenants"]} for content in (before, after)]
     for what, some in (("gone", tenants[0] - tenants[1]), ("new", tenants[1] - tenants[0])):
         if some:
             changes.append(Change(False, "tenants", f"{len(some):,} {what}: {', '.join(sorted(some)[:3])}…"))

@@ -18,8 +18,10 @@ FROM {users} AS u
 
 -- name: schemes
 -- The census of password hashes, by what they begin with.
-SELECT CASE WHEN hashed_password ~ '^[$]2[aby][$]' THEN 'bcrypt, cost ' || substr(hashed_password, 5, 2)
-            WHEN hashed_password LIKE '$argon2%' THEN 'argon2'
+SELECT CASE WHEN hashed_password ~ '^($|[!*])' THEN 'none'
+            WHEN hashed_password LIKE 'bcrypt_sha256$%' THEN 'bcrypt of SHA-256'
+            WHEN hashed_password ~ '^[$]2[aby][$]' THEN 'bcrypt, cost ' || substr(hashed_password, 5, 2)
+            WHEN hashed_password ~ '^(argon2)?[$]argon2' THEN 'argon2'
             WHEN hashed_password LIKE 'pbkdf2%' OR hashed_password LIKE '$pbkdf2%' THEN 'pbkdf2'
             WHEN hashed_password LIKE 'scrypt%' OR hashed_password LIKE '$scrypt%' THEN 'scrypt'
             WHEN hashed_password ~ '^[0-9a-f]{{32}}$' THEN 'md5-like'
@@ -28,9 +30,12 @@ FROM {users} AS u GROUP BY 1 ORDER BY 2 DESC
 
 -- name: tenants
 -- Per tenant, with those that users name but that do not exist. Aggregated before joining.
-WITH u AS (SELECT tenant_id, count(*) AS users, max(last_login) AS last_login FROM {users} AS u GROUP BY tenant_id),
-     l AS (SELECT tenant_id, count(*) AS licenses FROM {licenses} AS l GROUP BY tenant_id)
+-- A UUID may be written in either case.
+WITH t AS (SELECT {one} AS one, * FROM {tenants} AS t),
+     u AS (SELECT {one} AS one, min(tenant_id) AS tenant_id, count(*) AS users, max(last_login) AS last_login
+           FROM (SELECT tenant_id AS id, * FROM {users} AS u) AS u GROUP BY 1),
+     l AS (SELECT {one} AS one, count(*) AS licenses FROM (SELECT tenant_id AS id FROM {licenses} AS l) AS l GROUP BY 1)
 SELECT coalesce(t.id, u.tenant_id) AS id, t.id IS NOT NULL AS exists, t.name, t.slug, t.is_active, t.max_licenses,
        coalesce(u.users, 0) AS users, coalesce(l.licenses, 0) AS licenses, u.last_login
-FROM {tenants} AS t FULL JOIN u ON u.tenant_id = t.id LEFT JOIN l ON l.tenant_id = coalesce(t.id, u.tenant_id)
+FROM t FULL JOIN u ON u.one = t.one LEFT JOIN l ON l.one = coalesce(t.one, u.one)
 ORDER BY users DESC, id

@@ -30,6 +30,8 @@ _ASKED = {
     "licenses": {"tenant_id": "text"},
 }  # fmt: skip
 
+_ONE = SQL("CASE WHEN id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN lower(id) ELSE id END")
+
 
 def take() -> dict[str, Any]:
     """Database size, tables, users, tenants and password schemes, from one snapshot; see `read` for the shape.
@@ -71,7 +73,9 @@ def read(legacy: Connection[Any], plan: Plan) -> dict[str, Any]:
     def counted(careful: Connection[Any] | None = None) -> dict[str, Any]:
         said = {name: _said(plan, planned.get(name), name, tables, careful) for name in _ASKED}
         with legacy.transaction():
-            return {name: rows(legacy, queries[name].format(**said)) for name in ("users", "schemes", "tenants")}
+            return {
+                name: rows(legacy, queries[name].format(**said, one=_ONE)) for name in ("users", "schemes", "tenants")
+            }
 
     try:
         found = counted()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.core.mail import get_connection
 from django.db import connection, transaction
 from django.db.models import Count
@@ -21,6 +22,7 @@ from migration_portal.notices import password_mail, send, texts
 from migration_portal.notices.models import Completed, Notice, Recipient, Text
 from migration_portal.refusal import Refusal, require_ahead, require_reason
 
+log = structlog.get_logger(__name__)
 State = Notice.State
 
 
@@ -121,7 +123,7 @@ def tell_completed() -> int:
         if not fresh:
             return 0
         more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
-        named = f"Completed: {str(fresh[0])[:40]} ({fresh[0].pk[:8]}){more}"
+        named = f"Completed: {str(fresh[0])[:30]} ({fresh[0].pk[:36]}){more}"
         made = plan(
             named, texts.COMPLETION, {"tenants": [tenant.pk for tenant in fresh]}, by="system", reason="Finalized.", in_app=True,
             until=timezone.now() + timedelta(days=30),
@@ -132,5 +134,8 @@ def tell_completed() -> int:
 
 def tick(seconds: float = send.TURN_SECONDS) -> int:
     """What beat asks for: completion notices, and sending what is due."""
-    tell_completed()
+    try:
+        tell_completed()
+    except Refusal as refusal:  # keeps no other notice from being sent
+        log.warning("completion_not_planned", error=str(refusal))
     return send.work(seconds)

@@ -77,7 +77,7 @@ def _pair(windows: list[Window]) -> tuple[int, int]:
 
 def _findings() -> int | None:
     """Rows that differ by the last verification; None before there was one."""
-    run = Run.objects.filter(dry_run=False).first()
+    run = Run.objects.in_force()
     if run is None or run.state != State.COMPLETED:
         return None
     try:

@@ -10,8 +10,8 @@ from django.utils import timezone
 from flags import maintenance
 from flags.models import Flag, Ramp, TenantHome
 from migration_portal.catchup.flows import captured_run
-from migration_portal.cutover import reads_first, requests
-from migration_portal.cutover.models import Cutover
+from migration_portal.cutover import reads_first, requests, waves
+from migration_portal.cutover.models import Cutover, Wave
 from migration_portal.features.ramp import stop_ramp
 from migration_portal.features.switch import switch
 from migration_portal.refusal import Refusal
@@ -92,6 +92,7 @@ def reverse_tenants(step: Step) -> str | None:
     if step.of.kind == Kind.IMMEDIATE:
         coming, reading = coming.filter(wave=step.of.wave), reading.filter(waves__name=step.of.wave)
     reads_first.end(reading, by=by(step), reason=step.of.reason)
+    _stop_waves(step)
     found = in_scope(step.of)
     movable = [tenant for tenant in found if not tenant.final]
     asked = set() if step.data.get("again") else set(step.data.get("tenants", ()))
@@ -109,6 +110,13 @@ def reverse_tenants(step: Step) -> str | None:
         raise Refusal(_why(movable), todo="Correct that and try again, or skip the step: the others are back.")
     final = f" Finalized, and not moved: {len(found):,}." if found else ""
     return f"Back in legacy: {len(wanted):,} tenants.{final}"
+
+
+def _stop_waves(step: Step) -> None:
+    """What brings tenants to the IAM ends before they are brought back."""
+    going = Wave.objects.filter(state__in=(Wave.State.RUNNING, Wave.State.PAUSED))
+    for wave in going.filter(name=step.of.wave) if step.of.kind == Kind.IMMEDIATE else going:
+        waves.stop(wave, by=by(step), reason=step.of.reason)
 
 
 def _request(step: Step, movable: list[TenantHome]) -> None:

@@ -81,7 +81,7 @@ def report(run: Run) -> Report:
 
         copied, mismatched, left = by_table("copied"), by_table("mismatched"), by_table("left")
         # Under capture legacy changes all the while: what counts is what it holds now, and what of that is in the IAM.
-        verified = by_table("verified") if run.capture else {}
+        verified = by_table("verified")
         quarantined = ledger.rows(iam, queries("report")["quarantined"], about)
         checks = ledger.rows(iam, queries("report")["checks"], about)
         clock = ledger.rows(iam, queries("report")["clock"], about)[0]["seconds"]

@@ -44,8 +44,12 @@ def _remove(run: Run, *, by: str, reason: str) -> None:
         with databases.legacy_writable("uncapture") as legacy, databases.iam("uncapture") as iam:
             ownership.check(legacy, "portal_capture", "legacy database")
             ownership.check(iam, "portal_capture", "IAM database")
-            capture.remove(legacy, plan.source_schema)
-            capture.remove(iam, plan.target_schema)
+            with (
+                legacy.transaction(),
+                iam.transaction(),
+            ):  # the IAM's first, where nobody lives: it comes back if legacy's stays
+                capture.remove(iam, plan.target_schema)
+                capture.remove(legacy, plan.source_schema)
     with transaction.atomic():
         Run.objects.filter(pk=run.pk).update(capture=False)
         chain.record("uncapture", of=run, run=run.pk, by=by, reason=reason)

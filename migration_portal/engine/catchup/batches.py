@@ -43,6 +43,12 @@ def batch(flow: Flow, *, most: int, tenant: str | None = None, upto: int | None 
     with flow.queue.cursor(row_factory=class_row(Entry)) as cursor:
         fresh = cursor.execute(queries("queue")["next"], about).fetchall()
         again = cursor.execute(queries("queue")["next_again"], about | {"most": _RETRIES}).fetchall()
+    known = set(flow.transfer.plan.sources)
+    if unknown := [entry for entry in fresh + again if entry.table_name not in known]:
+        # Of an earlier run's plan, or a later one's: what is nobody's here must keep nothing else waiting.
+        flow.queue.execute(queries("queue")["settled"], {"ids": [entry.id for entry in unknown]})
+        done.add(Batch(entries=len(unknown)))
+        fresh, again = ([entry for entry in some if entry.table_name in known] for some in (fresh, again))
     try:
         if keyed := [entry for entry in fresh if entry.key is not None]:
             done.add(apply(flow, keyed))

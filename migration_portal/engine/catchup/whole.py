@@ -54,6 +54,7 @@ def _empty(work: Work, table: Table) -> None:
         may = SQL("{} AND ({} OR {})").format(may, written, upserts.was_there(transfer, table))
     if undecided := _undecided(work, table):
         may = SQL("{} AND NOT {}").format(may, undecided)
+    may = SQL("{} AND NOT {}").format(may, _never_mirrored(work, table))
     if table.read and table.forward and table.forward.view:
         shown = transfer.target_table(table.forward.source)
         linked = compile.same(table.forward.key, table.read.link, "shown", "t")
@@ -101,19 +102,18 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
     """
     transfer, key = work.flow.transfer, key_of(work, table)
     schema = Identifier(transfer.schema)
-    waits = transfer.target.execute("SELECT to_regclass('portal_capture.queue') IS NOT NULL").fetchone()
     parts: dict[str, Composable] = {
         "target": transfer.target_table(table.target), "stage": names_of(table)[0], "mine": at_home_in_target(work, table),
         "tenant": belonging.target_tenant(transfer.plan, table, transfer.target_catalog, schema, "t"),
         "same": compile.same(key, key, "t", "s"), "differs": upserts.differs(transfer, table, "t", "s"),
-        "coming": query("coming", table=Literal(table.known_as), key=compile.target_key(key, "k")) if waits and waits[0]
+        "coming": query("coming", table=Literal(table.known_as), key=compile.target_key(key, "k")) if _captures(work)
         else SQL("false"),
     }  # fmt: skip
     owner = [column.name for column in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
     names = compile.target_key(owner, "t")
     lost = directions.source_key(table, "t") or names
     gone = transfer.target.execute(query("emptied_elsewhere", key=lost, target_key=names, **parts)).fetchall()
-    never = _never_mirrored(work, table)
+    never = _kept_back(work, table)
     left = [(key or there, tenant) for key, tenant, there in gone if tuple(there) not in never]
     _list_whole(work, table, entry, "deleted", left, whoever=True)
     changed = transfer.target.execute(query("changed_elsewhere", **parts)).fetchall()
@@ -125,13 +125,36 @@ def _note_whole(work: Work, table: Table, entry: Entry) -> None:
         _list_whole(work, table, entry, "written", transfer.target.execute(added).fetchall())
 
 
-def _never_mirrored(work: Work, table: Table) -> set[Key]:
-    """Of a table of legacy's, the rows in quarantine: the IAM cannot have lost them."""
-    flow = work.flow
-    if flow.direction == "forward":
+def _never_mirrored(work: Work, table: Table) -> Composable:
+    """True for target rows that the source never had, so that it cannot have lost them: kept back, written astray and undecided,
+    or on their way to it; and, in legacy, for what belongs to such a row in a table that the plan reads.
+    """
+    transfer = work.flow.transfer
+    name, names, direction = table.target, transfer.info(table).primary_key, "reverse"
+    if table.forward:
+        direction, name = "forward", table.forward.source
+        names = table.read.link if table.read else table.forward.key
+    about = {"run": transfer.run, "direction": direction, "table": name}
+    strays = {tuple(row[0]) for row in work.flow.ledger.execute(queries("catchup")["open_strays"], about)}
+    kept = source.keys_in([SQL("t.{}").format(Identifier(each)) for each in names], [*_kept_back(work, table) | strays])
+    if not _captures(work):
+        return kept
+    coming = query("coming_itself", table=Literal(name), key=compile.target_key(names, "t"))
+    return SQL("({} OR {})").format(kept, coming)
+
+
+def _captures(work: Work) -> bool:
+    """Whether what is written in the target is captured there."""
+    row = work.flow.transfer.target.execute("SELECT to_regclass('portal_capture.queue') IS NOT NULL").fetchone()
+    return bool(row and row[0])
+
+
+def _kept_back(work: Work, table: Table) -> set[Key]:
+    """Of a table of legacy's, the keys of the rows in quarantine."""
+    if table.forward is None:
         return set()
-    about = {"run": flow.transfer.run, "source": table.known_as}
-    return {tuple(row[0]) for row in flow.ledger.execute(queries("catchup")["quarantined"], about)}
+    about = {"run": work.flow.transfer.run, "source": table.forward.source}
+    return {tuple(row[0]) for row in work.flow.ledger.execute(queries("catchup")["quarantined"], about)}
 
 
 def _list_whole(work: Work, table: Table, entry: Entry, what: str, rows: list[Any], *, whoever: bool = False) -> None:

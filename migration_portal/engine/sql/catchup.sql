@@ -112,6 +112,9 @@ SELECT {key} FROM {target} AS t WHERE {mine} AND NOT EXISTS (SELECT FROM {stage}
 -- Written on this side, and on its way to the other.
 EXISTS (SELECT FROM portal_capture.queue AS q WHERE q.table_name = {table} AND (q.key IS NULL OR q.key = {key}))
 
+-- name: coming_itself
+EXISTS (SELECT FROM portal_capture.queue AS q WHERE q.table_name = {table} AND q.key = {key})
+
 -- name: emptied_elsewhere
 SELECT {key}, {tenant}, {target_key} FROM {target} AS t CROSS JOIN LATERAL (SELECT t.*) AS k
 WHERE NOT ({mine}) AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND NOT {coming}

@@ -11,7 +11,7 @@ SELECT table_name, reason, state, count(*) AS count FROM portal_ledger.quarantin
 WHERE run = %(run)s GROUP BY table_name, reason, state
 
 -- name: verified
--- Legacy rows that verification read (those in quarantine left out), and rows it found missing in the IAM.
+-- Of a run with capture: legacy rows that verification read (those in quarantine left out), and rows it found missing in the IAM.
 SELECT s.table_name, sum(count)::bigint AS legacy,
        (SELECT count(*) FROM portal_ledger.findings AS f
         WHERE f.run = %(run)s AND f.verification = %(verification)s AND f.table_name = s.table_name AND f.kind = 'missing') AS missing
@@ -19,6 +19,7 @@ FROM portal_ledger.sums AS s, unnest(s.counts) AS count
 WHERE s.run = %(run)s AND s.verification = %(verification)s AND s.side = 'legacy'
   AND EXISTS (SELECT FROM portal_ledger.chunks AS c WHERE c.run = s.run AND c.kind = 'compare' AND c.state = 'done'
               AND c.step = format('compare:%%s:%%s', s.table_name, s.verification))
+  AND EXISTS (SELECT FROM portal_ledger.chunks AS c WHERE c.run = s.run AND c.kind = 'capture')
 GROUP BY s.table_name
 
 -- name: mismatched
