@@ -117,5 +117,12 @@ SELECT {columns} FROM {table} WHERE {wanted}
 INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {stage}
 ON CONFLICT ({key}) DO UPDATE SET {sets}
 
+-- name: uniques
+SELECT array_agg(a.attname::text ORDER BY k.place)
+FROM pg_index AS i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place)
+JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
+WHERE i.indrelid = %(table)s::regclass AND i.indisunique AND NOT i.indisprimary AND i.indpred IS NULL AND i.indexprs IS NULL
+GROUP BY i.indexrelid
+
 -- name: remove_rows
 DELETE FROM {table} WHERE {wanted}

@@ -22,6 +22,7 @@ from migration_portal.backups.since import Pair, Table, list_written, opened, ro
 from migration_portal.backups.swap import look_at_all
 from migration_portal.engine.pipe import pipe
 from migration_portal.engine.source import keys_in
+from migration_portal.plan.compile import same
 from migration_portal.plan.loader import load
 from migration_portal.refusal import Refusal, require_reason
 
@@ -132,9 +133,10 @@ def _bring_back(asked: Reconciliation, pair: Pair) -> int:
     total = sum(len(put) for _, put, _ in chosen)
     try:
         with pair.live.transaction():
-            for table, put, _ in chosen:
+            for table, put, removed in chosen:
+                uniques = _uniques(pair, table)
                 for keys in _batches(put):
-                    _put(pair, table, keys)
+                    _put(pair, table, keys, put + removed, uniques)
                     rows += len(keys)
                     asked.report("bring back", rows, total)
             for table, _, removed in reversed(chosen if asked.removals else []):
@@ -153,7 +155,21 @@ def _bring_back(asked: Reconciliation, pair: Pair) -> int:
     return rows
 
 
-def _put(pair: Pair, table: Table, keys: Sequence[tuple[str, ...]]) -> None:
+def _uniques(pair: Pair, table: Table) -> list[list[str]]:
+    """The columns of its unique indexes but for its key's."""
+    return [row[0] for row in pair.live.execute(QUERIES["uniques"], {"table": table.identifier.as_string(pair.live)})]
+
+
+def _put(
+    pair: Pair,
+    table: Table,
+    keys: Sequence[tuple[str, ...]],
+    ours: Sequence[tuple[str, ...]],
+    uniques: Sequence[Sequence[str]],
+) -> None:
+    """Write these rows. One of `ours`, which are all that is written or came since, that has their unique value under another key
+    gives way: reverse sync brought the same row again, and counted anew.
+    """
     columns = SQL(", ").join(map(Identifier, table.columns))
     stage = Identifier("portal_stage")
     pair.live.execute(SQL("CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP").format(stage, table.identifier))
@@ -163,12 +179,18 @@ def _put(pair: Pair, table: Table, keys: Sequence[tuple[str, ...]]) -> None:
         columns=columns, table=table.identifier, wanted=keys_in(table.key_columns, keys)
     )
     pipe(pair.kept, selected, pair.live, stage, table.columns)
+    for unique in uniques:
+        taken = SQL("EXISTS (SELECT FROM {} AS s WHERE {} AND NOT ({}))").format(
+            stage, same(unique, unique, "t", "s"), same(table.key, table.key, "t", "s")
+        )
+        wanted = SQL("{} AND {}").format(keys_in(table.key_columns, ours), taken)
+        pair.live.execute(SQL("DELETE FROM {} AS t WHERE {}").format(table.identifier, wanted))
     sets = [SQL("{0} = EXCLUDED.{0}").format(Identifier(column)) for column in table.columns if column not in table.key]
     conflict = SQL(", ").join(map(Identifier, table.key))
-    same = SQL("{0} = EXCLUDED.{0}").format(Identifier(table.key[0]))
+    nothing = SQL("{0} = EXCLUDED.{0}").format(Identifier(table.key[0]))
     pair.live.execute(
         QUERIES["put_rows"].format(
-            table=table.identifier, columns=columns, stage=stage, key=conflict, sets=SQL(", ").join(sets or [same])
+            table=table.identifier, columns=columns, stage=stage, key=conflict, sets=SQL(", ").join(sets or [nothing])
         )
     )
     pair.live.execute(SQL("DROP TABLE {}").format(stage))

@@ -39,8 +39,8 @@ def test_a_row_is_decided_once_and_opens_again_for_another_reason(world: World) 
     run = builders.migrated(world)
     row = QuarantinedRow.objects.get(table_name="users")
     with open_transfer(run, "test") as transfer:
-        assert quarantine.close(transfer, row.pk, state="discarded", by="tester")
-        assert not quarantine.close(transfer, row.pk, state="copied", by="tester")
+        assert quarantine.close(transfer.target, [row.pk], state="discarded", by="tester")
+        assert not quarantine.close(transfer.target, [row.pk], state="copied", by="tester")
         for reason, state in (("missing_tenants", "discarded"), ("duplicate_key", "open")):
             quarantine.add(transfer, transfer.table("users"), [Rejected([key], reason, None)])
             assert QuarantinedRow.objects.get(table_name="users").state == state
