@@ -9,6 +9,7 @@ wrap = admin.site.admin_view
 urlpatterns = [
     path("", wrap(views.board), name="cutover"),
     path("live/", wrap(views.live), name="cutover_live"),
+    path("scope/", wrap(views.scope), name="cutover_scope"),
     path("move/", wrap(views.move), name="cutover_move"),
     path("reads/", wrap(views.answer_reads), name="cutover_reads"),
     path("guard/", wrap(views.switch_guard), name="cutover_guard"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import psycopg
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -22,8 +21,10 @@ from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.console.charts import as_json
 from migration_portal.cutover import blockers, finalize, guard, people, reads_first, requests
+from migration_portal.cutover.choosing import STATES, Choice
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.resolve import Field
+from migration_portal.cutover.scope import scope_of
 from migration_portal.engine import capture, capture_queue
 from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
@@ -34,7 +35,7 @@ from migration_portal.refusal import Refusal
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
 
-_PAGE = 50
+_PAGE, _MOST_WAVES = 50, 200
 _QUERIES = named(Path(__file__).parent / "cutover.sql")
 
 
@@ -58,9 +59,12 @@ def live(request: HttpRequest) -> TemplateResponse:
 
 def _now(request: HttpRequest) -> dict[str, Any]:
     now: dict[str, Any] = {"run": captured_run(), "trouble": ""}
-    shown = Paginator(_filtered(request), _PAGE).get_page(request.GET.get("page"))
-    now |= {"page": shown, "q": request.GET.get("q", ""), "home": request.GET.get("home", "")}
-    now["asked"] = "?" + urlencode({"q": now["q"], "home": now["home"], "page": shown.number})
+    chosen = Choice.of(request.GET)
+    shown = Paginator(chosen.tenants(now["run"]), _PAGE).get_page(request.GET.get("page"))
+    now |= {"page": shown, "chosen": chosen, "states": STATES}
+    waves = TenantHome.objects.exclude(wave="").order_by("wave").values_list("wave", flat=True)
+    now["waves"] = list(waves.distinct()[:_MOST_WAVES])
+    now["asked"] = f"?{chosen.query}&page={shown.number}"
     now["counts"] = TenantHome.objects.aggregate(
         all=Count("pk"),
         iam=Count("pk", filter=Q(home=TenantHome.Home.IAM)),
@@ -83,13 +87,22 @@ def _now(request: HttpRequest) -> dict[str, Any]:
     return now
 
 
-def _filtered(request: HttpRequest) -> QuerySet[TenantHome]:
-    chosen = TenantHome.objects.all()
-    if q := request.GET.get("q", "").strip():
-        chosen = chosen.filter(Q(name__icontains=q) | Q(tenant__startswith=q.lower()) | Q(wave__icontains=q))
-    if home := request.GET.get("home"):
-        chosen = chosen.filter(home=home)
-    return chosen
+def scope(request: HttpRequest) -> TemplateResponse:
+    """What moving the chosen tenants would touch, for the dialog that asks whether to."""
+    console.need(request, "flags.view_tenanthome")
+    to = request.GET.get("to", "")
+    tenants = _chosen(request.GET).exclude(home=to)
+    found = scope_of([tenant.pk for tenant in tenants])
+    blocked = sum(tenant.last_state == Cutover.State.BLOCKED for tenant in tenants)
+    about = {"scope": found, "to": to, "blocked": blocked}
+    return TemplateResponse(request, "portal/cutover/scope.html", about)
+
+
+def _chosen(query: QueryDict) -> QuerySet[Any]:
+    """The ticked tenants, or all that fit the board's search and filters."""
+    everything = query.get("all") == "yes"
+    tenants = (Choice.of(query) if everything else Choice()).tenants(captured_run())
+    return tenants if everything else tenants.filter(pk__in=query.getlist("tenant"))
 
 
 def _from_databases(run: Run, ids: list[str], legacy_ids: list[str]) -> dict[str, Any]:
@@ -117,10 +130,7 @@ def move(request: HttpRequest) -> HttpResponse:
     permission = "cutover.cut_over_tenant" if to_iam else "cutover.reverse_tenant"
 
     def do() -> str:
-        everything = request.POST.get("all") == "yes"
-        chosen = TenantHome.objects.all()
-        if not everything:
-            chosen = chosen.filter(pk__in=request.POST.getlist("tenant"))
+        everything, chosen = request.POST.get("all") == "yes", _chosen(request.POST)
         console.require_typed(request, "everything" if everything else "cut over" if to_iam else "reverse")
         if not chosen:
             raise Refusal("No tenant is ticked.", todo="Tick tenants on the board first.")

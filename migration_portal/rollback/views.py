@@ -13,13 +13,13 @@ from flags import maintenance
 from flags.models import Flag
 from migration_portal import console
 from migration_portal.backups.models import Backup, Side
+from migration_portal.cutover.scope import everybody, waves
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import doors as closing
 from migration_portal.rollback import execute
 from migration_portal.rollback.log import log_of
 from migration_portal.rollback.models import Judgement, RollBack, Step
 from migration_portal.rollback.plans import MEANINGS, PHASES, Kind
-from migration_portal.rollback.scope import everybody, waves
 
 _TYPED = (Kind.DATABASE, Kind.FULL)
 """What is confirmed by typing its name: it removes, or restores."""

@@ -27,6 +27,7 @@ from migration_portal.catchup.revise import revise
 from migration_portal.checkpoints import take as taking
 from migration_portal.checkpoints.criteria import criteria
 from migration_portal.cutover import finalize, reads_first, resolve, waves
+from migration_portal.cutover import scope as scopes
 from migration_portal.cutover.models import Cutover, Stray, Wave
 from migration_portal.cutover.move import move
 from migration_portal.cutover.movers import Mover
@@ -44,7 +45,6 @@ from migration_portal.notices.models import Completed, Recipient
 from migration_portal.plan.errors import PlanError
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import execute, judge
-from migration_portal.rollback import scope as scopes
 from migration_portal.rollback.measure import measure
 from migration_portal.rollback.models import RollBack
 from migration_portal.rollback.plans import Kind

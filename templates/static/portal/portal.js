@@ -2,7 +2,10 @@
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
   if (opener) {
-    document.getElementById(opener.dataset.opens)?.showModal();
+    const dialog = document.getElementById(opener.dataset.opens);
+    dialog?.showModal();
+    // What it would touch is counted when it is asked.
+    for (const part of dialog?.querySelectorAll("[data-counts]") ?? []) htmx.trigger(part, "opened");
     return;
   }
   const closer = event.target.closest("[data-closes]");

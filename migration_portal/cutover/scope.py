@@ -1,4 +1,4 @@
-"""What a roll-back would touch, in numbers: counted, not guessed."""
+"""What moving tenants touches, in numbers: counted, not guessed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from flags.models import TenantHome
-from iam.models import User
+from iam.models import License, User
 from legacy_compat.models import LegacyRequest
 from migration_portal.cutover.models import Stray
 
@@ -21,15 +21,16 @@ _READS = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Scope:
-    """Tenants at home in the IAM; their users; what they wrote through the portal within an hour; their undecided stray writes.
+    """Tenants; their users and licences in the IAM; how often they wrote through the portal within an hour; their undecided strays.
 
-    The last three are None while the IAM does not answer, or has tenants whose ids it does not know.
+    All but the first are None while the IAM does not answer, or has tenants whose ids it does not know.
     """
 
     tenants: int
-    users: int | None
-    writes: int | None
-    strays: int | None
+    users: int | None = None
+    licences: int | None = None
+    writes: int | None = None
+    strays: int | None = None
 
 
 def scope_of(tenants: Sequence[str]) -> Scope:
@@ -37,11 +38,12 @@ def scope_of(tenants: Sequence[str]) -> Scope:
     since = timezone.now() - timedelta(hours=1)
     try:
         users = User.objects.filter(tenant_id__in=ids).count()
+        licences = License.objects.filter(tenant_id__in=ids).count()
         strays = Stray.objects.filter(state="open", tenant__in=ids).count()
     except (DatabaseError, ValidationError):
-        return Scope(len(ids), None, None, None)
+        return Scope(len(ids))
     writes = LegacyRequest.objects.filter(at__gte=since, tenant__in=ids).exclude(method__in=_READS).count()
-    return Scope(len(ids), users, writes, strays)
+    return Scope(len(ids), users, licences, writes, strays)
 
 
 def waves() -> list[tuple[str, Scope]]:
