@@ -205,6 +205,7 @@ MIDDLEWARE = [
     "config.request_log.RequestLog",
     "migration_portal.audit.middleware.actor_middleware",
     "migration_portal.operators.doors.doors",
+    "migration_portal.operators.zone.zone_middleware",
     "config.bad_input.BadInput",
 ]
 ROOT_URLCONF = "config.urls"

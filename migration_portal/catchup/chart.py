@@ -35,7 +35,7 @@ def lag() -> Lag | None:
     if not any(series.values()):
         return None
     lines = [Line(str(direction.label), _by_step(since, points)) for direction, points in series.items() if points]
-    labels = [f"{since + place * _STEP:%H:%M:%S}" for place in range(MOST_POINTS + 1)]
+    labels = [f"{timezone.localtime(since + place * _STEP):%H:%M:%S}" for place in range(MOST_POINTS + 1)]
     return Lag(Chart("lag", "Lag", "entries", labels, lines), any(growing(points) for points in series.values()))
 
 

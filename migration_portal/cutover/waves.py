@@ -12,7 +12,7 @@ from django.utils import timezone
 from flags.models import TenantHome
 from migration_portal import messages
 from migration_portal.audit import chain
-from migration_portal.cutover import progress, reads_first, requests, selection
+from migration_portal.cutover import progress, reads_first, requests, selection, windows
 from migration_portal.cutover.guarding import not_well
 from migration_portal.cutover.models import UNDER_WAY, Cutover, Wave
 from migration_portal.cutover.windows import within
@@ -209,12 +209,13 @@ def _why_wait(wave: Wave) -> str:
     if wave.reads_minutes and wave.reads_began_at:
         until = wave.reads_began_at + timedelta(minutes=wave.reads_minutes)
         if timezone.now() < until:
-            return f"Reads first: the writes of its tenants move from {timezone.localtime(until):%Y-%m-%d %H:%M %Z} on."
+            at = timezone.localtime(until, timezone.get_default_timezone())  # kept as text: whoever reads it, it is one time
+            return f"Reads first: the writes of its tenants move from {at:%Y-%m-%d %H:%M %Z} on."
         waiting = Cutover.objects.under_way().filter(wave=wave.name, tenant__home=TenantHome.Home.LEGACY)
         if back := waiting.filter(tenant__reads_since=None).count():
             return f"Somebody gave the reads of {back:,} of its tenants back to legacy: promote the wave, or stop it."
-    if wave.opens and wave.closes and not within(timezone.localtime().time(), wave.opens, wave.closes):
-        return f"Its maintenance window is from {wave.opens:%H:%M} to {wave.closes:%H:%M} ({timezone.get_current_timezone_name()})."
+    if wave.opens and wave.closes and not within(windows.now(), wave.opens, wave.closes):
+        return f"Its maintenance window is from {wave.opens:%H:%M} to {wave.closes:%H:%M} ({timezone.get_default_timezone_name()})."
     return not_well() if wave.guarded else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import time
 
+from django.utils import timezone
 from django.utils.dateparse import parse_time
 
 from migration_portal.refusal import Refusal
@@ -24,6 +25,11 @@ def window(opens: str, closes: str) -> tuple[time, time] | None:
             todo="Write 22:00 and 04:00, say.",
         )
     return found[0], found[1]
+
+
+def now() -> time:
+    """The time of day by which windows count: the portal's, whoever asks."""
+    return timezone.localtime(timezone=timezone.get_default_timezone()).time()
 
 
 def within(now: time, opens: time, closes: time) -> bool:

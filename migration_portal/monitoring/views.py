@@ -108,7 +108,7 @@ def _charts(since: datetime, step: timedelta) -> list[Chart]:
         ("errors", "Failures", "% of requests", lambda each: round(100 * each.error_rate, 2)),
         ("throughput", "Throughput", "requests/s", lambda each: round(each.calls / seconds, 2)),
     )
-    labels = [f"{at:%m-%d %H:%M}" for at in times]
+    labels = [f"{timezone.localtime(at):%m-%d %H:%M}" for at in times]
     return [
         Chart(id, title, unit, labels, [
             Line(home, [of(series[at]) if at in series else None for at in times])

@@ -39,7 +39,7 @@ def latency(home: str) -> Latency | None:
         Line(label, [rounded(getattr(minutes[at], name)) if at in minutes else None for at in times])
         for label, name in (("median", "p50"), ("95th percentile", "p95"))
     ]
-    chart = Chart(f"latency-{home}", "Latency", "ms", [f"{at:%H:%M}" for at in times], lines)
+    chart = Chart(f"latency-{home}", "Latency", "ms", [f"{timezone.localtime(at):%H:%M}" for at in times], lines)
     return Latency(chart, whole.calls, whole.failures, whole.p95)
 
 
