@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from django.urls import reverse_lazy
 
 
@@ -14,6 +15,12 @@ def _link(title: str, icon: str, url: str, permission: str) -> dict[str, Any]:
         "link": reverse_lazy(url),
         "permission": lambda request: request.user.has_perm(permission),
     }
+
+
+def _help(request: HttpRequest) -> str:
+    from migration_portal.help.views import link  # which needs the settings that this module is part of
+
+    return link(request)
 
 
 UNFOLD: dict[str, Any] = {
@@ -111,6 +118,7 @@ UNFOLD: dict[str, Any] = {
                     _link("Operators", "group", "admin:auth_user_changelist", "auth.view_user"),
                     _link("Second factors", "pin", "admin:otp_totp_totpdevice_changelist", "otp_totp.view_totpdevice"),
                     _link("Groups", "shield_person", "admin:auth_group_changelist", "auth.view_group"),
+                    {"title": "Help", "icon": "help", "link": _help},
                 ],
             },
         ],

@@ -21,6 +21,7 @@ urlpatterns = [
     path("admin/preflight/", admin.site.admin_view(views.preflight), name="preflight"),
     path("admin/plan/", admin.site.admin_view(views.plan), name="plan"),
     path("admin/", include("migration_portal.operators.urls")),
+    path("admin/help/", include("migration_portal.help.urls")),
     path("admin/draft/", include("migration_portal.drafting.urls")),
     path("admin/backups/", include("migration_portal.backups.urls")),
     path("admin/health/", include("migration_portal.monitoring.urls")),

@@ -209,7 +209,9 @@ def _why_wait(wave: Wave) -> str:
     if wave.reads_minutes and wave.reads_began_at:
         until = wave.reads_began_at + timedelta(minutes=wave.reads_minutes)
         if timezone.now() < until:
-            at = timezone.localtime(until, timezone.get_default_timezone())  # kept as text: whoever reads it, it is one time
+            at = timezone.localtime(
+                until, timezone.get_default_timezone()
+            )  # kept as text: whoever reads it, it is one time
             return f"Reads first: the writes of its tenants move from {at:%Y-%m-%d %H:%M %Z} on."
         waiting = Cutover.objects.under_way().filter(wave=wave.name, tenant__home=TenantHome.Home.LEGACY)
         if back := waiting.filter(tenant__reads_since=None).count():
