@@ -39,6 +39,7 @@ UNFOLD: dict[str, Any] = {
     ],
     "LOGIN": {"form": "migration_portal.operators.login.LoginForm"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("second_factor")}]},
+    "COMMAND": {"search_models": False, "search_callback": "migration_portal.palette.search", "show_history": False},
     "DASHBOARD_CALLBACK": "migration_portal.dashboard.context",
     "COLORS": {
         "primary": {
@@ -56,7 +57,8 @@ UNFOLD: dict[str, Any] = {
         }
     },
     "SIDEBAR": {
-        "show_search": False,
+        "show_search": True,
+        "command_search": True,
         "show_all_applications": False,
         "navigation": [
             {

@@ -58,13 +58,15 @@ def page(name: str) -> Page:
         extensions=["tables", "fenced_code", "toc", "sane_lists"], extension_configs={"toc": {"toc_depth": "2"}}
     )
     body = made.convert((_directory() / f"{name}.md").read_text(encoding="utf-8").partition("\n")[2])
-    return Page(name, title, _LINK.sub(_within, body), made.toc)  # type: ignore[attr-defined]
+    return Page(name, title, _LINK.sub(_within, _PICTURE.sub("", body)), made.toc)  # type: ignore[attr-defined]
 
 
 def _directory() -> Path:
     return Path(settings.BASE_DIR) / "docs"
 
 
+_PICTURE = re.compile(r"<p><img [^>]*></p>")
+"""They are of the console: who reads this has the screen itself."""
 _LINK = re.compile(r'<a href="(?!https?:|#)([^"#]*)(#[^"]*)?">(.*?)</a>', re.DOTALL)
 
 
