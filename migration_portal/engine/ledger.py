@@ -244,11 +244,10 @@ def modes(iam: Connection[Any], run: UUID) -> dict[str, str]:
 
 def xids(iam: Connection[Any], run: UUID, table: str) -> Sequence[str]:
     """The transaction ids in which the run wrote rows of the table, as text."""
-    statement = "SELECT DISTINCT xid::text FROM portal_ledger.commits WHERE run = %s AND table_name = %s"
-    return [row[0] for row in iam.execute(statement, [run, table])]
+    return xids_of(iam, [run], table)
 
 
-def all_xids(iam: Connection[Any], table: str) -> Sequence[str]:
-    """Those of every run: whatever wrote a row, it came from legacy."""
-    statement = "SELECT DISTINCT xid::text FROM portal_ledger.commits WHERE table_name = %s"
-    return [row[0] for row in iam.execute(statement, [table])]
+def xids_of(iam: Connection[Any], runs: Sequence[UUID], table: str) -> Sequence[str]:
+    """Those of any of these runs."""
+    statement = "SELECT DISTINCT xid::text FROM portal_ledger.commits WHERE run = ANY(%s) AND table_name = %s"
+    return [row[0] for row in iam.execute(statement, [list(runs), table])]

@@ -33,6 +33,8 @@ class Transfer:
     """A session that may write to the source's capture queue, where the run captures."""
     in_iam: frozenset[str] = frozenset()
     """Tenants at home in the IAM: what only the IAM keeps of them cannot be compared."""
+    runs: tuple[UUID, ...] = ()
+    """This run and those of the same plan before it: what any of them wrote came from this legacy."""
 
     @property
     def broken(self) -> bool:

@@ -31,7 +31,10 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
         mine = ownership.ours()
         _check_iam(iam, mine)
         known = _catalogs(run, legacy, iam)
-        transfer = Transfer(legacy, iam, plan, *known, run=run.key, schema=run.schema, in_iam=homes.in_iam())
+        of_plan = Run.objects.filter(plan_name=run.plan_name, pk__lte=run.pk).values_list("key", flat=True)
+        transfer = Transfer(
+            legacy, iam, plan, *known, run=run.key, schema=run.schema, in_iam=homes.in_iam(), runs=tuple(of_plan)
+        )
         if not run.capture:
             yield transfer
             return

@@ -137,7 +137,7 @@ def differences_in(transfer: Transfer, table: Table, buckets: Sequence[int]) -> 
     suspects = [key for key in legacy.keys() | iam.keys() if legacy.get(key) != iam.get(key)]
     if not suspects:
         return []
-    ours = set(ledger.all_xids(transfer.target, table.target))
+    ours = set(ledger.xids_of(transfer.target, transfer.runs, table.target))
     differences = look_again(transfer, table, suspects, ours)
     if differences and transfer.queue is not None:
         differences = _persistent(transfer, table, differences, ours)
@@ -166,8 +166,8 @@ def _persistent(transfer: Transfer, table: Table, differences: list[Difference],
 def look_again(transfer: Transfer, table: Table, keys: Sequence[Key], ours: set[str]) -> list[Difference]:
     """Read these target keys on both sides now and compare field by field.
 
-    Rows that only the IAM has are differences when a run wrote them: legacy has lost them, or a rule keeps them out by now. Others
-    never were legacy's.
+    Rows that only the IAM has are differences when a run of the plan wrote them: legacy has lost them, or a rule keeps them out by
+    now. Others never were legacy's.
     """
     differences: list[Difference] = []
     owned = (

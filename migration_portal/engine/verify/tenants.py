@@ -171,7 +171,7 @@ def _given_in_iam(transfer: Transfer, table: Table, extra: Set[tuple[str, ...]])
     statement = SQL("SELECT {} FROM {} WHERE {} AND xmin::text <> ALL({})").format(
         compile.target_key(primary_key), transfer.target_table(table.target),
         keys_in([Identifier(name) for name in primary_key], list(extra)),
-        Literal(list(ledger.all_xids(transfer.target, table.target))),
+        Literal(list(ledger.xids_of(transfer.target, transfer.runs, table.target))),
     )  # fmt: skip
     return {tuple(row[0]) for row in transfer.target.execute(statement)}
 
