@@ -49,7 +49,7 @@ endure: $(VENV)/.dev
 	  $(BIN)/python -m pytest -q -s tests/journeys/test_live_cutover.py $(ARGS)
 	@PORTAL_TEST_CASES=all LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -n 2 tests/journeys/test_every_statement.py \
 	  tests/journeys/test_every_statement_of_a_run.py tests/journeys/test_environments.py tests/rollback/test_full.py \
-	  tests/config/test_fuzz.py tests/rehearsal tests/journeys/test_main_job.py tests/attack/test_rest.py
+	  tests/config/test_fuzz.py tests/rehearsal tests/journeys/test_main_job.py tests/attack/test_ladder.py
 	@PORTAL_TEST_CASES=all PORTAL_TEST_KILLS=100 LOG_LEVEL=ERROR $(BIN)/python -m pytest -q tests/journeys/test_crashes.py
 	@PORTAL_TEST_REQUESTS=10000 LOG_LEVEL=ERROR $(BIN)/python -m pytest -q -s \
 	  tests/journeys/test_old_client_of_the_released_service.py

@@ -157,7 +157,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
 
         decision = Decision(
             heading="Discard rows in quarantine", button="Discard", permission="runs.discard_quarantinedrow", decide=decide,
-            explain="They remain in legacy, and no longer keep their tenants from being cut over. Whoever is among them cannot "
+            explain="They remain in legacy, and no longer keep their tenants from being cut over. A user among them cannot "
             "sign in once their tenant lives in the IAM.",
             most=_MOST_DISCARDED,
         )  # fmt: skip
