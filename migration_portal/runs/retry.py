@@ -22,6 +22,7 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
 from migration_portal.refusal import Refusal, require_reason
+from migration_portal.runs import ownership
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.dispatch import call_workers
 from migration_portal.runs.models import QuarantinedRow, Run
@@ -117,10 +118,11 @@ def retry_row(row: QuarantinedRow, *, by: str) -> None:
 
 
 def discard_rows(rows: Sequence[QuarantinedRow], *, by: str, reason: str) -> int:
-    """Decide that these rows remain in legacy. Returns how many were open. Raises Refusal without a reason."""
+    """Decide that these rows remain in legacy. Returns how many were open. Raises Refusal: no reason, or another portal's IAM."""
     require_reason(reason, to="Discarding")
     runs, count = dict(Run.objects.values_list("key", "pk")), 0
     with databases.iam("discard") as iam:
+        ownership.check(iam, "portal_ledger", "IAM database")
         for first in range(0, len(rows), _AT_ONCE):
             some = rows[first : first + _AT_ONCE]
             with chain.recorded_last():

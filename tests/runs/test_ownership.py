@@ -17,6 +17,7 @@ from migration_portal.engine import owner
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Portal, Run
 from migration_portal.runs.ownership import AnotherPortal, PortalOutdated
+from migration_portal.runs.retry import discard_rows
 from tests import builders
 from tests.cutover.moves import both_loops, iam, legacy, moved
 from tests.stack import furnished
@@ -60,6 +61,8 @@ def test_a_second_portal_is_refused_until_it_adopts(world: World, home: str) -> 
     Portal.objects.update(key=uuid.uuid4())
     with pytest.raises(AnotherPortal, match="Another portal"), open_transfer(Run.objects.get(), "test"):
         pass
+    with pytest.raises(AnotherPortal, match="Another portal"):
+        discard_rows([], by="tester", reason="not ours to decide")
     adopt(by="tester", reason="the first one is gone")
     with open_transfer(Run.objects.get(), "test"):
         pass
