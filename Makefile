@@ -42,7 +42,7 @@ USERS ?= 200000
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
-	@echo "The documentation is in site/index.html."
+	@echo "The documentation begins in site/quick-start/index.html."
 
 endure: $(VENV)/.dev
 	@PORTAL_TEST_SEEDS=$(SEEDS) PORTAL_TEST_USERS=$(USERS) PORTAL_TEST_DISK=8g LOG_LEVEL=ERROR \
