@@ -134,7 +134,7 @@ def _bring_back(asked: Reconciliation, pair: Pair) -> int:
     try:
         with pair.live.transaction():
             for table, put, removed in chosen:
-                uniques = _uniques(pair, table)
+                uniques = _uniques(pair, table) if put else []
                 for keys in _batches(put):
                     _put(pair, table, keys, put + removed, uniques)
                     rows += len(keys)

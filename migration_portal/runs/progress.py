@@ -19,6 +19,8 @@ from migration_portal.runs.models import Run
 from migration_portal.runs.states import WORKING, State
 
 _RECENT_SECONDS = 10.0
+_ATTENDED_SECONDS = 3.0
+"""Between two chunks a worker rests no longer."""
 _EARLIER = 3
 """As many runs of the plan are looked at for what a step took."""
 _NEARLY = 0.99
@@ -58,6 +60,10 @@ class Progress:
     unattended: float = 0.0
 
     @property
+    def deserted(self) -> bool:
+        return self.unattended > _ATTENDED_SECONDS
+
+    @property
     def rate(self) -> int:
         return sum(table.rate for table in self.tables)
 
@@ -73,7 +79,8 @@ def progress_of(run: Run) -> Progress:
         made = _estimate(run, iam)
         unattended = _unattended(run, iam)
     tables = [_table(t.target, rows.get(t.target, {}), _shares(steps, t.target)) for t in run.plan.tables]
-    return Progress(tables, steps, made.fraction, made.left, unattended)
+    left = made.left if unattended <= _ATTENDED_SECONDS else None
+    return Progress(tables, steps, made.fraction, left, unattended)
 
 
 def _unattended(run: Run, iam: Connection[Any]) -> float:

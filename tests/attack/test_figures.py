@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from migration_portal.inventory.take import take as inventory
 from migration_portal.notices import password_mail, send, texts
 from migration_portal.notices import plan as planning
 from migration_portal.notices.models import Completed, Recipient
-from migration_portal.refusal import Refusal
 from migration_portal.rollback import execute, judge
 from migration_portal.rollback.measure import measure
 from migration_portal.rollback.plans import Kind
@@ -65,33 +63,30 @@ from tests.world import World
 COMPLETION = {"kind": "completion", "subject": "$tenant has moved", "text": "Dear $name, it is done.", "html": ""}
 
 
+def finalized(world: World, settings: Any, tmp_path: Path) -> set[str]:
+    """Two tenants of one name, each finalized and told of on its own. Returns their ids."""
+    found = teams(world, settings, tmp_path, "Sales", "Sales")
+    texts.save("completion", "en", by="otto", **COMPLETION)
+    texts.save("moving", "en", by="otto", **(COMPLETION | {"kind": "announcement"}))
+    for tenant in found:
+        assert moved(tenant).error == ""
+        both_loops()
+        finalize.finalize_tenant(tenant, by="tester", reason="done")
+        planning.tick()
+    return set(found)
+
+
 def test_two_tenants_of_one_name_are_both_told_that_they_have_moved(
     world: World, settings: Any, tmp_path: Path
 ) -> None:
-    one, two = teams(world, settings, tmp_path, "Sales", "Sales")
-    texts.save("completion", "en", by="otto", **COMPLETION)
-    texts.save("moving", "en", by="otto", **(COMPLETION | {"kind": "announcement"}))
-    for tenant in (one, two):
-        assert moved(tenant).error == ""
-        both_loops()
-        finalize.finalize_tenant(tenant, by="tester", reason="done")
-        planning.tick()
-    assert set(Completed.objects.values_list("tenant", flat=True)) == {one, two}
+    both = finalized(world, settings, tmp_path)
+    assert set(Completed.objects.values_list("tenant", flat=True)) == both
 
 
 def test_and_other_notices_go_out_meanwhile(world: World, settings: Any, tmp_path: Path) -> None:
-    one, two = teams(world, settings, tmp_path, "Sales", "Sales")
-    texts.save("completion", "en", by="otto", **COMPLETION)
-    texts.save("moving", "en", by="otto", **(COMPLETION | {"kind": "announcement"}))
-    for tenant in (one, two):
-        assert moved(tenant).error == ""
-        both_loops()
-        finalize.finalize_tenant(tenant, by="tester", reason="done")
-        with suppress(Refusal):
-            planning.tick()
+    finalized(world, settings, tmp_path)
     urgent = planning.plan("Urgent", "moving", {}, by="otto")
-    with suppress(Refusal):
-        planning.tick()
+    planning.tick()
     urgent.refresh_from_db()
     assert urgent.state == "sent"
 
