@@ -145,6 +145,12 @@ def test_a_swap_that_is_tried_again_has_everything_looked_at(
     assert differences(world) == set()
 
 
+def other_mail(world: World, tenant: str) -> None:
+    """The tenant's first person by name, for ids are random, and who has a role that is kept back stands in `before`."""
+    iam(world, "UPDATE users SET email = 'there@example.org' WHERE id = (SELECT id FROM users WHERE tenant_id = %s"
+               " AND (is_superuser OR username NOT LIKE '%%@%%') ORDER BY username LIMIT 1)", tenant)  # fmt: skip
+
+
 @pytest.mark.parametrize("name", LADDERS)
 def test_the_ladder_to_its_end_and_another_run(world: World, settings: Any, name: str) -> None:
     settings.ROLLBACK_ASKS = []
@@ -156,8 +162,7 @@ def test_the_ladder_to_its_end_and_another_run(world: World, settings: Any, name
     assert moved(tenant).error == ""
     born(world, tenant, "zoe", is_superuser=True)
     born(world, tenant, "yan@example.org", email="yan@example.org")
-    iam(world, "UPDATE users SET email = 'there@example.org' WHERE id = (SELECT min(id::text)::uuid FROM users"
-               " WHERE tenant_id = %s AND (is_superuser OR username NOT LIKE '%%@%%'))", tenant)  # fmt: skip
+    other_mail(world, tenant)
     both_loops()
     assert unlike(world) == before
     made = gone_on(execute.start(Kind.DATABASE, by="ada", reason="errors"))
@@ -237,11 +242,11 @@ def test_a_full_roll_back_to_its_end(
         assert moved(tenant).error == ""
     born(world, tenant, "zoe", is_superuser=True)
     born(world, tenant, "yan@example.org", email="yan@example.org")
-    iam(world, "UPDATE users SET email = 'there@example.org' WHERE id = (SELECT min(id::text)::uuid FROM users"
-               " WHERE tenant_id = %s AND (is_superuser OR username NOT LIKE '%%@%%'))", tenant)  # fmt: skip
+    other_mail(world, tenant)
     [(gone,)] = iam(
         world,
-        "SELECT max(id::text) FROM users WHERE tenant_id = %s AND username NOT LIKE 'yan%%' AND username <> 'zoe'",
+        "SELECT id::text FROM users WHERE tenant_id = %s AND username NOT LIKE 'yan%%' AND username <> 'zoe'"
+        " ORDER BY username DESC LIMIT 1",
         tenant,
     )
     iam(world, "DELETE FROM user_roles WHERE user_id = %s", gone)
