@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,8 @@ def main() -> int:
     django.setup()
     _require_a_stage()
     verb, argument = sys.argv[1:]
-    if verb == "work":
-        _work(int(argument))
-        return 0
-    _play(json.loads(argument))
+    verbs: dict[str, Callable[[Any], None]] = {"prepare": _prepare, "play": _play, "work": _work}
+    verbs[verb](json.loads(argument))
     return 0
 
 
@@ -59,12 +58,17 @@ def _work(run: int) -> None:
             time.sleep(0.1)
 
 
-def _play(asked: dict[str, Any]) -> None:
-    from migration_portal.rehearsal import moves
+def _prepare(_: dict[str, Any]) -> None:
+    """The IAM's schema."""
     from migration_portal.schema.apply import apply
 
     say(phase="prepare", done=1, total=2)
     apply(by="rehearsal")
+
+
+def _play(asked: dict[str, Any]) -> None:
+    from migration_portal.rehearsal import moves
+
     run, measured = _copy()
     say(phase="catch up", done=0, total=1)
     measured |= moves.catch_up(run)

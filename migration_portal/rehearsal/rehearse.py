@@ -14,7 +14,7 @@ from migration_portal.backups.back_up import failing, workshop
 from migration_portal.backups.models import Backup, Side
 from migration_portal.backups.store import Unreadable
 from migration_portal.refusal import Refusal, require_reason
-from migration_portal.rehearsal import stage
+from migration_portal.rehearsal import by_hand, stage
 from migration_portal.rehearsal.figures import production
 from migration_portal.rehearsal.models import Rehearsal
 
@@ -70,6 +70,8 @@ def perform(made: Rehearsal) -> None:
             _restore(made, directory)
             made.report("prepare", 0, 2)
             stage.play(made, ["manage.py", "migrate", "--verbosity", "0"], directory, told)
+            stage.play(made, ["-m", _INSIDE, "prepare", "{}"], directory, told)
+            by_hand.bring(made)
             asked = f'{{"tenants": {made.tenants}, "writes_per_second": {known["writes_per_second"]}}}'
             stage.play(made, ["-m", _INSIDE, "play", asked], directory, told)
         with transaction.atomic():
