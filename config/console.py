@@ -116,6 +116,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _link("Audit log", "history", "admin:audit_event_changelist", "audit.view_event"),
+                    _link("Approvals", "how_to_reg", "approvals", "approvals.view_approval"),
                     _link("Deployment plan", "event_note", "deployment", "deployment.view_plan"),
                     _link("Operators", "group", "admin:auth_user_changelist", "auth.view_user"),
                     _link("Second factors", "pin", "admin:otp_totp_totpdevice_changelist", "otp_totp.view_totpdevice"),

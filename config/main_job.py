@@ -117,10 +117,16 @@ def _job(supervisor: Supervisor, options: argparse.Namespace) -> int:
         return _tell(refusal)
     with console.status("Preparing the portal's database"):
         call_command("migrate", verbosity=0, interactive=False)
-        password = _operator()
+        passwords = _operators()
     url = _start_processes(supervisor, options)
-    console.print(f"Console  [bold]{url}[/bold]   user [bold]operator[/bold]", end="")
-    console.print(f"   password [bold]{password}[/bold]" if password else "   (password as printed at the first start)")
+    console.print(f"Console  [bold]{url}[/bold]")
+    for name, does in _OPERATORS.items():
+        said = (
+            f"password [bold]{passwords[name]}[/bold]"
+            if name in passwords
+            else "(password as printed at the first start)"
+        )
+        console.print(f"   user [bold]{name}[/bold], who {does}   {said}")
     code = 0
     if not options.serve:
         try:
@@ -142,18 +148,23 @@ def _tell(refusal: Exception) -> int:
     return 2
 
 
-def _operator() -> str:
-    """Create the operator at the first start. Returns the password then, else an empty string."""
+_OPERATORS = {"operator": "does the work", "approver": "agrees to what restores, removes or reaches more people"}
+"""The accounts of a first start, each in the group of its name: nobody holds both."""
+
+
+def _operators() -> dict[str, str]:
+    """Create those that are missing. Returns their passwords by name, which nobody learns again."""
     from django.contrib.auth.models import Group, User
 
-    user, created = User.objects.get_or_create(username="operator", defaults={"is_staff": True})
-    if not created:
-        return ""
-    password = secrets.token_urlsafe(12)
-    user.set_password(password)
-    user.save()
-    user.groups.set(Group.objects.filter(name__in=["operator", "approver"]))
-    return password
+    passwords = {}
+    for name in _OPERATORS:
+        user, created = User.objects.get_or_create(username=name, defaults={"is_staff": True})
+        if created:
+            passwords[name] = secrets.token_urlsafe(12)
+            user.set_password(passwords[name])
+            user.save()
+            user.groups.add(Group.objects.get(name=name))
+    return passwords
 
 
 def _start_processes(supervisor: Supervisor, options: argparse.Namespace) -> str:

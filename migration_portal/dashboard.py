@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from flags.models import TenantHome
 from migration_portal import databases
+from migration_portal.approvals.models import Approval
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.console.charts import as_json
@@ -78,6 +79,8 @@ def _hints(facts: dict[str, Any], request: HttpRequest) -> Iterator[Hint]:
     if facts["trouble"]:
         yield Hint(facts["trouble"], reverse("preflight"), urgent=True)
         return
+    if count := Approval.objects.waiting().exclude(requested_by=request.user.get_username()).count():
+        yield Hint(f"Asked of a second person: {count:,}. Agree, or reject.", reverse("approvals"), urgent=True)
     if facts["inventory"] is None:
         yield Hint("Take an inventory of the legacy system.", reverse("admin:inventory_inventory_changelist"))
     if facts["applied"] < facts["script_count"]:

@@ -75,6 +75,7 @@ os.environ["REDIS_URL"] = f"{os.environ['PORTAL_TESTS_REDIS']}/{_NUMBER}"
 os.environ |= {"PGSSLMODE": "disable", "PGGSSENCMODE": "disable"}
 os.environ["BCRYPT_COST"] = "4"  # hundreds of sign-ins fail in tests, few of which are about how long that takes
 os.environ["BACKUP_FRESH_HOURS"] = "0"  # most moves of tests are about something else
+os.environ["APPROVALS"] = ""  # most tests of an action are about the action: tests/approvals asks for a second person
 SERVER = os.environ["PORTAL_TESTS_SERVER"]
 
 

@@ -19,7 +19,7 @@ from migration_portal.locks import Lock, one_after_the_other
 
 GENESIS = "0" * 64
 _ALLOWED = frozenset({
-    "capture", "checksum", "client", "count", "counts", "direction", "dry_run", "endpoint", "field", "from", "guard",
+    "approver", "capture", "checksum", "client", "count", "counts", "direction", "dry_run", "endpoint", "field", "from", "guard",
     "hold_ms", "home", "key", "plan", "plan_checksum", "reason", "script", "state", "table", "tenant", "to", "until",
     "verification", "wave", "workers",
 })  # fmt: skip
@@ -27,6 +27,8 @@ _ALLOWED = frozenset({
 
 actor: ContextVar[str] = ContextVar("actor", default="system")
 """Who acts: bound by the middleware for a request, by commands for a terminal, else `system`."""
+approver: ContextVar[str] = ContextVar("approver", default="")
+"""Who agreed to what is being done, where a second person had to."""
 _pending: ContextVar[list[Event] | None] = ContextVar("pending", default=None)
 log = structlog.get_logger(__name__)
 
@@ -52,7 +54,7 @@ def record(
 
     From here to the commit nobody else can record: a transaction that locks anything afterwards is to be `recorded_last`.
     """
-    kept = dict(data or {})
+    kept = dict(data or {}) | ({"approver": approver.get()} if approver.get() else {})
     if unknown := set(kept) - _ALLOWED:
         raise UnknownData(f"Not on the audit allow-list: {', '.join(sorted(unknown))}")
     if of is not None:

@@ -12,10 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from migration_portal import console
+from migration_portal.approvals import acting
 from migration_portal.backups import adopt as adopting
 from migration_portal.backups import back_up, check, reconcile, store
 from migration_portal.backups import restore as restoring
-from migration_portal.backups import swap as swapping
+from migration_portal.backups.approving import SWAP
 from migration_portal.backups.models import Backup, Restoration, Side
 
 _MOST = 50
@@ -129,10 +130,10 @@ def restoration(request: HttpRequest, pk: int) -> HttpResponse:
     asked = made.reconciliations.first()  # type: ignore[attr-defined]
     written = list(made.written.all())  # type: ignore[attr-defined]
     context = {
-        "made": made, "backup": made.backup, "asked": asked, "written": written,
+        "made": made, "about": f"restoration={pk}", "backup": made.backup, "asked": asked, "written": written,
         "undecided": sum(row.decision == "open" for row in written),
         "busy": made.finished_at is None or bool(asked and asked.finished_at is None),
-        "may_swap": request.user.has_perm("backups.swap_database") and made.state == "restored",
+        "may_swap": acting.may(request, SWAP) and made.state == "restored",
         "may_drop": request.user.has_perm("backups.restore_backup") and made.state in ("restored", "failed"),
         "may_decide": request.user.has_perm("backups.reconcile_restoration") and made.state == "swapped",
     }  # fmt: skip
@@ -142,14 +143,12 @@ def restoration(request: HttpRequest, pk: int) -> HttpResponse:
 def swap(request: HttpRequest, pk: int) -> HttpResponse:
     made = get_object_or_404(Restoration, pk=pk)
 
-    def do() -> str:
-        console.require_typed(request, made.into)
-        kept = swapping.swap(made, by=console.by(request), reason=console.reason(request))
-        return f"The restored database is in place; the one before it is called {kept}."
-
     # The portal's own record of it went with the database that was put aside.
     back = reverse("backups") if made.backup.side == Side.PORTAL else reverse("restoration", args=[pk])
-    return console.act(request, "backups.swap_database", do, back=back, done="")
+    return acting.act(
+        request, SWAP, {"restoration": pk}, subject=str(made), back=back,
+        confirm=lambda: console.require_typed(request, made.into),
+    )  # fmt: skip
 
 
 def drop(request: HttpRequest, pk: int) -> HttpResponse:

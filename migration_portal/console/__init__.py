@@ -1,7 +1,7 @@
 """What every screen of the console shares. Lists of records take `ReadOnlyAdmin` from `console.admin`."""
 
 from migration_portal.console.actions import act, by, moment, need, reason, require_typed, whole
-from migration_portal.console.confirming import first_asked_again
+from migration_portal.console.confirming import first_asked_again, require_shown
 from migration_portal.console.pages import badge, icon, page
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "need",
     "page",
     "reason",
+    "require_shown",
     "require_typed",
     "whole",
 ]

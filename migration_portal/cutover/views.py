@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 from django.core.paginator import Paginator
@@ -16,11 +17,12 @@ from django.urls import reverse
 from flags import reads
 from flags.models import TenantHome
 from migration_portal import console, databases
+from migration_portal.approvals import acting
 from migration_portal.catchup.chart import lag
 from migration_portal.catchup.flows import captured_run
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.console.charts import as_json
-from migration_portal.cutover import blockers, finalize, guard, people, reads_first, requests
+from migration_portal.cutover import approving, blockers, guard, people, reads_first, requests
 from migration_portal.cutover.choosing import STATES, Choice
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.resolve import Field
@@ -46,7 +48,8 @@ def board(request: HttpRequest) -> HttpResponse:
         "reverse": request.user.has_perm("cutover.reverse_tenant"),
         "stop": request.user.has_perm("cutover.plan_wave"),
         "guard": request.user.has_perm("cutover.guard_tenant"),
-        "finalize": request.user.has_perm("cutover.finalize_tenant"),
+        "unguard": acting.may(request, approving.GUARD_OFF),
+        "finalize": acting.may(request, approving.FINALIZE),
     }
     return console.page(request, "portal/cutover/board.html", "Cut-over", may=may, **_now(request))
 
@@ -166,30 +169,25 @@ def answer_reads(request: HttpRequest) -> HttpResponse:
 
 
 def switch_guard(request: HttpRequest) -> HttpResponse:
-    on = request.POST.get("on") == "yes"
+    """On at once; switching it off may want a second person."""
+    back = reverse("cutover")
+    if request.POST.get("on") != "yes":
+        return acting.act(request, approving.GUARD_OFF, {}, subject="guard", back=back)
     return console.act(
-        request,
-        "cutover.guard_tenant",
-        lambda: guard.switch(on=on, by=console.by(request), reason=console.reason(request)),
-        back=reverse("cutover"),
-        done="The guard is on: each side refuses writes for tenants that live on the other."
-        if on
-        else "The guard is off.",
-    )
+        request, "cutover.guard_tenant",
+        lambda: guard.switch(on=True, by=console.by(request), reason=console.reason(request)),
+        back=back, done="The guard is on: each side refuses writes for tenants that live on the other.",
+    )  # fmt: skip
 
 
 def finish(request: HttpRequest) -> HttpResponse:
-    def do() -> str:
-        console.require_typed(request, "finalize")
-        if pk := request.POST.get("tenant"):
-            finalize.finalize_tenant(pk, by=console.by(request), reason=console.reason(request))
-            return "Finalized: it cannot be reversed any more."
-        archive = finalize.finalize(by=console.by(request), reason=console.reason(request))
-        return f"Finalized. The ledger is archived in schema {archive}."
-
-    one = TenantHome.objects.filter(pk=request.POST.get("tenant", "")).first()
-    back = reverse("cutover_tenant", args=[one.pk]) if one else reverse("cutover")
-    return console.act(request, "cutover.finalize_tenant", do, back=back, done="")
+    pk = request.POST.get("tenant", "")
+    one = TenantHome.objects.filter(pk=pk).first()
+    return acting.act(
+        request, approving.FINALIZE, {"tenant": pk}, subject=str(one) if one else pk or "all tenants in the IAM",
+        back=reverse("cutover_tenant", args=[one.pk]) if one else reverse("cutover"),
+        confirm=lambda: console.require_typed(request, "finalize"),
+    )  # fmt: skip
 
 
 def tenant(request: HttpRequest, pk: str) -> HttpResponse:
@@ -199,7 +197,8 @@ def tenant(request: HttpRequest, pk: str) -> HttpResponse:
     run = captured_run()
     context: dict[str, Any] = {"tenant": chosen, "run": run, "trouble": "", "moves": chosen.moves.all()[:20]}
     context["may_cut_over"] = request.user.has_perm("cutover.cut_over_tenant")
-    context["may_finalize"] = request.user.has_perm("cutover.finalize_tenant")
+    context["about"] = urlencode({"tenant": pk})
+    context["may_finalize"] = acting.may(request, approving.FINALIZE)
     context["may_reverse"] = request.user.has_perm("cutover.reverse_tenant")
     context["reads_current"] = reads.current(chosen.tenant)
     to = TenantHome.Home.LEGACY if chosen.home == TenantHome.Home.IAM else TenantHome.Home.IAM

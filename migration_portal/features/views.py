@@ -12,7 +12,8 @@ from flags.decide import Subject
 from flags.evaluate import explain
 from flags.models import Flag
 from migration_portal import console
-from migration_portal.features import ramp, switch
+from migration_portal.approvals import acting
+from migration_portal.features import approving, ramp, switch
 from migration_portal.refusal import Refusal
 
 
@@ -34,7 +35,9 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
     flag = get_object_or_404(Flag.objects.prefetch_related("requires", "required_by"), name=name)
     context: dict[str, Any] = {"flag": flag, "trouble": "", "changes": flag.changes.all()[:30]}
     context["ramp"] = flag.ramps.first()
-    context["may_widen"] = request.user.has_perm("flags.widen_flag")
+    context["may_widen"] = acting.may(request, approving.WIDEN)
+    context["asks"] = approving.WIDEN.asks
+    context["may_ramp"] = acting.may(request, approving.RAMP)
     context["may_narrow"] = request.user.has_perm("flags.narrow_flag")
     context["form"] = {
         "percentage": flag.percentage.normalize(), "kind": flag.kind, "targets": flag.targets,
@@ -55,25 +58,26 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def change(request: HttpRequest, name: str) -> HttpResponse:
-    flag = get_object_or_404(Flag, name=name)
+    """Narrowing is done at once; widening may want a second person."""
+    get_object_or_404(Flag, name=name)
     back = reverse("feature", args=[name])
-    permission = "flags.narrow_flag"
-
-    def do() -> None:
-        switch.switch(flag, by=console.by(request), reason=console.reason(request), **values)
-
+    wanted: dict[str, Any] = {"flag": name, "revive": request.POST.get("revive") == "yes"}
+    wanted |= {each: request.POST.get(each, "") for each in ("percentage", "kind", "targets", "excluded", "waves")}
     try:
-        values = {} if flag.derived else switch.parse(request.POST)
-        if request.POST.get("revive") == "yes":
-            values["killed"] = False
-        permission = switch.needed(flag, values)
+        widens = approving.widens(wanted)
     except Refusal as refusal:
         trouble = refusal
 
-        def do() -> None:
+        def tell() -> None:
             raise trouble
 
-    return console.act(request, permission, do, back=back, done="Changed; it is seen everywhere within five seconds.")
+        return console.act(request, "flags.narrow_flag", tell, back=back, done="")
+    if widens:
+        return acting.act(request, approving.WIDEN, wanted, subject=name, back=back)
+    by, reason = console.by(request), console.reason(request)
+    return console.act(
+        request, "flags.narrow_flag", lambda: approving.WIDEN.perform(wanted, by, reason), back=back, done=""
+    )
 
 
 def kill(request: HttpRequest, name: str) -> HttpResponse:
@@ -88,14 +92,9 @@ def kill(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def start_ramp(request: HttpRequest, name: str) -> HttpResponse:
-    flag = get_object_or_404(Flag, name=name)
-
-    def do() -> None:
-        steps, hours = ramp.parse(request.POST)
-        ramp.start_ramp(flag, steps=steps, hours=hours, by=console.by(request), reason=console.reason(request))
-
-    done = "The ramp has begun: the first step is taken within a minute, if health is good."
-    return console.act(request, "flags.widen_flag", do, back=reverse("feature", args=[name]), done=done)
+    get_object_or_404(Flag, name=name)
+    wanted = {"flag": name, "steps": request.POST.get("steps", ""), "hours": request.POST.get("hours", "")}
+    return acting.act(request, approving.RAMP, wanted, subject=name, back=reverse("feature", args=[name]))
 
 
 def stop_ramp(request: HttpRequest, name: str) -> HttpResponse:

@@ -22,7 +22,7 @@ from migration_portal.audit import chain
 _GROUPS = {
     "viewer": "Sees runs, inventories, pre-flights, schema, plan and audit log. Changes nothing.",
     "support": "Helps people: finds them on both sides, sees why they cannot sign in, signs them out. Sees quarantine.",
-    "operator": "Does the work: runs, cut-overs and reverses, waves, backups, notices, capabilities.",
+    "operator": "Does the work: runs, cut-overs and reverses, waves, backups, notices, capabilities. Asks approvers for the rest.",
     "approver": "Agrees to what restores, removes or is final: undo, finalize, restore, roll-backs, the guard, discarded rows.",
 }
 """What the four groups are for; docs/runbook.md has the whole list."""

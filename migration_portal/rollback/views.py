@@ -12,6 +12,7 @@ from django.urls import reverse
 from flags import maintenance
 from flags.models import Flag
 from migration_portal import console
+from migration_portal.approvals.decide import another
 from migration_portal.backups.models import Backup, Side
 from migration_portal.cutover.scope import everybody, waves
 from migration_portal.refusal import Refusal
@@ -23,6 +24,7 @@ from migration_portal.rollback.plans import MEANINGS, PHASES, Kind
 
 _TYPED = (Kind.DATABASE, Kind.FULL)
 """What is confirmed by typing its name: it removes, or restores."""
+_AGREES = "rollback.approve_roll_back"
 _MOST = 50
 _MOST_ID = 2**31
 
@@ -96,8 +98,14 @@ def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
 def decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """Approve, retry or skip a step."""
     step, by, reason = get_object_or_404(Step, pk=pk), console.by(request), console.reason(request)
+
+    def approve() -> None:
+        if "roll_back" in settings.APPROVALS and not step.of.rehearsal and by == step.of.requested_by:
+            raise Refusal("You began it yourself.", subject=str(step.of), todo=another(_AGREES, but=by))
+        execute.approve(step, by=by, reason=reason)
+
     verbs = {
-        "approve": lambda: execute.approve(step, by=by, reason=reason),
+        "approve": approve,
         "retry": lambda: execute.retry(step, by=by),
         "skip": lambda: execute.skip(step, by=by, reason=reason),
     }

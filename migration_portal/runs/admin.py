@@ -13,18 +13,20 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from migration_portal import console
+from migration_portal.approvals import acting
 from migration_portal.audit.models import Event
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.console.charts import as_json
 from migration_portal.refusal import Refusal
 from migration_portal.runs import start
+from migration_portal.runs.approving import UNDO
 from migration_portal.runs.models import Chunk, Finding, QuarantinedRow, Run
 from migration_portal.runs.progress import progress_of
 from migration_portal.runs.quarantine_admin import QuarantinedRowAdmin
 from migration_portal.runs.report import report
 from migration_portal.runs.states import State
 from migration_portal.runs.throughput import throughput_of
-from migration_portal.runs.verbs import VERBS, available
+from migration_portal.runs.verbs import VERBS, Verb, available
 
 admin.site.register(QuarantinedRow, QuarantinedRowAdmin)
 
@@ -68,8 +70,10 @@ class RunAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         console.need(request, "runs.view_run")
         run = self.one(request, object_id)
-        verbs = [verb for verb in VERBS.values() if request.user.has_perm(verb.permission)]
-        return console.page(request, "portal/runs/page.html", str(run), verbs=verbs, **self._now(request, run))
+        verbs = [verb for verb in VERBS.values() if _may(request, verb)]
+        return console.page(
+            request, "portal/runs/page.html", str(run), verbs=verbs, about=f"run={run.pk}", **self._now(request, run)
+        )
 
     def live(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The part of the page that changes."""
@@ -80,7 +84,7 @@ class RunAdmin(ReadOnlyAdmin):
     def _now(self, request: HttpRequest, run: Run) -> dict[str, Any]:
         now: dict[str, Any] = {"run": run, "trouble": ""}
         now["events"] = list(Event.objects.filter(run=run.pk)[:30])
-        now["buttons"] = [verb for verb in available(run) if request.user.has_perm(verb.permission)]
+        now["buttons"] = [verb for verb in available(run) if _may(request, verb)]
         now["ended"] = run.state in (State.COMPLETED, State.CANCELLED, State.UNDONE)
         try:
             now["progress"] = progress_of(run)
@@ -116,12 +120,17 @@ class RunAdmin(ReadOnlyAdmin):
         if known is None:
             return HttpResponse(status=404)
 
-        def ask() -> None:
+        def confirm() -> None:
             if known.typed:
                 console.require_typed(request, str(run))
+
+        def ask() -> None:
+            confirm()
             known.do(run, by=console.by(request), reason=console.reason(request))
 
         back = reverse("admin:runs_run_change", args=[pk])
+        if verb == UNDO.name:
+            return acting.act(request, UNDO, {"run": pk}, subject=str(run), back=back, confirm=confirm)
         return console.act(request, known.permission, ask, back=back, done=known.done)
 
     def report_page(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -144,6 +153,10 @@ class RunAdmin(ReadOnlyAdmin):
         answer = HttpResponse(json.dumps(report(run).as_dict(), indent=2) + "\n", content_type="application/json")
         answer["Content-Disposition"] = f'attachment; filename="run-{run.pk}.json"'
         return answer
+
+
+def _may(request: HttpRequest, verb: Verb) -> bool:
+    return acting.may(request, UNDO) if verb.name == UNDO.name else request.user.has_perm(verb.permission)
 
 
 def _by_table(chunks: Iterable[Chunk]) -> dict[str, list[Chunk]]:

@@ -6,10 +6,12 @@ from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from migration_portal import console
+from migration_portal.approvals.actions import named
 from migration_portal.audit.models import verb_text
 from migration_portal.runs.estimate import duration
 
@@ -58,9 +60,15 @@ def words(name: str) -> str:
 def dialog(context: template.Context, content: str, **options: Any) -> SafeString:
     """A dialog that posts: id, heading, action (a URL) and button; its content says what the button will do.
 
-    Options: typed (what to type to confirm), reasoned, danger, hidden and value (one field), choice and choice_text (a box).
+    Options: typed (what to type to confirm), reasoned, danger, hidden and value (one field), choice and choice_text (a box);
+    approval (the name of an action that a second person may have to agree to, whose figures are shown) and about (its arguments,
+    as a query).
     """
     request = context.get("request")
+    if name := options.get("approval"):
+        action = named(name)
+        where = f"{reverse('approval_impact', args=[name])}?{options.get('about', '')}"
+        options |= {"asks": action.asks, "approval": where}
     return render_to_string("portal/parts/dialog.html", options | {"explain": content}, request=request)
 
 

@@ -1,0 +1,49 @@
+"""What a second person may have to agree to. Each room registers its own; nothing here knows what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from migration_portal.refusal import Refusal
+
+Arguments = Mapping[str, Any]
+"""What an action is done with, as JSON holds it."""
+Figures = list[tuple[str, str]]
+"""What an action will do: what is counted, and how much, as text."""
+_registered: dict[str, Action] = {}
+
+
+@dataclass(frozen=True)
+class Action:
+    """`permission` is needed by who agrees, and by who does it where no second person is asked.
+
+    `perform` takes the arguments, and by whom and why, and returns what came of it; `impact` counts what it will do. Both
+    raise Refusal.
+    """
+
+    name: str
+    label: str
+    permission: str
+    perform: Callable[[Arguments, str, str], str]
+    impact: Callable[[Arguments], Figures]
+
+    @property
+    def asks(self) -> bool:
+        """Whether the settings want a second person for it."""
+        return self.name in settings.APPROVALS
+
+
+def register(action: Action) -> Action:
+    _registered[action.name] = action
+    return action
+
+
+def named(name: str) -> Action:
+    """Raises Refusal for one that is gone since it was asked for."""
+    if name not in _registered:
+        raise Refusal("There is no such action any more.", subject=name, todo="Withdraw the request.")
+    return _registered[name]
