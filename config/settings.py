@@ -258,6 +258,7 @@ AUDIT_ANCHOR_KEY = env("AUDIT_ANCHOR_KEY", default="")
 AUDIT_ANCHOR_OLD_KEYS = env.list("AUDIT_ANCHOR_OLD_KEYS", default=[])
 
 # --- security -----------------------------------------------------------------------------
+CSRF_FAILURE_VIEW = "config.faults.out_of_date"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
 # Operators: whether all need a second factor, how long they may be away, how long a password counts for what is dangerous.

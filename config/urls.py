@@ -15,7 +15,7 @@ from migration_portal.monitoring.exposition import metrics
 from migration_portal.notices import links
 from migration_portal.rollback.complaints import webhook as complaints
 
-handler500 = "config.faults.broken"
+handler403, handler404, handler500 = "config.faults.forbidden", "config.faults.missing", "config.faults.broken"
 urlpatterns = [
     path("admin/dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
     path("admin/preflight/", admin.site.admin_view(views.preflight), name="preflight"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from flags.models import Flag
@@ -48,7 +49,9 @@ def _widened(arguments: Arguments) -> Figures:
 
 
 def _text(value: Any) -> str:
-    return ", ".join(value) or "nobody" if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(value) or "nobody"
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 
 def _ramp(arguments: Arguments, by: str, reason: str) -> str:
