@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format docs endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves clean
+.PHONY: run serve test check format docs endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves bench-audit clean
 .DEFAULT_GOAL := run
 
 # Where it is set, each of the portal's processes compiles all of it anew.
@@ -95,6 +95,9 @@ bench-rehearsal: $(VENV)/.dev
 
 bench-capabilities: $(VENV)/.dev
 	@$(BIN)/python -m bench.capabilities $(ARGS)
+
+bench-audit: $(VENV)/.dev
+	@$(BIN)/python -m bench.audit $(ARGS)
 
 bench-moves: $(VENV)/.dev
 	@$(BIN)/python -m bench.moves $(ARGS)

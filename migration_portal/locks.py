@@ -36,6 +36,8 @@ class Lock(IntEnum):
     """Portal: plan a notice."""
     LEDGER = 0x5167_0001
     """IAM: install or upgrade the ledger."""
+    CLAIM = 0x5167_0012
+    """IAM: take a chunk of a run that only so many workers may be at."""
     CAPTURE = 0x5167_0009
     """Legacy and IAM: install or upgrade capture's objects."""
     AUDIT = 0x5167_0002

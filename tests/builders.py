@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.contrib.auth.models import Group, User
+from django.db import connection
 
 from migration_portal.runs.advance import advance
 from migration_portal.runs.models import QuarantinedRow, Run
@@ -83,3 +84,18 @@ def member(*groups: str, username: str = "") -> User:
 def decided() -> None:
     """Quarantined rows stay in legacy: nothing of them is in a tenant's way."""
     discard_rows(list(QuarantinedRow.objects.filter(state="open")), by="tester", reason="of a sample")
+
+
+def many_events(count: int) -> None:
+    """So many events of the audit log, in SQL: their digests are none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_event (at, actor, verb, object_type, object_id, reason, request_id, run, data, previous, digest)"
+            " SELECT now() - n * interval '1 second', (ARRAY['otto','eve','system','ann'])[1 + n %% 4],"
+            " (ARRAY['start','cut_over','view_person','change_flag','sign_in'])[1 + n %% 5],"
+            " (ARRAY['run','tenanthome','user','flag'])[1 + n %% 4], (n %% 50000)::text, 'wave ' || n %% 1000, md5(n::text),"
+            " nullif(n %% 100, 0), jsonb_build_object('tenant', (n %% 10000)::text), '', md5(n::text) || md5((-n)::text)"
+            " FROM generate_series(1, %s) AS n",
+            [count],
+        )
+        cursor.execute("ANALYZE audit_event")

@@ -1,66 +1,80 @@
-"""The audit log: read, search, verify. There is nothing else to do with it."""
+"""The audit log: search, read, export, verify. There is nothing else to do with it."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin import SimpleListFilter
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.db import DataError, IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from unfold.contrib.filters.admin import AllValuesCheckboxFilter
 
 from migration_portal import console
-from migration_portal.audit import anchors, chain
-from migration_portal.audit.models import Event, spellings, today, verb_text
+from migration_portal.audit import anchors, chain, desk
+from migration_portal.audit.exports import FORMATS
+from migration_portal.audit.links import page_of
+from migration_portal.audit.models import Event, SavedSearch, today, verb_text
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.refusal import Refusal
 
 
-class VerbFilter(SimpleListFilter):
-    """By today's verbs, whatever an earlier version called them."""
-
-    title = "verb"
-    parameter_name = "verb"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        verbs = {today(verb) for verb in Event.objects.order_by().values_list("verb", flat=True).distinct()}
-        return [(verb, verb_text(verb)) for verb in sorted(verbs)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
-        return queryset.filter(verb__in=spellings(self.value() or "")) if self.value() else queryset
-
-
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ("at", "actor", "verb_text", "object_type", "object_id", "run", "reason")
-    list_filter = (VerbFilter, ("actor", AllValuesCheckboxFilter))
-    list_filter_submit = True
-    search_fields = ("actor", "verb", "object_id", "reason", "request_id")
-    date_hierarchy = "at"
-    list_before_template = "portal/audit/list_before.html"
-    fields = (
-        "at", "actor", "verb", "object_type", "object_id", "reason", "run", "request_id", "data", "previous", "digest",
-    )  # fmt: skip
-
-    @admin.display(description="Verb", ordering="verb")
-    def verb_text(self, event: Event) -> str:
-        return verb_text(event.verb)
+    """The desk stands where a list would."""
 
     def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
         return [
-            path("export/", self.admin_site.admin_view(self.export), name="audit_event_export"),
-            path("verify/", self.admin_site.admin_view(self.verify), name="audit_event_verify"),
+            path("export/", wrap(self.export), name="audit_event_export"),
+            path("verify/", wrap(self.verify), name="audit_event_verify"),
+            path("save/", wrap(self.save), name="audit_event_save"),
+            path("forget/", wrap(self.forget), name="audit_event_forget"),
             *super().get_urls(),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"title": "Audit log", "may_verify": request.user.has_perm("audit.verify_event")}
-        context |= {"query": request.GET.urlencode(), "place": settings.AUDIT_ANCHORS}
-        return super().changelist_view(request, context | (extra_context or {}))
+        console.need(request, "audit.view_event")
+        search, trouble = desk.Search.of(request.GET), ""
+        events: list[Event] = []
+        facets: dict[str, list[tuple[str, int]]] = {}
+        try:
+            events, facets = search.page(), search.facets()
+        except (Refusal, DataError) as error:
+            trouble = str(error)
+        shown = [(event, page_of(event.object_type, event.object_id)) for event in events[: desk.PAGE]]
+        after = ""
+        if len(events) > desk.PAGE:
+            last = events[desk.PAGE - 1]
+            after = f"{search.query()}&{urlencode({'before': f'{last.at.isoformat()}/{last.pk}'})}"
+        links = {
+            field: [
+                (verb_text(value) if field == "verb" else value, n, search.query(**{field: value}))
+                for value, n in counts
+            ]
+            for field, counts in facets.items()
+        }
+        said = [(name, value, search.query(**{name: ""})) for name, value in search.said.items()]
+        return console.page(
+            request, "portal/audit/desk.html", "Audit log", search=search, shown=shown, after=after, facets=links, said=said,
+            trouble=trouble, place=settings.AUDIT_ANCHORS, sample=desk.SAMPLE, query=search.query(), formats=list(FORMATS),
+            saved=SavedSearch.objects.filter(owner=console.by(request)) | SavedSearch.objects.filter(shared=True),
+            may_verify=request.user.has_perm("audit.verify_event"), name=console.by(request),
+        )  # fmt: skip
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One event, with what it changed and what else belongs to it."""
+        console.need(request, "audit.view_event")
+        event = self.one(request, object_id)
+        return console.page(
+            request, "portal/audit/event.html", f"Event {event.pk}: {verb_text(event.verb)}", event=event,
+            differences=desk.differences(event), place=page_of(event.object_type, event.object_id), verb=today(event.verb),
+            rest={name: value for name, value in event.data.items() if name not in ("from", "to", "approver")},
+        )  # fmt: skip
 
     def verify(self, request: HttpRequest) -> HttpResponse:
         def ask() -> str:
@@ -77,16 +91,46 @@ class EventAdmin(ReadOnlyAdmin):
         return console.act(request, "audit.verify_event", ask, back=back, done="")
 
     def export(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-        """The filtered list as JSON Lines, with the chain's signed head at its end; the head is anchored first."""
+        """What the search finds; its events are anchored first."""
         console.need(request, "audit.verify_event")
-        chosen = self.get_changelist_instance(request).get_queryset(request)
-        back = reverse("admin:audit_event_changelist")
-        chain.record("export", object_type="event", data={"count": chosen.count(), "key": request.GET.urlencode()})
+        name = request.GET.get("format", "jsonl")
+        if name not in FORMATS:
+            return HttpResponse(status=404)
+        write, kind, file = FORMATS[name]
         try:
+            chosen = desk.Search.of(request.GET).everything()
+            chain.record("export", object_type="event", data={"count": chosen.count(), "key": request.GET.urlencode()})
             anchors.write()
         except Refusal as refusal:
             messages.error(request, str(refusal))
-            return redirect(back)
-        answer = StreamingHttpResponse(anchors.lines(chosen), content_type="application/jsonl")
-        answer["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
+            return redirect(reverse("admin:audit_event_changelist"))
+        answer = StreamingHttpResponse(write(chosen), content_type=kind)
+        answer["Content-Disposition"] = f'attachment; filename="{file}"'
         return answer
+
+    def save(self, request: HttpRequest) -> HttpResponse:
+        """Keep a search under a name."""
+        query, name = (
+            desk.Search.of(QueryDict(request.POST.get("query", ""))).query(),
+            request.POST.get("name", "").strip(),
+        )
+
+        def do() -> None:
+            if not name or not query:
+                raise Refusal("There is nothing to keep.", todo="Search for something, and name it.")
+            try:
+                with transaction.atomic():
+                    shared = request.POST.get("shared") == "yes"
+                    SavedSearch.objects.create(name=name[:80], owner=console.by(request), query=query, shared=shared)
+            except IntegrityError:
+                raise Refusal("You have a search of that name.", subject=name, todo="Choose another name.") from None
+
+        back = f"{reverse('admin:audit_event_changelist')}?{query}"
+        return console.act(request, "audit.view_event", do, back=back, done=f"Kept: {name}.")
+
+    def forget(self, request: HttpRequest) -> HttpResponse:
+        """Take away one's own search."""
+        chosen = console.whole(request.POST.get("search", ""), 0, 2**31) or 0
+        mine = SavedSearch.objects.filter(owner=console.by(request), pk=chosen)
+        back = reverse("admin:audit_event_changelist")
+        return console.act(request, "audit.view_event", mine.delete, back=back, done="Forgotten.")

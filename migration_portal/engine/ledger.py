@@ -116,12 +116,22 @@ def add(iam: Connection[Any], run: UUID, step: str, step_order: int, chunks: Ite
         cursor.executemany(queries("chunks")["add"], rows)
 
 
-def claim(iam: Connection[Any], run: UUID, worker: str) -> Chunk | None:
-    """Take the next chunk of the run, or None when there is nothing to claim."""
+def claim(iam: Connection[Any], run: UUID, worker: str, *, most: int | None = None) -> Chunk | None:
+    """Take the next chunk of the run, or None when there is nothing to claim, or `most` workers have one."""
     with iam.transaction(), iam.cursor(row_factory=class_row(Chunk)) as cursor:
         iam.execute("SET LOCAL synchronous_commit = off")  # a lost claim is claimed again
+        if most is not None:
+            iam.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.CLAIM)])  # or two would take the last place
+            if at_work(iam, run) >= most:
+                return None
         arguments = {"run": run, "worker": worker, "lease": LEASE_SECONDS}
         return cursor.execute(queries("chunks")["claim"], arguments).fetchone()
+
+
+def at_work(iam: Connection[Any], run: UUID) -> int:
+    """How many workers have a chunk of the run."""
+    row = iam.cursor(row_factory=tuple_row).execute(queries("chunks")["at_work"], {"run": run}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def enlarge(iam: Connection[Any], run: UUID, chunk: Chunk, seconds: float) -> Chunk:

@@ -18,13 +18,13 @@ from migration_portal.audit.models import Event
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.console.charts import as_json
 from migration_portal.refusal import Refusal
-from migration_portal.runs import start
+from migration_portal.runs import start, throttle
 from migration_portal.runs.approving import UNDO
 from migration_portal.runs.models import Chunk, Finding, QuarantinedRow, Run
 from migration_portal.runs.progress import progress_of
 from migration_portal.runs.quarantine_admin import QuarantinedRowAdmin
 from migration_portal.runs.report import report
-from migration_portal.runs.states import State
+from migration_portal.runs.states import ACTIVE, State
 from migration_portal.runs.throughput import throughput_of
 from migration_portal.runs.verbs import VERBS, Verb, available
 
@@ -54,6 +54,7 @@ class RunAdmin(ReadOnlyAdmin):
         return [
             path("start/", wrap(self.start), name="runs_run_start"),
             path("<int:pk>/live/", wrap(self.live), name="runs_run_live"),
+            path("<int:pk>/throttle/", wrap(self.throttle), name="runs_run_throttle"),
             path("<int:pk>/report.json", wrap(self.report_json), name="runs_run_report_json"),
             path("<int:pk>/report/", wrap(self.report_page), name="runs_run_report"),
             path("<int:pk>/do/<slug:verb>/", wrap(self.do), name="runs_run_do"),
@@ -85,6 +86,7 @@ class RunAdmin(ReadOnlyAdmin):
         now: dict[str, Any] = {"run": run, "trouble": ""}
         now["events"] = list(Event.objects.filter(run=run.pk)[:30])
         now["buttons"] = [verb for verb in available(run) if _may(request, verb)]
+        now["may_throttle"] = run.state in ACTIVE and request.user.has_perm("runs.pause_run")
         now["ended"] = run.state in (State.COMPLETED, State.CANCELLED, State.UNDONE)
         try:
             now["progress"] = progress_of(run)
@@ -132,6 +134,17 @@ class RunAdmin(ReadOnlyAdmin):
         if verb == UNDO.name:
             return acting.act(request, UNDO, {"run": pk}, subject=str(run), back=back, confirm=confirm)
         return console.act(request, known.permission, ask, back=back, done=known.done)
+
+    def throttle(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Go slower, or as fast as it can again."""
+        run = get_object_or_404(Run, pk=pk)
+
+        def do() -> None:
+            typed = (request.POST.get(name, "") for name in ("workers", "chunk_seconds", "quiet_from", "quiet_until"))
+            throttle.throttle(run, throttle.parse(*typed), by=console.by(request), reason=console.reason(request))
+
+        back = reverse("admin:runs_run_change", args=[pk])
+        return console.act(request, "runs.pause_run", do, back=back, done="In force from each worker's next chunk on.")
 
     def report_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The verification report: reconciliation, checks, findings, and what to do about each kind."""

@@ -83,13 +83,13 @@ def _finished(counts: dict[str, StepCounts], name: str) -> bool:
 
 
 def _pause_or_release(run: Run, transfer: Transfer) -> None:
-    """Hand out no chunks while legacy is unwell, with the reason shown; hand them out again when it is well."""
+    """Hand out no chunks in quiet hours or while legacy is unwell, with the reason shown; hand them out again afterwards."""
     limits = pressure.Limits(
         settings.LEGACY_MAX_TRANSACTION_SECONDS,
         settings.LEGACY_MAX_REPLICA_LAG_SECONDS,
         settings.LEGACY_MAX_LATENCY_SECONDS,
     )
-    reason = pressure.reason_to_hold(transfer.source, limits)
+    reason = run.resting(timezone.now()) or pressure.reason_to_hold(transfer.source, limits)
     if reason != run.hold_reason or run.error:
         Run.objects.filter(pk=run.pk).update(hold_reason=reason, error="")
         if bool(reason) != bool(run.hold_reason):

@@ -23,6 +23,8 @@ def call_workers(run: Run) -> None:
     """Ask for workers once the current transaction is committed."""
 
     def send() -> None:
-        messages.send_unless_many_wait("runs.work", run.pk, times=settings.RUN_WORKERS)
+        messages.send_unless_many_wait(
+            "runs.work", run.pk, times=min(settings.RUN_WORKERS, run.workers or settings.RUN_WORKERS)
+        )
 
     transaction.on_commit(send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -64,6 +65,11 @@ class Run(models.Model):
     verification = models.PositiveIntegerField(default=1)
     undo_attempt = models.PositiveIntegerField(default=0)
     hold_reason = models.TextField(blank=True)
+    workers = models.PositiveSmallIntegerField(null=True, blank=True)
+    chunk_seconds = models.FloatField(null=True, blank=True)
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    """How much slower than it could: see throttle.py."""
     error = models.TextField(blank=True)
     started_by = models.CharField(max_length=150)
     started_at = models.DateTimeField(default=timezone.now)
@@ -98,6 +104,28 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{'Dry run' if self.dry_run else 'Run'} {self.pk}"
+
+    def resting(self, now: datetime) -> str:
+        """Why nothing is copied at this hour, in one sentence; empty where it is. `now` is in UTC, as the quiet hours are."""
+        begins, ends = self.quiet_from, self.quiet_until
+        if begins is None or ends is None:
+            return ""
+        hour = now.time()
+        if not (begins <= hour < ends if begins < ends else hour >= begins or hour < ends):
+            return ""
+        end = now.replace(hour=ends.hour, minute=ends.minute, second=0, microsecond=0)
+        return f"Its quiet hours last until {end if end > now else end + timedelta(days=1):%Y-%m-%d %H:%M} UTC."
+
+    @property
+    def throttled(self) -> list[str]:
+        """Its limits in words, one each."""
+        said = [f"workers: {self.workers}"] if self.workers else []
+        said += [f"a chunk takes {self.chunk_seconds:g} s"] if self.chunk_seconds else []
+        return said + (
+            [f"quiet {self.quiet_from:%H:%M} to {self.quiet_until:%H:%M} UTC"]
+            if self.quiet_from and self.quiet_until
+            else []
+        )
 
     @property
     def plan(self) -> Plan:

@@ -79,12 +79,12 @@ def progress_of(run: Run) -> Progress:
         made = _estimate(run, iam)
         unattended = _unattended(run, iam)
     tables = [_table(t.target, rows.get(t.target, {}), _shares(steps, t.target)) for t in run.plan.tables]
-    left = made.left if unattended <= _ATTENDED_SECONDS else None
+    left = made.left if unattended <= _ATTENDED_SECONDS and not run.hold_reason else None
     return Progress(tables, steps, made.fraction, left, unattended)
 
 
 def _unattended(run: Run, iam: Connection[Any]) -> float:
-    if run.state not in WORKING:
+    if run.state not in WORKING or run.hold_reason:
         return 0.0
     [idle] = iam.execute(queries("report")["unattended"], {"run": run.key}).fetchone() or [None]
     asked = Event.objects.filter(run=run.pk).values_list("at", flat=True).first() or run.started_at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from migration_portal import console, databases
 from migration_portal.audit import chain
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.console.bulk import Decision, asked, told
+from migration_portal.console.sheets import csv_line
 from migration_portal.engine import ledger
 from migration_portal.refusal import each
 from migration_portal.runs import retry
@@ -26,11 +26,6 @@ from migration_portal.runs.models import QuarantinedRow, Run
 
 _MOST_RETRIED, _MOST_DISCARDED = 1_000, 20_000
 _MOST_RUNS = 30
-
-
-class _Echo:
-    def write(self, value: str) -> str:
-        return value
 
 
 class RunFilter(DropdownFilter):
@@ -186,7 +181,6 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     def export(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         """The filtered list as CSV."""
         console.need(request, "runs.export_quarantinedrow")
-        writer = csv.writer(_Echo())
         rows = self.filtered(request)  # now: a wrong filter is an answer, and no download that breaks off
         chain.record(
             "export", object_type="quarantinedrow", data={"count": rows.count(), "key": request.GET.urlencode()}
@@ -194,13 +188,13 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         header = ["table", "legacy_key", "tenant", "reason", "detail", "state", "created_at", "row"]
 
         def lines() -> Iterable[str]:
-            yield writer.writerow(header)
+            yield csv_line(header)
             for row in rows.iterator(chunk_size=1000):
                 values = [
                     row.table_name, row.key_text, row.tenant or "", row.reason, row.detail, row.state,
                     row.created_at.isoformat(), json.dumps(_masked(row.data), ensure_ascii=False),
                 ]  # fmt: skip
-                yield writer.writerow([_inert(str(value)) for value in values])
+                yield csv_line(values)
 
         answer = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = 'attachment; filename="quarantine.csv"'
@@ -225,8 +219,3 @@ def _masked(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     return {name: f"{str(value)[:4]}…" if value and _SENSITIVE.search(name) else value for name, value in data.items()}
-
-
-def _inert(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula: legacy text is not ours to trust."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -36,12 +36,14 @@ def work(run_id: int) -> int:
         run = Run.objects.get(pk=run_id)
         with open_transfer(run, "worker") as transfer:
             while time.monotonic() < until and _wanted(run):
-                chunk = ledger.claim(transfer.target, run.key, worker)
+                chunk = ledger.claim(transfer.target, run.key, worker, most=run.workers)
                 if chunk is None:
-                    if not advance(run, transfer):
+                    if (run.workers and ledger.at_work(transfer.target, run.key) >= run.workers) or not advance(
+                        run, transfer
+                    ):
                         break
                     continue
-                _do(transfer, chunk)
+                _do(transfer, chunk, run.chunk_seconds or settings.CHUNK_SECONDS)
                 count += 1
                 if ledger.step_finished(transfer.target, run.key, chunk.step):
                     advance(run, transfer)  # steps that waited for this one may matter more than what is claimable now
@@ -54,14 +56,14 @@ def work(run_id: int) -> int:
 
 
 def _wanted(run: Run) -> bool:
-    state, hold_reason = Run.objects.values_list("state", "hold_reason").get(pk=run.pk)
-    return state in WORKING and not hold_reason
+    run.refresh_from_db(fields=["state", "hold_reason", "workers", "chunk_seconds"])
+    return run.state in WORKING and not run.hold_reason
 
 
-def _do(transfer: Transfer, chunk: Chunk) -> None:
+def _do(transfer: Transfer, chunk: Chunk, seconds: float) -> None:
     try:
         if chunk.kind == "copy":
-            chunk = ledger.enlarge(transfer.target, transfer.run, chunk, settings.CHUNK_SECONDS)
+            chunk = ledger.enlarge(transfer.target, transfer.run, chunk, seconds)
         perform(transfer, chunk)
     except LeaseLost:
         log.info("lease_lost", chunk=chunk.id)

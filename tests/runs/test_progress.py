@@ -56,8 +56,8 @@ def test_the_bar_of_a_run_never_runs_back_nor_stands_at_its_end(world: World, mo
     seen = [progress_of(run)]
     real = work._do
 
-    def do(transfer: Any, chunk: Any) -> None:
-        real(transfer, chunk)
+    def do(transfer: Any, chunk: Any, seconds: float) -> None:
+        real(transfer, chunk, seconds)
         seen.append(progress_of(Run.objects.get()))
 
     monkeypatch.setattr(work, "_do", do)

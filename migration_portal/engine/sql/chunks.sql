@@ -23,6 +23,10 @@ WHERE id = (
 )
 RETURNING id, step, step_order, ordinal, kind, table_name, lower, upper, spec, rows_planned, attempt, failures
 
+-- name: at_work
+SELECT count(*) FROM portal_ledger.chunks
+WHERE run = %(run)s AND state = 'claimed' AND lease_until >= clock_timestamp()
+
 -- name: neighbours
 -- The waiting chunks right behind this one, to be merged with it.
 SELECT id, lower, upper, rows_planned FROM portal_ledger.chunks

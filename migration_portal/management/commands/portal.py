@@ -37,6 +37,7 @@ from migration_portal.management.verbs import (
     rollback,
     status,
     support,
+    throttling,
     waves,
 )
 from migration_portal.refusal import Refusal
@@ -62,6 +63,7 @@ _ROOMS = (
     decommission,
     deployment,
     notices,
+    throttling,
 )
 _VERBS = {name: do for room in _ROOMS for name, do in room.VERBS.items()}
 
