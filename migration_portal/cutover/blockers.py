@@ -18,7 +18,7 @@ from legacy_compat.standing import unanswered
 from migration_portal.backups.models import Backup
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.models import Stray
-from migration_portal.engine import numbers, returning
+from migration_portal.engine import numbers, quarantine, returning
 from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import named
@@ -77,6 +77,7 @@ def blockers(tenant: TenantHome, home: str, transfer: Transfer, run: Run) -> lis
     if run.state != State.COMPLETED and not (home == TenantHome.Home.LEGACY and run.loaded):
         reasons.append(f"{run} is {run.state}; it must be completed and verified.")
     if home == TenantHome.Home.IAM:
+        quarantine.follow_parents(transfer)
         reasons += _undecided(tenant, transfer, run)
     reasons += of_catch_up(home)
     if home == TenantHome.Home.IAM:

@@ -150,6 +150,7 @@ class _Move:
             self._unless_stopped(Cutover.State.PREPARING)
             until = time.monotonic() + settings.CUTOVER_DRAIN_SECONDS
             with self._in_time(until):
+                self._list_strays(until)
                 batches.drain(self.flow, tenant=self._ids[0], deadline=until)
             if not tenants.compare_tenant(self.ahead, self.tenant.legacy_tenant, self.tenant.tenant):
                 return False
@@ -213,6 +214,7 @@ class _Move:
 
     def _apply_the_rest(self, suspicious: bool, *, until: float) -> None:
         """Apply what waits, and compare what that touched."""
+        self._list_strays(until)
         done = batches.drain(self.flow, tenant=self._ids[0], deadline=until)
         touched = [tenants.compare_keys(self.ahead, *self._in_legacy(*keys)) for keys in done.touched.items()]
         if suspicious or done.whole or any(touched):
@@ -222,6 +224,13 @@ class _Move:
                 differences = unlisted(differences, self.ahead, self.tenant)
             require_none(differences, self.tenant)
         sequences.advance(self.new, self.flow.transfer.plan)
+
+    def _list_strays(self, until: float) -> None:
+        """What was written on the side that does not own it is listed before the owner's row is written over it.
+
+        Afterwards both sides would be equal, and the entry one of a tenant at home there.
+        """
+        batches.drain(self.sessions.against, tenant=self._ids[1], deadline=until)
 
     def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:
         if self.flow.direction == "forward":
@@ -241,6 +250,8 @@ class _Move:
         with target.transaction():
             # Rows are applied, and homes asked, under this lock: nobody is left with the old answer.
             merging.lock(target, self.flow.direction)
+            moved = self.flow.transfer
+            capture_queue.follow_parents(self.old, moved.plan, moved.source_catalog, self._ids[0])
             committed = capture_queue.of_tenant(self.old, self._ids[0])
             if committed.waiting:
                 return committed.waiting

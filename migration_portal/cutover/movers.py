@@ -22,12 +22,13 @@ _LOCK_TIMEOUT = "8s"
 
 @dataclass(frozen=True)
 class Sessions:
-    """For moves in one direction. `ahead` is the forward transfer, `back` leads back, `flow` is that of the move;
-    `old` and `new` are sessions on the side that owns the tenants now, and on the other."""
+    """For moves in one direction. `ahead` is the forward transfer, `back` leads back, `flow` is that of the move, `against` the
+    other one; `old` and `new` are sessions on the side that owns the tenants now, and on the other."""
 
     ahead: Transfer
     back: Flow
     flow: Flow
+    against: Flow
     old: psycopg.Connection[Any]
     new: psycopg.Connection[Any]
 
@@ -35,9 +36,11 @@ class Sessions:
     def all(self) -> list[psycopg.Connection[Any]]:
         """Each once."""
         found = []
-        for transfer in (self.ahead, self.back.transfer, self.flow.transfer):
+        for transfer in (self.ahead, self.back.transfer, self.flow.transfer, self.against.transfer):
             found += [transfer.source, transfer.target, transfer.queue]
-        found += [self.back.queue, self.back.ledger, self.flow.queue, self.flow.ledger, self.old, self.new]
+        for flow in (self.back, self.flow, self.against):
+            found += [flow.queue, flow.ledger]
+        found += [self.old, self.new]
         return list({id(session): session for session in found if session is not None}.values())
 
 
@@ -74,8 +77,9 @@ class Mover:
         ahead = open_(open_transfer(run, "cut over"))
         back = open_(reverse(run, "share"))
         flow = open_((forward if to_iam else reverse)(run, "cut over"))
+        against = back if to_iam else open_(forward(run, "look"))
         legacy, iam = open_(databases.legacy_writable("hold")), open_(databases.iam("hold"))
-        made = Sessions(ahead, back, flow, *((legacy, iam) if to_iam else (iam, legacy)))
+        made = Sessions(ahead, back, flow, against, *((legacy, iam) if to_iam else (iam, legacy)))
         for session in made.all:
             # With all attempts, an operator is told within half a minute that something is locked.
             session.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
@@ -89,4 +93,6 @@ def _asked_anew(kept: Sessions) -> Sessions:
     def of(flow: Flow) -> Flow:
         return replace(flow, transfer=replace(flow.transfer, in_iam=now))
 
-    return replace(kept, ahead=replace(kept.ahead, in_iam=now), back=of(kept.back), flow=of(kept.flow))
+    return replace(
+        kept, ahead=replace(kept.ahead, in_iam=now), back=of(kept.back), flow=of(kept.flow), against=of(kept.against)
+    )

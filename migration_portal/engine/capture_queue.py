@@ -12,8 +12,8 @@ from psycopg.sql import Composable, Literal
 
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import Key, Named, array_of_keys
-from migration_portal.plan import compile
-from migration_portal.plan.model import Plan, Table
+from migration_portal.plan import belonging, compile
+from migration_portal.plan.model import Catalog, Plan, Table
 
 _MANY = 20_000
 
@@ -101,6 +101,17 @@ def whole(queue: Connection[Any], table: str) -> bool:
     """Whether the whole table is captured and not yet applied."""
     row = queue.execute(queries("queue")["whole_waits"], {"table": table}).fetchone()
     return bool(row and row[0])
+
+
+def follow_parents(queue: Connection[Any], plan: Plan, catalog: Catalog, tenant: str) -> None:
+    """Entries of rows whose parent has come to the tenant since they were captured are that tenant's by now."""
+    for source in plan.sources:
+        whose = belonging.tenant_of_key(plan, source, catalog, "q.key")
+        if whose is not None:
+            statement = queries("queue")["follow_parents"].format(
+                name=Literal(source), tenant=Literal(tenant), whose=whose
+            )
+            queue.execute(statement)
 
 
 def due_now(queue: Connection[Any], tenant: str | None = None) -> None:

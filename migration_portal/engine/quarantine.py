@@ -19,6 +19,7 @@ from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
 
 _LONGEST = 300
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,27 @@ def _tenants(transfer: Transfer, table: Table, rejected: Sequence[Rejected]) -> 
         except psycopg.DataError:  # the very reason why it is rejected
             found.append(None)
     return found
+
+
+def follow_parents(transfer: Transfer) -> None:
+    """Open rows whose parent has come to another tenant are that tenant's by now."""
+    for table in transfer.plan.tables:
+        whose = belonging.tenant_of_key(transfer.plan, table.source, transfer.source_catalog, "q.key")
+        if whose is None:
+            continue
+        about = {"run": transfer.run, "table": table.target}
+        kept = transfer.target.execute(queries("quarantine")["open_with_tenant"], about).fetchall()
+        for first in range(0, len(kept), _AT_ONCE):
+            some = kept[first : first + _AT_ONCE]
+            keys = SQL(", ").join(
+                SQL("({}::bigint, {}::text[])").format(Literal(id), Literal(key)) for id, key, _ in some
+            )
+            asked = SQL("SELECT q.id, {} FROM (VALUES {}) AS q (id, key)").format(whose, keys)
+            with transfer.source.transaction():
+                now = dict(transfer.source.execute(asked).fetchall())
+            moved = [(now[id], id) for id, _, tenant in some if now.get(id) and now[id] != tenant]
+            with transfer.target.cursor() as cursor:
+                cursor.executemany("UPDATE portal_ledger.quarantine SET tenant = %s WHERE id = %s", moved)
 
 
 def open_keys(transfer: Transfer, table: Table, reasons: str = "%") -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from psycopg.sql import SQL, Composable
 
@@ -16,11 +16,20 @@ Reference = tuple[str, tuple[str, ...], tuple[str, ...]]
 """The table that refers, its columns, and those that they refer to."""
 
 
-def taking_nobody_along(transfer: Transfer, table: Table) -> Composable:
-    """Nobody refers to the row `t` who would go with it."""
+def referring(transfer: Transfer, table: Table) -> list[Reference]:
+    """Who refers to the table's rows, by the target's own foreign keys."""
+    found = rows(
+        transfer.target, queries("catalog")["referring"], {"table": transfer.quoted(transfer.schema, table.target)}
+    )
+    return [(row["child"], tuple(row["columns"]), tuple(row["parent_columns"])) for row in found]
+
+
+def taking_nobody_along(transfer: Transfer, table: Table, *, among: Collection[str] = ()) -> Composable:
+    """Nobody refers to the row `t` who would go with it; of these tables, if any are named."""
     arguments = {"table": transfer.quoted(transfer.schema, table.target)}
     found = rows(transfer.target, queries("catalog")["referring"], arguments)
-    return _nobody((r["child"], tuple(r["columns"]), tuple(r["parent_columns"])) for r in found if r["cascades"])
+    cascades = (row for row in found if row["cascades"] and (not among or row["name"] in among))
+    return _nobody((r["child"], tuple(r["columns"]), tuple(r["parent_columns"])) for r in cascades)
 
 
 def unreferenced(transfer: Transfer, table: Table) -> Composable:
@@ -28,11 +37,7 @@ def unreferenced(transfer: Transfer, table: Table) -> Composable:
 
     The plan's own foreign keys are asked too: suspended ones are not in the catalog.
     """
-    arguments = {"table": transfer.quoted(transfer.schema, table.target)}
-    references = {
-        (row["child"], tuple(row["columns"]), tuple(row["parent_columns"]))
-        for row in rows(transfer.target, queries("catalog")["referring"], arguments)
-    }
+    references = set(referring(transfer, table))
     for other in transfer.plan.tables:
         for key in transfer.info(other).foreign_keys:
             if key.parent == table.target:

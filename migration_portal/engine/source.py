@@ -189,9 +189,9 @@ def _target_keys(transfer: Transfer, table: Table, said: frozenset[str], keys: S
         else SQL("true"),
         values=SQL(", ").join(SQL("{}::text[]").format(Literal([key[n] for key in keys])) for n in count),
         names=SQL(", ").join(Identifier(f"k{n}") for n in count),
-        key=SQL("ARRAY[{}]").format(SQL(", ").join(SQL("keys.{}").format(Identifier(f"k{n}")) for n in count)),
+        key=SQL("ARRAY[{}]").format(SQL(", ").join(SQL("portal_keys.{}").format(Identifier(f"k{n}")) for n in count)),
         typed=SQL(", ").join(
-            SQL("keys.{}::{} AS {}").format(Identifier(f"k{n}"), compile.raw(types[name].type), Identifier(name))
+            SQL("portal_keys.{}::{} AS {}").format(Identifier(f"k{n}"), compile.raw(types[name].type), Identifier(name))
             for n, name in enumerate(table.key)
         ),
         alias=Identifier(table.source),

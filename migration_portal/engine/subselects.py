@@ -57,6 +57,11 @@ def _unread(connection: Connection[Any], plan: Plan, tables: Sequence[Table]) ->
         expressions += [rule.sql for table in tables for rule in table.reject if not rule.looks_up]
         expressions += [Identifier(name).as_string(connection) for table in tables for name in table.key]
     found = _read(connection, plan, source, expressions, rows_too=view)
+    if not view and (rules := [rule.sql for table in tables for rule in table.reject]):
+        # Rows of the plan's own tables are watched, though who is kept back for them is looked at again only by verification.
+        own = [SQL("(SELECT 1 FROM {} LIMIT 1)").format(Identifier(plan.source_schema, name)) for name in plan.watched]
+        watched = _read(connection, plan, source, [each.as_string(connection) for each in own])
+        found |= _read(connection, plan, source, rules) - watched
     return [_named(plan, *table) for table in sorted(found - said)]
 
 

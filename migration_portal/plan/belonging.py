@@ -43,6 +43,26 @@ def tenant_as_written(plan: Plan, source: str, catalog: Catalog, row: str) -> Co
     )  # fmt: skip
 
 
+def tenant_of_key(plan: Plan, source: str, catalog: Catalog, key: str) -> Composable | None:
+    """Whose the row of a captured key (text[]) is by now, where its parent says it; NULL where that is gone. None for others."""
+    if (link := _link(plan, source)) is None:
+        return None
+    (table, parent), types = link, catalog[source].columns
+    if (column := referring(table, catalog)) in table.key:
+        return SQL("(SELECT {} FROM {} AS p WHERE p.{} = ({})[{}]::{}{})").format(
+            _over(parent.source_tenant or "", catalog[parent.source], "p"), compile.source_table(plan, parent),
+            Identifier(parent.key[0]), compile.raw(key), Literal(table.key.index(column) + 1), compile.raw(types[column].type),
+            _one_of(parent),
+        )  # fmt: skip
+    own = [
+        SQL("c.{} = ({})[{}]::{}").format(Identifier(name), compile.raw(key), Literal(n), compile.raw(types[name].type))
+        for n, name in enumerate(table.key, start=1)
+    ]
+    return SQL("(SELECT {} FROM {} AS c WHERE {})").format(
+        tenant_as_written(plan, source, catalog, "c"), compile.source_table(plan, table), SQL(" AND ").join(own)
+    )
+
+
 @dataclass(frozen=True)
 class Concerned:
     """The rows of `source` that a change of the `watched` table is about: its columns `link` hold their `key`, or part of it."""

@@ -98,7 +98,11 @@ def _there(info: TableInfo, names: Iterable[str], otherwise: str) -> Iterator[Fi
 
 
 def _unique(info: TableInfo, columns: Sequence[str]) -> bool:
-    return set(columns) in map(set, info.keys) and bool(columns)
+    """Whether the columns tell every row from every other: rows with a NULL in them they do not."""
+    wanted = set(columns)
+    if wanted == set(info.primary_key):
+        return bool(wanted)
+    return wanted in map(set, info.keys) and all(info.columns[name].not_null for name in columns)
 
 
 def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:
@@ -146,10 +150,11 @@ def _linked(table: Table, read: Read, reader: TableInfo, here: TableInfo) -> Ite
                 "error", f"{read.source}.{name}", f"It is {theirs.type}, the key {key} is {mine.type}: changes would not be found.",
                 "Have the legacy owner make them the same type, or run without capture.",
             )  # fmt: skip
-        elif table.view and mine and mine.type == "citext":
+        elif mine and theirs and not (_written_one_way(mine) and _written_one_way(theirs)):
             yield Finding(
-                "error", f"{read.source}.{name}", f"It is citext: {key} may be written otherwise, and changes would not be found.",
-                "Let the view and the table give it as text, in one way of writing.",
+                "error", f"{read.source}.{name}",
+                f"It is {theirs.type}: {key} may be written otherwise, and changes would not be found.",
+                "Have the legacy owner, or the view, give both a type that writes a value in one way, such as text or integer.",
             )  # fmt: skip
 
 
@@ -173,6 +178,13 @@ def _written_as(column: ColumnInfo) -> str:
     if column.type in ("text", "character varying", "bpchar"):
         return "text"
     return "integer" if column.type in ("smallint", "integer", "bigint") else column.type
+
+
+def _written_one_way(column: ColumnInfo) -> bool:
+    """Whether equal values are equal as text: 1 and 1.0 are not, nor are Ann and ANN as citext."""
+    if column.type == "numeric":
+        return column.full_type.startswith("numeric(")  # of one scale
+    return column.type not in ("citext", "real", "double precision", "interval", "time with time zone")
 
 
 def _expressions(plan: Plan) -> str:

@@ -115,7 +115,7 @@ def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
     for name in target[table.target].primary_key:
         column = table.column(name)
         mentioned = names & set(words(column.reading)) if column else set()
-        if column is not None and mentioned and mentioned <= set(table.key):
+        if column is not None and mentioned and mentioned <= set(table.key) and not _looks_elsewhere(column):
             found.append(column)
     if not found:
         raise PlanError(
@@ -123,6 +123,11 @@ def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
             subject=table.target, todo="Map a key column from the key's columns, or run without capture.",
         )  # fmt: skip
     return found
+
+
+def _looks_elsewhere(column: Column) -> bool:
+    """Whether other rows say what it is: when the row is gone, theirs may be gone, too. Our own numbers stay."""
+    return not column.number and "select" in {word.lower() for word in words(column.reading)}
 
 
 def unfollowed(plan: Plan, source: Catalog, target: Catalog) -> Iterator[PlanError]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -15,7 +16,7 @@ from migration_portal.engine import catalog, ledger, returning
 from migration_portal.engine.owner import Owner
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import directions
-from migration_portal.plan.model import Catalog
+from migration_portal.plan.model import Catalog, Plan
 from migration_portal.runs import ownership
 from migration_portal.runs.models import Run
 
@@ -31,9 +32,8 @@ def open_transfer(run: Run, purpose: str) -> Iterator[Transfer]:
         mine = ownership.ours()
         _check_iam(iam, mine)
         known = _catalogs(run, legacy, iam)
-        of_plan = Run.objects.filter(plan_name=run.plan_name, pk__lte=run.pk).values_list("key", flat=True)
         transfer = Transfer(
-            legacy, iam, plan, *known, run=run.key, schema=run.schema, in_iam=homes.in_iam(), runs=tuple(of_plan)
+            legacy, iam, plan, *known, run=run.key, schema=run.schema, in_iam=homes.in_iam(), runs=_earlier(run, plan)
         )
         if not run.capture:
             yield transfer
@@ -62,6 +62,18 @@ def open_reverse(run: Run, purpose: str) -> Iterator[Transfer]:
             source, legacy, plan, ours, directions.keyed(forth, theirs),
             run=run.key, schema=plan.target_schema, queue=queue, in_iam=homes.in_iam(),
         )  # fmt: skip
+
+
+def _earlier(run: Run, plan: Plan) -> tuple[UUID, ...]:
+    """The run, and those before it that brought rows of the same tables into the same ones, whatever their plans are called."""
+    fills = _fills(plan)
+    latest = Run.objects.filter(pk__lte=run.pk).order_by("plan_name", "-pk").distinct("plan_name")
+    names = [each.plan_name for each in latest if each.plan_name == run.plan_name or fills & _fills(each.plan)]
+    return tuple(Run.objects.filter(plan_name__in=names, pk__lte=run.pk).values_list("key", flat=True))
+
+
+def _fills(plan: Plan) -> set[tuple[str, ...]]:
+    return {(plan.source_schema, table.source, plan.target_schema, table.target) for table in plan.tables}
 
 
 def _catalogs(run: Run, legacy: Connection[Any], iam: Connection[Any]) -> tuple[Catalog, Catalog]:

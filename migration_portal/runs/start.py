@@ -22,7 +22,7 @@ from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
 from migration_portal.runs.dispatch import call_workers
 from migration_portal.runs.models import Run
-from migration_portal.runs.states import State
+from migration_portal.runs.states import OVER, State
 
 
 class RunOverlaps(Refusal):
@@ -42,8 +42,20 @@ def start(
     path = Path(plan_path or settings.MIGRATION_PLAN)
     text = plan_text or read(path)
     plan = parse(text, name=path.name)
+    if capture and not dry_run:
+        _alone(plan)
     found = _check(plan, dry_run=dry_run)
     return _create(plan, text, found, by=by, dry_run=dry_run, capture=capture and not dry_run)
+
+
+def _alone(plan: Plan) -> None:
+    """Raises RunOverlaps where changes are captured for another plan: one queue is read by one plan."""
+    others = Run.objects.filter(capture=True, dry_run=False).exclude(state__in=OVER).exclude(plan_name=plan.name)
+    if other := others.first():
+        raise RunOverlaps(
+            f"It captures changes for another plan, {other.plan_name}: those of this one's tables would end its own.",
+            subject=str(other), todo="Put the tables into one plan, or take its capture away first (uncapture).",
+        )  # fmt: skip
 
 
 def _check(plan: Plan, *, dry_run: bool) -> Found:

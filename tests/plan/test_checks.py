@@ -36,7 +36,10 @@ def test_a_legacy_table_without_primary_key_is_an_error() -> None:
 
 
 def test_a_unique_index_serves_as_key() -> None:
-    assert errors(source=info("users", "id", "name", key=("name",), uniques={"users_id": Unique(("id",))})) == []
+    unique = {"key": ("name",), "uniques": {"users_id": Unique(("id",))}}
+    assert errors(source=info("users", "id", "name", not_null=("id",), **unique)) == []
+    # A row whose key has a NULL is told from no other.
+    assert errors(source=info("users", "id", "name", **unique)) == ["error: users"]
 
 
 def test_a_unique_index_over_some_rows_or_an_expression_is_no_key() -> None:

@@ -31,7 +31,7 @@ from migration_portal.engine.catchup.work import (
 )
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
-from migration_portal.engine.references import taking_nobody_along, unreferenced
+from migration_portal.engine.references import referring, taking_nobody_along, unreferenced
 from migration_portal.engine.source import Key
 from migration_portal.locks import Lock
 from migration_portal.plan import belonging, compile, directions
@@ -99,6 +99,8 @@ def merge(
                 capabilities.follow(transfer, table, names_of(table)[1], frozenset() if any_home else work.homes)
             quarantined.close(work)
             _touch(work)
+        else:
+            quarantined.brought(work)
     return work.merged
 
 
@@ -134,11 +136,27 @@ def _write(work: Work, table: Table) -> None:
         key=listed(key_of(work, table)), action=upserts.on_conflict(transfer, table),
     )  # fmt: skip
     if table.target in flow.silenced:
+        _keep_what_is_referred_to(work, table)
         transfer.target.execute("SET LOCAL session_replication_role = replica")
     work.merged.written += transfer.target.execute(upsert).rowcount
     if table.target in flow.silenced:
         transfer.target.execute("SET LOCAL session_replication_role = origin")
     quarantined.release_orphans(work, table)
+
+
+def _keep_what_is_referred_to(work: Work, table: Table) -> None:
+    """Rows whose change would leave others without what they refer to wait: foreign keys are silent with the other triggers."""
+    transfer, key, (stage, _) = work.flow.transfer, key_of(work, table), names_of(table)
+    for child, columns, parents in referring(transfer, table):
+        if set(parents) <= set(table.column_names) and not set(parents) <= set(key):
+            changed = query(
+                "referred_to", stage=stage, target=transfer.target_table(table.target), child=compile.raw(child),
+                same_key=compile.same(key, key, "t", "s"), same=compile.same(parents, parents, "t", "s"),
+                joined=compile.same(columns, parents, "c", "t"),
+            )  # fmt: skip
+            keys = [row[0] for row in transfer.target.execute(changed).fetchall()]
+            what = f"{child} refers to it by {', '.join(parents)}, which would change: change both in legacy."
+            work.collide(table, keys, "still_referenced", what)
 
 
 def _leave_to_their_owner(work: Work, table: Table) -> None:
@@ -237,7 +255,11 @@ def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
     spared: Composable = SQL("")
     if only is not None:
         mine, spared = SQL("{} AND {}").format(mine, only), taking_nobody_along(transfer, table)
-    elif work.homes_differ and work.first(table):
+    elif work.flow.direction == "reverse":  # legacy's own: nobody captures what they take along
+        spared = taking_nobody_along(
+            transfer, table, among={each.target for each in transfer.plan.tables if not each.read}
+        )
+    if only is None and work.homes_differ and work.first(table):
         _note_deleted_elsewhere(work, table, mine=mine, owned=owned)
     parts: dict[str, Composable] = {
         "target": target, "keys": keys, "stage": stage, "owned": owned, "mine": mine,
@@ -245,12 +267,12 @@ def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
     }  # fmt: skip
     if work.flow.direction == "forward":
         capabilities.clear(transfer, table, query("leaves", **parts))
-    why = "Rows that refer to it would go with it (ON DELETE CASCADE)."
+    why = "Rows that refer to it would go with it (ON DELETE CASCADE), or a trigger there keeps it."
     try:
         with transfer.target.transaction():
             free = parts | {"mine": SQL("({}){}").format(mine, spared)}
             work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
-        if only is None:
+        if only is None and spared == SQL("") and table.target not in work.flow.silenced:
             return
     except psycopg.errors.ForeignKeyViolation as error:
         # What refers to a row may be on its way to another: the row waits for that, and the rest of the batch need not.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Identifier
 
 from migration_portal.engine import quarantine, source
-from migration_portal.engine.catchup.work import Work, names_of, query
+from migration_portal.engine.catchup.work import Work, key_of, names_of, query
 from migration_portal.engine.queries import queries
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
@@ -30,6 +30,21 @@ def close(work: Work) -> None:
             for key in waiting - there:
                 gone = {"run": transfer.run, "source": table.source, "key": list(key)}
                 transfer.target.execute(queries("catchup")["went"], gone)
+
+
+def brought(work: Work) -> None:
+    """On the way back: rows of legacy's that were kept back, and that the IAM has made by now, are like any other from here on."""
+    transfer, ledger = work.flow.transfer, work.flow.ledger
+    for table in work.tables:
+        about = {"run": transfer.run, "source": table.target}
+        waiting = {tuple(row[0]) for row in ledger.execute(queries("catchup")["quarantined"], about)}
+        if not waiting:
+            continue
+        stage, _ = names_of(table)
+        key = SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in key_of(work, table))
+        staged = {tuple(row[0]) for row in transfer.target.execute(SQL("SELECT ARRAY[{}] FROM {}").format(key, stage))}
+        for each in waiting & staged:
+            ledger.execute(queries("catchup")["brought"], about | {"key": list(each)})
 
 
 def release_orphans(work: Work, table: Table) -> None:

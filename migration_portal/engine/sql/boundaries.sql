@@ -1,7 +1,7 @@
 -- name: starts
 -- The first key of every range.
-SELECT {key} FROM (SELECT {keys}, row_number() OVER (ORDER BY {keys}) AS n FROM {table}{sample}) AS numbered
-WHERE n % {size} = 1 ORDER BY n
+SELECT {key} FROM (SELECT {keys}, row_number() OVER (ORDER BY {keys}) AS portal_n FROM {table}{sample}) AS numbered
+WHERE portal_n % {size} = 1 ORDER BY portal_n
 
 -- name: size
 -- Bytes, and rows as the planner knows them.

@@ -73,7 +73,7 @@ ORDER BY c.relname, k.conname
 
 -- name: referring
 -- Foreign keys of any schema that lead to this table.
-SELECT c.oid::regclass::text AS child, k.confdeltype = 'c' AS cascades,
+SELECT c.oid::regclass::text AS child, c.relname::text AS name, k.confdeltype = 'c' AS cascades,
        ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY AS u(attnum, n)
              JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY u.n)::text[] AS columns,
        ARRAY(SELECT a.attname FROM unnest(k.confkey) WITH ORDINALITY AS u(attnum, n)

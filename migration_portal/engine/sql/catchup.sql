@@ -27,9 +27,10 @@ WHERE {open} AND {written}
 EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_name = {target_name})
 
 -- name: respell
--- A text id that legacy has under another way of writing it keeps that way; two ways of writing one id would be two rows.
+-- A UUID that legacy has as text in another way of writing it keeps that way; two ways of writing one would be two rows.
 UPDATE {stage} AS s SET {column} = p.{parent_column} FROM {parent} AS p
-WHERE p.{parent_column} IN (upper(s.{column}), lower(s.{column})) AND p.{parent_column} <> s.{column}
+WHERE s.{column} ~* '^[{{(]?[0-9a-f]{{8}}(-?[0-9a-f]{{4}}){{3}}-?[0-9a-f]{{12}}[)}}]?$'
+  AND p.{parent_column} IN (upper(s.{column}), lower(s.{column})) AND p.{parent_column} <> s.{column}
   AND NOT EXISTS (SELECT FROM {parent} AS q WHERE q.{parent_column} = s.{column})
 
 -- name: new_values
@@ -70,6 +71,10 @@ RETURNING s.portal_source_key
 
 -- name: orphans
 DELETE FROM {stage} AS s WHERE {orphan} RETURNING s.portal_source_key
+
+-- name: referred_to
+DELETE FROM {stage} AS s USING {target} AS t
+WHERE {same_key} AND ({same}) IS NOT TRUE AND EXISTS (SELECT FROM {child} AS c WHERE {joined}) RETURNING s.portal_source_key
 
 -- name: taken
 -- Values that a row outside the batch keeps.
@@ -139,6 +144,10 @@ WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
 
 -- name: quarantined
 SELECT source_key FROM portal_ledger.quarantine WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied'
+
+-- name: brought
+UPDATE portal_ledger.quarantine SET state = 'copied', decided_at = now(), decided_by = 'catch-up'
+WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied' AND source_key = %(key)s
 
 -- name: went
 -- Quarantined rows that the source has no more: there is nothing left to decide.

@@ -76,6 +76,12 @@ UPDATE portal_capture.brake
 SET upto = (SELECT last_value FROM portal_capture.queue_id_seq) + greatest(%(most)s - %(waiting)s, 0)
 WHERE abs(upto - (SELECT last_value FROM portal_capture.queue_id_seq) - greatest(%(most)s - %(waiting)s, 0)) > %(most)s / 10
 
+-- name: follow_parents
+UPDATE portal_capture.queue AS u SET tenant = {tenant}
+FROM (SELECT q.id FROM portal_capture.queue AS q
+      WHERE q.table_name = {name} AND q.key IS NOT NULL AND lower(q.tenant) <> lower({tenant}) AND lower({whose}) = lower({tenant})) AS came
+WHERE u.id = came.id
+
 -- name: of_tenant
 -- What waits for a tenant, or for whoever it may concern, and what is committed by now: one snapshot says both.
 SELECT (SELECT count(*) FROM portal_capture.queue WHERE lower(tenant) = lower(%(tenant)s) OR tenant IS NULL) AS waiting,

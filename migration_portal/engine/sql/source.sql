@@ -17,4 +17,4 @@ SELECT {key} FROM {table} WHERE {where}
 
 -- name: target_keys
 -- What the key of a row would be in the target, for rows that may be gone.
-SELECT {owner}, {key} FROM unnest({values}) AS keys({names}), LATERAL (SELECT {typed}) AS {alias} WHERE NOT {rejected} AND {certain}
+SELECT {owner}, {key} FROM unnest({values}) AS portal_keys({names}), LATERAL (SELECT {typed}) AS {alias} WHERE NOT {rejected} AND {certain}
