@@ -1,4 +1,4 @@
-"""The console's first page: what runs now, what was facts, what to do next."""
+"""The console's first page: what runs now, what was found, what to do next."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from django.urls import reverse
 from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.approvals.models import Approval
-from migration_portal.backups.models import Backup
+from migration_portal.backups.models import Backup, Side
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.console.charts import as_json
 from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
-from migration_portal.inventory.models import Inventory
+from migration_portal.inventory.models import Inventory, Preflight
 from migration_portal.refusal import Refusal
+from migration_portal.rehearsal.models import Rehearsal
 from migration_portal.runs.models import QuarantinedRow, Run
 from migration_portal.runs.progress import progress_of
 from migration_portal.runs.states import State
@@ -36,6 +37,15 @@ class Hint:
     text: str
     link: str
     urgent: bool = False
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """One of the steps from an empty portal to the first tenant in the IAM."""
+
+    text: str
+    link: str
+    done: bool
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +81,27 @@ def now(request: HttpRequest) -> dict[str, Any]:
     except (Refusal, DatabaseError) as error:
         facts["trouble"] = databases.words(error)
     facts["hints"] = list(_hints(facts, request))
+    facts["first_steps"] = [] if facts["trouble"] or facts.get("moved") else _first_steps(facts)
     return facts
+
+
+def _first_steps(facts: dict[str, Any]) -> list[FirstStep]:
+    """In the order of docs/runbook.md; shown until a tenant lives in the IAM."""
+    completed = Run.objects.filter(state=State.COMPLETED)
+    looked = Preflight.objects.exclude(finished_at=None).first()
+    backed_up = Backup.objects.validated(Side.LEGACY).exists()
+    rehearsed = Rehearsal.objects.filter(error="").exclude(finished_at=None).exists()
+    fits = looked is not None and not any(each["severity"] == "error" for each in looked.content.get("findings", ()))
+    return [
+        FirstStep("Take an inventory of legacy", reverse("admin:inventory_inventory_changelist"), facts["inventory"] is not None),
+        FirstStep("Apply the IAM's schema", reverse("admin:schema"), facts["applied"] == facts["script_count"]),
+        FirstStep("Pre-flight finds no error", reverse("preflight"), fits),
+        FirstStep("Dry run", reverse("admin:runs_run_changelist"), completed.filter(dry_run=True).exists()),
+        FirstStep("Back legacy up, and verify the backup up to level 3", reverse("backups"), backed_up),
+        FirstStep("Rehearse the whole on that backup", reverse("rehearsals"), rehearsed),
+        FirstStep("Run with capture", reverse("admin:runs_run_changelist"), completed.filter(capture=True).exists()),
+        FirstStep("Cut the first tenants over", reverse("cutover"), False),
+    ]  # fmt: skip
 
 
 def _hints(facts: dict[str, Any], request: HttpRequest) -> Iterator[Hint]:
