@@ -86,7 +86,7 @@ def passwords_in_clear(app_configs: Any, **options: Any) -> list[CheckMessage]:
         problem = "PASSWORD_CHECK_URL would send passwords in clear."
         found.append(Error(problem, hint="Let it begin with https://.", id="iam.E001"))
     if settings.PASSWORD_CHECK_URL and not settings.PASSWORD_CHECK_SECRET:
-        problem = "PASSWORD_CHECK_SECRET is empty: whoever reaches that address may guess."
+        problem = "PASSWORD_CHECK_SECRET is empty: anybody who reaches that address may guess."
         found.append(Warning(problem, hint="Set it on both sides.", id="iam.W001"))
     return found
 

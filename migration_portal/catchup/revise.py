@@ -85,7 +85,7 @@ def _changed(before: Plan, after: Plan) -> list[str]:
         others += sorted(numbers.given_for(before) ^ numbers.given_for(after))
     if others or schemas[0] != schemas[1]:
         raise PlanError(
-            f"More than the way back and quality rules changed: {', '.join(others) or 'its tables, rows or schemas'}.",
+            f"More than reverse sections and quality rules changed: {', '.join(others) or 'its tables, rows or schemas'}.",
             subject=after.name, todo="Put that back, or undo the run and start another with the new plan.",
         )  # fmt: skip
     return [name for name in new if new[name] != old[name]]

@@ -124,11 +124,11 @@ def _way_back(run: Run, transfer: Transfer) -> _WayBack:
         about = (transfer.source_catalog, transfer.target_catalog)
         back = directions.backward(run.plan, *about)
         trouble = [
-            f"The way back of {refusal.subject} cannot be followed: {refusal.what}"
+            f"The reverse of {refusal.subject} cannot be followed: {refusal.what}"
             for refusal in returning.unfollowed(run.plan, back, *about)
         ]
         trouble += [
-            f"The way back of {column} fails: {describe(error).what} Correct the plan's reverse expression."
+            f"The reverse of {column} fails: {describe(error).what} Correct the plan's reverse expression."
             for column, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items()
         ]
         trouble += [str(refusal) for refusal in numbers.unnumberable(transfer.source, run.plan)]
@@ -154,7 +154,7 @@ def of_catch_up(home: str) -> list[str]:
     to_iam = home == TenantHome.Home.IAM
     back = FlowStatus.objects.filter(pk="reverse").first()
     if to_iam and back and back.trouble and TenantHome.objects.filter(home=TenantHome.Home.IAM, final=False).exists():
-        return [f"The way back does not work: {back.trouble}"]
+        return [f"Reverse catch-up does not work: {back.trouble}"]
     flow = FlowStatus.objects.filter(pk="forward").first() if to_iam else back
     if flow is None:
         return ["Catch-up has not started: check that a worker of the queue “follow” runs."]

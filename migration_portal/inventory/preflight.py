@@ -74,7 +74,7 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("views", lambda: view_sources(legacy, plan, source)))
             if not any(finding.severity == "error" for finding in findings):
-                findings += each(("the way back", lambda: way_back(legacy, iam, plan, source, target)))
+                findings += each(("reversing", lambda: way_back(legacy, iam, plan, source, target)))
                 findings += each(("sign-in", lambda: sign_in(legacy, plan, target)))
                 tables = completeness(legacy, with_parents(legacy, iam, plan, source, target), source, target)
                 findings += _rows(tables)

@@ -66,7 +66,7 @@ def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]
     yield from _there(here, [*table.key, *table.ignored], "The plan names a legacy column that does not exist.")
     if here.view != table.view:
         yield _no_view(table) if table.view else _a_view(table)
-    elif not here.view and not _unique(here, table.key):
+    elif not here.view and not _tells_apart(here, table.key):
         what = "has no primary key" if not here.primary_key else f"is not unique by ({', '.join(table.key)})"
         yield Finding(
             "error", table.source, f"The legacy table {what}: its rows cannot be told apart.",
@@ -98,11 +98,13 @@ def _there(info: TableInfo, names: Iterable[str], otherwise: str) -> Iterator[Fi
 
 
 def _unique(info: TableInfo, columns: Sequence[str]) -> bool:
+    return set(columns) in map(set, info.keys) and bool(columns)
+
+
+def _tells_apart(info: TableInfo, columns: Sequence[str]) -> bool:
     """Whether the columns tell every row from every other: rows with a NULL in them they do not."""
-    wanted = set(columns)
-    if wanted == set(info.primary_key):
-        return bool(wanted)
-    return wanted in map(set, info.keys) and all(info.columns[name].not_null for name in columns)
+    of_primary = set(columns) == set(info.primary_key)
+    return _unique(info, columns) and (of_primary or all(info.columns[name].not_null for name in columns))
 
 
 def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Finding]:
@@ -135,7 +137,7 @@ def _read(plan: Plan, table: Table, read: Read, source: Catalog) -> Iterator[Fin
         )  # fmt: skip
     if read.reverse and not _unique(here, read.link):
         yield Finding(
-            "error", read.source, f"It is not unique by ({', '.join(read.link)}): which row the way back is for cannot be told.",
+            "error", read.source, f"It is not unique by ({', '.join(read.link)}): which row reversing writes cannot be told.",
             "Have the legacy owner add a unique constraint, or drop the reverse section.",
         )  # fmt: skip
     yield from _way_back(read.source, read.link, read.reverse, here)

@@ -243,7 +243,7 @@ def test_a_way_back_that_cannot_be_followed_keeps_everybody_in_legacy(world: Wor
     users(world, "ann")
     assert ("error", "auth_user") in [found[:2] for found in findings("auth_user")]
     migrated(world)
-    assert "The way back of auth_user cannot be followed" in moved(ONE).error
+    assert "The reverse of auth_user cannot be followed" in moved(ONE).error
 
 
 def test_errors_quote_no_values_of_rows(world: World) -> None:

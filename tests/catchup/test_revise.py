@@ -109,7 +109,7 @@ def test_what_leads_back_is_settled_once_tenants_could_have_moved(
 
 def test_what_rows_become_stays_as_the_run_began(plan: _File, run: Run) -> None:
     plan.change('bio = "bio"', 'bio = "upper(bio)"')
-    with pytest.raises(PlanError, match="More than the way back and quality rules changed: users"):
+    with pytest.raises(PlanError, match="More than reverse sections and quality rules changed: users"):
         revise(run, by="tester", reason="test")
 
 

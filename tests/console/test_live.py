@@ -85,3 +85,12 @@ def test_nobody_asks_for_a_hidden_tab_and_a_page_out_of_date_says_so(world: Worl
     page.wait_for_selector("#stale", state="detached")
     Session.objects.all().delete()
     page.wait_for_url("**/login/**")
+
+
+def test_the_keyboard_skips_the_menu(world: World, site: str, page: Any) -> None:
+    page.goto(f"{site}/admin/backups/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.getElementById('content').contains(document.activeElement)")

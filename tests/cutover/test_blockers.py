@@ -59,7 +59,7 @@ def test_a_way_back_in_trouble_keeps_others_from_leaving(world: World, many: lis
     assert moved(many[0]).error == ""
     FlowStatus.objects.filter(pk="reverse").update(error="permission denied for table users.")
     refused = moved(many[1])
-    assert refused.state == "blocked" and "The way back does not work: permission denied" in refused.error
+    assert refused.state == "blocked" and "Reverse catch-up does not work: permission denied" in refused.error
 
 
 def test_the_way_back_is_asked_about_once_for_many_tenants_and_again_after_a_while(

@@ -36,7 +36,7 @@ def page(world: World, settings: Any, tmp_path: Path) -> Any:
 def test_it_shows_whose_a_row_is_what_is_read_and_the_way_back(page: Any) -> None:
     told = page()
     assert "tenant <code>org</code>" in told and "credentials</span> by" in told
-    assert "id, credentials.person, credentials.hash" in told and "The way back" in told
+    assert "id, credentials.person, credentials.hash" in told and "Reverse" in told
 
 
 def test_a_lossy_column_is_marked(page: Any) -> None:

@@ -158,7 +158,7 @@ def test_a_way_back_that_cannot_work_is_an_error_of_the_pre_flight_and_keeps_all
     migrated(world)
     [found] = [each for each in preflight()["findings"] if each["severity"] == "error"]
     assert found["subject"] == "auth_user.date_joined" and "operator does not exist" in found["what"]
-    assert "The way back of auth_user.date_joined fails: operator does not exist" in moved(ONE).error
+    assert "The reverse of auth_user.date_joined fails: operator does not exist" in moved(ONE).error
 
 
 def test_a_row_that_cannot_come_back_waits_alone_and_keeps_its_tenant_from_coming_back(world: World, plan: Any) -> None:

@@ -90,7 +90,7 @@ def _follow(out: Terminal, made: RollBack, by: str, options: dict[str, Any]) -> 
                 time.sleep(_POLL_SECONDS)
             made.refresh_from_db()
     except KeyboardInterrupt:
-        raise Refusal("It goes on without you.", subject=str(made), todo=_TODO) from None
+        raise Refusal("It continues without you.", subject=str(made), todo=_TODO) from None
     _tell(out, made, told)
     steps = list(made.steps.values("phase", "action", "state", "detail"))  # type: ignore[attr-defined]
     about = {"roll_back": made.pk, "state": made.state, "log": log_of(made), "steps": steps}
