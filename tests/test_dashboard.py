@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from flags.models import TenantHome
 from migration_portal.cutover.tenants import sync_tenants
 from migration_portal.inventory.requests import take_now
 from tests import builders
 from tests.console.browsing import browser
-from tests.cutover.moves import both_loops, legacy, moved
+from tests.cutover.moves import both_loops, moved
 from tests.world import World
 
 
@@ -26,5 +27,5 @@ def test_the_first_steps_are_ticked_as_they_are_made_and_go_with_the_first_tenan
     sync_tenants()
     both_loops()
     builders.decided()
-    assert moved(str(legacy(world, "SELECT id FROM tenants ORDER BY id DESC LIMIT 1")[0][0])).error == ""
+    assert moved(TenantHome.objects.values_list("pk", flat=True)[0]).error == ""
     assert steps(operator.get("/admin/")) == {}

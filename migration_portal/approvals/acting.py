@@ -9,10 +9,8 @@ from django.urls import reverse
 
 from migration_portal import console
 from migration_portal.approvals import decide
-from migration_portal.approvals.actions import Action, Arguments
+from migration_portal.approvals.actions import ASK, Action, Arguments
 from migration_portal.approvals.models import Approval
-
-ASK = "approvals.ask_approval"
 
 
 def may(request: HttpRequest, action: Action) -> bool:

@@ -10,6 +10,8 @@ from django.conf import settings
 
 from migration_portal.refusal import Refusal
 
+ASK = "approvals.ask_approval"
+"""The permission to ask for what needs another's."""
 Arguments = Mapping[str, Any]
 """What an action is done with, as JSON holds it."""
 Figures = list[tuple[str, str]]

@@ -11,7 +11,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from migration_portal import databases
-from migration_portal.approvals.actions import Action, Arguments, named
+from migration_portal.approvals.actions import ASK, Action, Arguments, named
 from migration_portal.approvals.models import Approval
 from migration_portal.audit import chain
 from migration_portal.refusal import Refusal, require_reason
@@ -50,6 +50,9 @@ def agree(asked: Approval, *, by: str, remark: str = "") -> str:
     action = named(asked.action)
     if by == asked.requested_by:
         raise Refusal("You asked for it yourself.", subject=asked.subject, todo=another(action.permission, but=by))
+    asker = User.objects.filter(username=asked.requested_by, is_active=True).first()
+    if asker is None or not (asker.has_perm(action.permission) or asker.has_perm(ASK)):
+        raise Refusal(f"{asked.requested_by} may not ask for it any more.", subject=asked.subject, todo="Reject it.")
     _decide(asked, Approval.Decision.AGREED, "approve", by=by, remark=remark)
     token = chain.approver.set(by)
     try:

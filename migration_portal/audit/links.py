@@ -7,8 +7,8 @@ from django.urls import NoReverseMatch, reverse
 
 _PAGES = {
     "tenanthome": "cutover_tenant", "backup": "backup", "restoration": "restoration", "rehearsal": "rehearsal",
-    "rollback": "roll_back", "approval": "approval", "checkpoint": "checkpoint", "notice": "notice", "client": "client",
-    "deploymentplan": "deployment_plan", "capability": "capability",
+    "rollback": "roll_back", "wave": "wave", "approval": "approval", "checkpoint": "checkpoint", "notice": "notice",
+    "client": "client", "deploymentplan": "deployment_plan", "capability": "capability",
 }  # fmt: skip
 """Pages that take the object's key, by the name of its model. Others have their record's page, if they have one."""
 

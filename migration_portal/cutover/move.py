@@ -230,7 +230,8 @@ class _Move:
 
         Afterwards both sides would be equal, and the entry one of a tenant at home there.
         """
-        batches.drain(self.sessions.against, tenant=self._ids[1], deadline=until)
+        if self.sessions.against.transfer.plan.tables:  # of a plan that brings nothing back, nothing is captured there
+            batches.drain(self.sessions.against, tenant=self._ids[1], deadline=until)
 
     def _in_legacy(self, source: str, keys: list[tuple[str, ...]]) -> tuple[str, list[tuple[str, ...]]]:
         if self.flow.direction == "forward":

@@ -22,6 +22,7 @@ from migration_portal.inventory.expressions import expressions, given
 from migration_portal.inventory.parents import with_parents
 from migration_portal.inventory.sign_in import sign_in
 from migration_portal.inventory.surroundings import each, surroundings
+from migration_portal.inventory.tenants_written import tenants_written
 from migration_portal.inventory.view_sources import view_sources
 from migration_portal.inventory.way_back import way_back
 from migration_portal.plan import checks, directions
@@ -72,7 +73,10 @@ def preflight(path: str | Path = "") -> dict[str, Any]:
                     ("the plan's rows", lambda: given(iam, plan, target)),
                 )
             if not any(finding.severity == "error" for finding in findings):
-                findings += each(("views", lambda: view_sources(legacy, plan, source)))
+                findings += each(
+                    ("views", lambda: view_sources(legacy, plan, source)),
+                    ("tenants", lambda: tenants_written(legacy, plan, source)),
+                )
             if not any(finding.severity == "error" for finding in findings):
                 findings += each(("reversing", lambda: way_back(legacy, iam, plan, source, target)))
                 findings += each(("sign-in", lambda: sign_in(legacy, plan, target)))

@@ -13,6 +13,7 @@ from migration_portal.audit import chain
 from migration_portal.engine import catalog, ledger, lookups
 from migration_portal.engine.queries import queries
 from migration_portal.inventory.expressions import expressions, given
+from migration_portal.inventory.tenants_written import tenants_written
 from migration_portal.inventory.view_sources import view_sources
 from migration_portal.plan import checks
 from migration_portal.plan.errors import PlanError
@@ -77,7 +78,7 @@ def _check(plan: Plan, *, dry_run: bool) -> Found:
         if not any(finding.severity == "error" for finding in findings):
             findings += [*expressions(legacy, plan, target), *given(iam, plan, target)]
         if not any(finding.severity == "error" for finding in findings):
-            findings += view_sources(legacy, plan, source)
+            findings += [*view_sources(legacy, plan, source), *tenants_written(legacy, plan, source)]
         suspended = [row["run"] for row in ledger.rows(iam, queries("constraints")["runs_with_suspended"])]
     if errors := [finding for finding in findings if finding.severity == "error"]:
         first, others = errors[0], f" And {len(errors) - 1} more." if len(errors) > 1 else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
+from django.db.models import Model
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -70,6 +72,16 @@ def dialog(context: template.Context, content: str, **options: Any) -> SafeStrin
         where = f"{reverse('approval_impact', args=[name])}?{options.get('about', '')}"
         options |= {"asks": action.asks, "approval": where}
     return render_to_string("portal/parts/dialog.html", options | {"explain": content}, request=request)
+
+
+@register.simple_tag(takes_context=True)
+def history(context: template.Context, of: Model) -> SafeString:
+    """A link to what the audit log has about a record; nothing for who may not see it."""
+    if not context["request"].user.has_perm("audit.view_event"):
+        return SafeString("")
+    about = urlencode({"object_type": of._meta.model_name, "object_id": of.pk})
+    where = f"{reverse('admin:audit_event_changelist')}?{about}"
+    return format_html('<a class="p-button" href="{}">{}History</a>', where, console.icon("history"))
 
 
 @register.simple_tag

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -87,6 +88,13 @@ def test_who_may_only_ask_agrees_to_nothing(world: World) -> None:
     assert browser("operator").post(f"/admin/approvals/{made.pk}/agree/").status_code == 403
     assert browser("viewer").post("/admin/features/new_ui_enabled/change/", WIDER).status_code == 403
     assert browser("support").get("/admin/approvals/").status_code == 403
+    assert flag().percentage == 0
+
+
+def test_what_somebody_asked_for_who_is_gone_since_is_not_done(world: World) -> None:
+    made = widening(browser("operator"))
+    User.objects.filter(username="operator").update(is_active=False)
+    assert "operator may not ask for it any more" in says(browser("approver"), made, "agree")
     assert flag().percentage == 0
 
 

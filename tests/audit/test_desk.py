@@ -104,6 +104,10 @@ def test_facets_count_the_latest_that_match(events: list[Event]) -> None:
 def test_an_event_shows_what_it_changed_and_leads_to_its_object(events: list[Event]) -> None:
     page = words(browser("viewer").get(f"{PLACE}{events[4].pk}/change/"))
     assert "percentage 0 25" in page.lower() and "kind" not in page.lower()
+    assert (
+        f"object_type=tenanthome&amp;object_id={ACME}"
+        in browser("operator").get(page_of("tenanthome", ACME)).content.decode()
+    )
     assert page_of("tenanthome", ACME) == f"/admin/cutover/tenant/{ACME}/"
     assert page_of("run", "7") == "/admin/runs/run/7/change/"
     assert page_of("user", "5").startswith("/admin/auth/user/5/") and page_of("user", "u-1") == "/admin/support/u-1/"
