@@ -50,6 +50,7 @@ class Event(models.Model):
         indexes = [  # each begins with what is searched for, and ends with the order in which matches are shown
             models.Index("at", "id", name="audit_by_time"),
             models.Index("actor", "at", "id", name="audit_by_actor"),
+            models.Index("actor", "verb", "at", "id", name="audit_by_actor_and_verb"),
             models.Index("verb", "at", "id", name="audit_by_verb"),
             models.Index("object_id", "at", "id", name="audit_by_object"),
             models.Index("object_type", "at", "id", name="audit_by_kind"),

@@ -11,6 +11,7 @@ from django.core.management import call_command
 
 from migration_portal.audit.models import Event
 from migration_portal.engine import ledger
+from migration_portal.engine.ledger import NewChunk
 from migration_portal.refusal import Refusal
 from migration_portal.runs.advance import advance
 from migration_portal.runs.models import Run
@@ -35,8 +36,10 @@ def test_no_more_workers_have_a_chunk_than_the_run_allows(world: World) -> None:
     run = begun(world)
     throttle(run, Throttle(workers=1), by="ada", reason="legacy is busy")
     with world.iam() as iam:
+        ledger.add(iam, run.key, "another", 0, [NewChunk("sweep", "users"), NewChunk("sweep", "users")])
         held = ledger.claim(iam, run.key, "another", most=1)
         assert held is not None and ledger.at_work(iam, run.key) == 1
+        assert ledger.claim(iam, run.key, "a third", most=1) is None
         assert work(run.pk) == 0  # and it does not wait for the place either
         ledger.failed(iam, held, "gone", passing=True)
         iam.execute("UPDATE portal_ledger.chunks SET not_before = now() WHERE id = %s", [held.id])

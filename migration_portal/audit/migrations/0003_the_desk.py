@@ -56,6 +56,12 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="event",
+            index=models.Index(
+                models.F("actor"), models.F("verb"), models.F("at"), models.F("id"), name="audit_by_actor_and_verb"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="event",
             index=models.Index(models.F("verb"), models.F("at"), models.F("id"), name="audit_by_verb"),
         ),
         migrations.AddIndex(
