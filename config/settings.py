@@ -160,6 +160,8 @@ CHECKPOINT_USER = env("CHECKPOINT_USER", default="")
 ROLLBACK_MODE = _one_of("ROLLBACK_MODE", "shadow", "act")
 # Actions of a roll-back that wait until a person agrees; the names are those of the plans in migration_portal/rollback/plans.py.
 ROLLBACK_ASKS = env.list("ROLLBACK_ASKS", default=["undo_run", "restore_backup", "swap_database"])
+# What a help desk signs the complaints with that it sends to /hooks/complaints.
+COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
 # --- approvals --------------------------------------------------------------------------------
 # What a second person has to agree to, in the console. A roll-back begins at once: its steps that ask are agreed to by another
 # person than the one who began it. How long a request stands.
@@ -168,8 +170,6 @@ APPROVALS = env.list("APPROVALS", default=list(_APPROVABLE))
 if unknown := set(APPROVALS) - set(_APPROVABLE):
     raise ImproperlyConfigured(f"APPROVALS names {', '.join(sorted(unknown))}; it knows {', '.join(_APPROVABLE)}.")
 APPROVAL_HOURS = env.float("APPROVAL_HOURS", default=24.0)
-# What a help desk signs the complaints with that it sends to /hooks/complaints.
-COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
 # --- Django -------------------------------------------------------------------------------
 _ROOMS = (
     "approvals", "audit", "backups", "inventory", "drafting", "schema", "runs", "sample", "operators", "catchup",

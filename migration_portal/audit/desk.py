@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -125,16 +124,12 @@ class Search:
             if number is None:
                 raise Refusal("That is no run's number.", subject=self.run, todo="Write 7 or Run 7.")
             rows = rows.filter(run=number)
-        since, until = self._moments
+        since, until = console.moment(self.since), console.moment(self.until)
         if since:
             rows = rows.filter(at__gte=since)
         if until:
             rows = rows.filter(at__lte=until)
         return rows
-
-    @property
-    def _moments(self) -> tuple[datetime | None, datetime | None]:
-        return console.moment(self.since), console.moment(self.until)
 
     @cached_property
     def _branches(self) -> Sequence[Q]:

@@ -17,10 +17,10 @@ def _finalize(arguments: Arguments, by: str, reason: str) -> str:
 
 
 def _finalized(arguments: Arguments) -> Figures:
-    return figures(scope_of([arguments["tenant"]]) if arguments["tenant"] else everybody())
+    return _figures(scope_of([arguments["tenant"]]) if arguments["tenant"] else everybody())
 
 
-def figures(scope: Scope) -> Figures:
+def _figures(scope: Scope) -> Figures:
     named = (
         ("Tenants", scope.tenants), ("Users", scope.users), ("Licences", scope.licences),
         ("Writes in the last hour", scope.writes), ("Undecided strays", scope.strays),
@@ -36,7 +36,7 @@ def _guard_off(arguments: Arguments, by: str, reason: str) -> str:
 def _unguarded(arguments: Arguments) -> Figures:
     legacy = TenantHome.objects.filter(home=TenantHome.Home.LEGACY).count()
     return [("Tenants in legacy, whose writes the IAM would take", f"{legacy:,}"), *(
-        (f"{name}, in the IAM" if name == "Tenants" else name, value) for name, value in figures(everybody())
+        (f"{name}, in the IAM" if name == "Tenants" else name, value) for name, value in _figures(everybody())
     )]  # fmt: skip
 
 

@@ -34,9 +34,7 @@ def bring(rehearsal: Rehearsal) -> None:
         databases.of_url(stage.url(rehearsal, Side.IAM), "rehearsal") as there,
     ):
         target = catalog.read(there, plan.target_schema)
-        names = [
-            name for name in sorted(_needed(plan, target) - filled) if name in catalog.read(iam, plan.target_schema)
-        ]
+        names = sorted((_needed(plan, target) - filled) & catalog.read(iam, plan.target_schema).keys())
         with there.transaction():
             for name in names:
                 _fetch(iam, there, plan, target[name])
