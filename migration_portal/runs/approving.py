@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from migration_portal.approvals.actions import Action, Arguments, Figures, register
 from migration_portal.refusal import Refusal
-from migration_portal.runs import undo
 from migration_portal.runs.models import Run
 from migration_portal.runs.report import report
+from migration_portal.runs.verbs import VERBS
+
+_VERB = VERBS["undo"]
 
 
 def _run(arguments: Arguments) -> Run:
@@ -17,8 +19,8 @@ def _run(arguments: Arguments) -> Run:
 
 
 def _undo(arguments: Arguments, by: str, reason: str) -> str:
-    undo.undo(_run(arguments), by=by, reason=reason)
-    return "Undo has started."
+    _VERB.do(_run(arguments), by=by, reason=reason)
+    return _VERB.done
 
 
 def _undone(arguments: Arguments) -> Figures:
@@ -26,4 +28,4 @@ def _undone(arguments: Arguments) -> Figures:
     return [(f"Rows of {name} that the run wrote", f"{table.copied:,}") for name, table in tables.items()]
 
 
-UNDO = register(Action("undo", "Undoing a run", "runs.undo_run", _undo, _undone))
+UNDO = register(Action(_VERB.name, "Undoing a run", _VERB.permission, _undo, _undone))
