@@ -292,6 +292,7 @@ X_FRAME_OPTIONS = "DENY"
 # --- feature flags: ours decide (flags/decide.py), waffle's API asks them ------------------
 WAFFLE_FLAG_MODEL = "flags.Flag"
 WAFFLE_CREATE_MISSING_FLAGS = False
+WAFFLE_ENABLE_ADMIN_PAGES = False  # switches and samples decide nothing here, and what is done to them is on no record
 
 # --- Celery -------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +24,7 @@ class Action:
     """`permission` is needed by who agrees, and by who does it where no second person is asked.
 
     `perform` takes the arguments, and by whom and why, and returns what came of it; `impact` counts what it will do. Both
-    raise Refusal.
+    raise Refusal. `takes` says which arguments, and of which type each is.
     """
 
     name: str
@@ -32,11 +32,18 @@ class Action:
     permission: str
     perform: Callable[[Arguments, str, str], str]
     impact: Callable[[Arguments], Figures]
+    takes: Mapping[str, type] = field(default_factory=dict)
 
     @property
     def asks(self) -> bool:
         """Whether the settings want a second person for it."""
         return self.name in settings.APPROVALS
+
+    def read(self, query: Mapping[str, str]) -> Arguments:
+        """Its arguments out of an address. Raises ValueError where one is missing, or of another type."""
+        if missing := self.takes.keys() - query.keys():
+            raise ValueError(f"It lacks {', '.join(sorted(missing))}.")
+        return {name: kind(query[name]) for name, kind in self.takes.items()}
 
 
 def register(action: Action) -> Action:

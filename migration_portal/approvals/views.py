@@ -9,7 +9,7 @@ import psycopg
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -58,7 +58,10 @@ def impact(request: HttpRequest, name: str) -> HttpResponse:
         action = named(name)
         if not acting.may(request, action):
             raise PermissionDenied
-        context: dict[str, Any] = {"figures": action.impact(request.GET.dict()), "trouble": ""}
+        arguments = action.read(request.GET.dict())
+        context: dict[str, Any] = {"figures": action.impact(arguments), "trouble": ""}
+    except ValueError:
+        raise Http404 from None
     except (Refusal, DatabaseError, psycopg.Error) as error:
         context = {"figures": [], "trouble": databases.words(error)}
     return TemplateResponse(request, "portal/approvals/impact.html", context)

@@ -33,4 +33,6 @@ def _swapped(arguments: Arguments) -> Figures:
     ]  # fmt: skip
 
 
-SWAP = register(Action("swap", "Putting a restored database in place", "backups.swap_database", _swap, _swapped))
+SWAP = register(Action(
+    "swap", "Putting a restored database in place", "backups.swap_database", _swap, _swapped, {"restoration": int}
+))  # fmt: skip

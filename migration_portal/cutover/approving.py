@@ -40,5 +40,5 @@ def _unguarded(arguments: Arguments) -> Figures:
     )]  # fmt: skip
 
 
-FINALIZE = register(Action("finalize", "Finalizing", "cutover.finalize_tenant", _finalize, _finalized))
+FINALIZE = register(Action("finalize", "Finalizing", "cutover.finalize_tenant", _finalize, _finalized, {"tenant": str}))
 GUARD_OFF = register(Action("guard_off", "Switching the guard off", "cutover.guard_tenant", _guard_off, _unguarded))

@@ -69,5 +69,13 @@ def _ramped(arguments: Arguments) -> Figures:
     ]  # fmt: skip
 
 
-WIDEN = register(Action("widen_feature", "Widening a feature", "flags.widen_flag", _widen, _widened))
-RAMP = register(Action("ramp_feature", "Raising a feature step by step", "flags.widen_flag", _ramp, _ramped))
+VALUES = ("percentage", "kind", "targets", "excluded", "waves")
+"""What a form says about a feature."""
+WIDEN = register(Action(
+    "widen_feature", "Widening a feature", "flags.widen_flag", _widen, _widened,
+    {"flag": str, "revive": bool} | dict.fromkeys(VALUES, str),
+))  # fmt: skip
+RAMP = register(Action(
+    "ramp_feature", "Raising a feature step by step", "flags.widen_flag", _ramp, _ramped,
+    {"flag": str, "steps": str, "hours": str},
+))  # fmt: skip

@@ -62,7 +62,7 @@ def change(request: HttpRequest, name: str) -> HttpResponse:
     get_object_or_404(Flag, name=name)
     back = reverse("feature", args=[name])
     wanted: dict[str, Any] = {"flag": name, "revive": request.POST.get("revive") == "yes"}
-    wanted |= {each: request.POST.get(each, "") for each in ("percentage", "kind", "targets", "excluded", "waves")}
+    wanted |= {each: request.POST.get(each, "") for each in approving.VALUES}
     try:
         widens = approving.widens(wanted)
     except Refusal as refusal:

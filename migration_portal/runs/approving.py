@@ -28,4 +28,4 @@ def _undone(arguments: Arguments) -> Figures:
     return [(f"Rows of {name} that the run wrote", f"{table.copied:,}") for name, table in tables.items()]
 
 
-UNDO = register(Action(_VERB.name, "Undoing a run", _VERB.permission, _undo, _undone))
+UNDO = register(Action(_VERB.name, "Undoing a run", _VERB.permission, _undo, _undone, {"run": int}))

@@ -229,7 +229,10 @@ def test_who_begins_a_roll_back_does_not_agree_to_its_steps(world: World, backup
 def test_figures_are_for_those_who_may_ask(world: World) -> None:
     assert browser("viewer").get("/admin/approvals/impact/undo/?run=1").status_code == 403
     assert "There is no such run" in words(browser("operator").get("/admin/approvals/impact/undo/?run=1"))
-    assert "There is no such action" in words(browser("approver").get("/admin/approvals/impact/nonsense/"))
+    approver = browser("approver")
+    assert "There is no such action" in words(approver.get("/admin/approvals/impact/nonsense/"))
+    for query in ("", "?run=x", "?wave=1"):
+        assert approver.get(f"/admin/approvals/impact/undo/{query}").status_code == 404, query
 
 
 def test_where_no_second_person_is_asked_it_is_done_at_once(world: World, settings: Any) -> None:
