@@ -121,7 +121,10 @@ class EventAdmin(ReadOnlyAdmin):
             try:
                 with transaction.atomic():
                     shared = request.POST.get("shared") == "yes"
-                    SavedSearch.objects.create(name=name[:80], owner=console.by(request), query=query, shared=shared)
+                    made = SavedSearch.objects.create(
+                        name=name[:80], owner=console.by(request), query=query, shared=shared
+                    )
+                    chain.record("keep_search", of=made, reason=made.name)
             except IntegrityError:
                 raise Refusal("You have a search of that name.", subject=name, todo="Choose another name.") from None
 
@@ -132,5 +135,13 @@ class EventAdmin(ReadOnlyAdmin):
         """Take away one's own search."""
         chosen = console.whole(request.POST.get("search", ""), 0, 2**31) or 0
         mine = SavedSearch.objects.filter(owner=console.by(request), pk=chosen)
-        back = reverse("admin:audit_event_changelist")
-        return console.act(request, "audit.view_event", mine.delete, back=back, done="Forgotten.")
+
+        @transaction.atomic
+        def do() -> None:
+            for search in mine:
+                chain.record("forget_search", of=search, reason=search.name)
+                search.delete()
+
+        return console.act(
+            request, "audit.view_event", do, back=reverse("admin:audit_event_changelist"), done="Forgotten."
+        )

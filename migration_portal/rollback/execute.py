@@ -219,6 +219,7 @@ def note(made: RollBack, text: str, *, by: str) -> None:
         there = RollBack.objects.select_for_update().get(pk=made.pk)
         there.notes = "\n".join(filter(None, [there.notes, line]))
         there.save(update_fields=["notes"])
+        chain.record("note_roll_back", of=made, by=by, reason=text[:1000])
 
 
 def conditions() -> Iterator[Condition]:

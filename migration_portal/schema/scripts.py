@@ -102,7 +102,7 @@ def apply(iam: Connection[Any], scripts: list[Script], *, by: str) -> list[str]:
     refuse_tampered(states(iam, scripts))
     applied = []
     for script in scripts:
-        with _one_at_a_time(iam, script):
+        with _one_at_a_time(iam, script.name):
             if _record(iam, script) is None:
                 iam.execute(script.up.encode())
                 if broken := list(_broken_promises(iam, script)):
@@ -119,28 +119,30 @@ def apply(iam: Connection[Any], scripts: list[Script], *, by: str) -> list[str]:
 
 
 def roll_back(iam: Connection[Any], scripts: list[Script], *, to: str | None = None) -> list[str]:
-    """Roll applied scripts back in reverse order, down to but not including `to`. Returns the names.
+    """Roll applied scripts back in reverse order, down to but not including `to`: all of them, or none. Returns the names.
 
-    Raises ScriptFailed when a script's tables hold rows: undo the runs that filled them first.
+    Raises ScriptFailed when rows or values of theirs would be lost: undo the runs that wrote them first. Refusal for an
+    unknown `to`.
     """
+    names = [script.name for script in scripts]
+    if to is not None and to not in names:
+        raise Refusal("There is no such script.", subject=to, todo=f"The first is {names[0]}, the last {names[-1]}.")
     if not ledger.ready(iam):
         return []
-    rolled_back = []
-    for script in reversed(scripts):
-        if script.name == to:
-            break
-        with _one_at_a_time(iam, script):
-            if _record(iam, script) is None:
-                continue
-            if filled := list(_filled_tables(iam, script)):
-                raise ScriptFailed(
-                    f"These tables hold rows: {', '.join(filled)}.", subject=script.name,
-                    todo="Undo the runs that wrote them, then roll the schema back.",
-                )  # fmt: skip
-            iam.execute(script.down.encode())
-            iam.execute("DELETE FROM portal_ledger.schema_scripts WHERE name = %s", [script.name])
-            rolled_back.append(script.name)
-    return rolled_back
+    later = scripts[names.index(to) + 1 :] if to else scripts
+    with _one_at_a_time(iam, "schema"):
+        applied = [script for script in reversed(later) if _record(iam, script) is not None]
+        # Before the first, not each before its own: an IAM that is in use must not lose what its later scripts gave it.
+        if held := [name for script in applied for name in _holding(iam, script)]:
+            raise ScriptFailed(
+                f"Nothing was rolled back: rows and values would be lost, of {', '.join(held)}.", subject="schema",
+                todo="Undo the runs that wrote them, then roll the schema back.",
+            )  # fmt: skip
+        for script in applied:
+            with _one_at_a_time(iam, script.name):
+                iam.execute(script.down.encode())
+                iam.execute("DELETE FROM portal_ledger.schema_scripts WHERE name = %s", [script.name])
+    return [script.name for script in applied]
 
 
 def refuse_tampered(result: list[State]) -> None:
@@ -153,7 +155,7 @@ def refuse_tampered(result: list[State]) -> None:
 
 
 @contextmanager
-def _one_at_a_time(iam: Connection[Any], script: Script) -> Iterator[None]:
+def _one_at_a_time(iam: Connection[Any], subject: str) -> Iterator[None]:
     """A transaction under the scripts' lock, whose errors are named."""
     try:
         with iam.transaction():
@@ -161,7 +163,7 @@ def _one_at_a_time(iam: Connection[Any], script: Script) -> Iterator[None]:
             iam.execute("SELECT pg_advisory_xact_lock(%s)", [int(Lock.SCHEMA)])
             yield
     except psycopg.Error as error:
-        refusal = describe(error, subject=script.name)
+        refusal = describe(error, subject=subject)
         todo = f"It was rolled back. {refusal.todo}".strip()
         raise ScriptFailed(refusal.what, subject=refusal.subject, todo=todo) from error
 
@@ -198,11 +200,21 @@ def _kept(iam: Connection[Any], kind: str, name: str) -> bool:
     return row is not None and row[0] is not None
 
 
-def _filled_tables(iam: Connection[Any], script: Script) -> Iterator[str]:
-    """Promised tables with rows that the script itself did not bring."""
+_COMPUTED = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND attgenerated <> ''"
+
+
+def _holding(iam: Connection[Any], script: Script) -> Iterator[str]:
+    """Promised tables with rows that the script itself did not bring, and promised columns with values that are not computed."""
     brought = set(re.findall(r"^INSERT INTO (\w+)", script.up, flags=re.MULTILINE))
     for kind, name in script.promises:
-        if kind == "table" and name not in brought:
-            row = iam.execute(SQL("SELECT EXISTS (SELECT FROM {})").format(Identifier("public", name))).fetchone()
-            if row and row[0]:
-                yield name
+        table, _, column = name.partition(".")
+        if kind not in ("table", "column") or table in brought or not _kept(iam, kind, name):
+            continue
+        if column and iam.execute(_COMPUTED, [f"public.{table}", column]).fetchone():
+            continue
+        some = SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(
+            Identifier("public", table), SQL("{} IS NOT NULL").format(Identifier(column)) if column else SQL("true")
+        )
+        row = iam.execute(some).fetchone()
+        if row and row[0]:
+            yield name

@@ -43,7 +43,7 @@ from migration_portal.notices import texts
 from migration_portal.notices.models import Notice
 from migration_portal.notices.plan import plan as plan_notice
 from migration_portal.rehearsal.models import Rehearsal
-from migration_portal.rollback import execute
+from migration_portal.rollback import execute, judge
 from migration_portal.rollback.models import RollBack, Step
 from migration_portal.rollback.plans import Kind
 from migration_portal.runs.models import QuarantinedRow, Run
@@ -151,6 +151,7 @@ def _planned(tenant: str) -> None:
     Contact.objects.create(role="operator", name="Otto")
     edit.edit_tenants([tenant], "mfa", enabled=True, value=None, by="otto", reason="as agreed")
     PlanDraft.objects.create(name="draft", text=draft_now("draft").text, saved_by="otto")
+    judge.in_force()
     execute.start(
         Kind.FRONT_END, features=["oauth2_enabled"], by="otto", reason="before the first wave", rehearsal=True
     )

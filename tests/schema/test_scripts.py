@@ -66,8 +66,32 @@ def test_a_lock_that_cannot_be_had_is_a_named_error(world: World) -> None:
 def test_tables_with_rows_are_not_rolled_back(world: World) -> None:
     world.sample()
     builders.migrated(world)
-    with pytest.raises(ScriptFailed, match="These tables hold rows"):
+    before = _states(world)
+    with pytest.raises(ScriptFailed, match="Nothing was rolled back.*tenant_settings"):
         apply.roll_back(by="tester", reason="oops")
+    assert _states(world) == before and not Event.objects.filter(verb="roll_back_script").exists()
+
+
+def test_a_column_with_values_is_not_rolled_back_without_its_table(world: World) -> None:
+    world.sample(users=60, tenants=5, rate=0)
+    builders.migrated(world)
+    world.sql("iam", "UPDATE tenant_capabilities SET decided_by = 'otto'")
+    with pytest.raises(ScriptFailed, match="would be lost, of tenant_capabilities.decided_by"):
+        apply.roll_back(by="tester", reason="oops", to="010_owned")
+    world.sql("iam", "UPDATE tenant_capabilities SET decided_by = NULL")
+    assert apply.roll_back(by="tester", reason="the column is empty", to="010_owned") == ["011_decided"]
+
+
+def test_rolling_back_to_a_script_that_is_not_there_rolls_nothing_back(world: World) -> None:
+    before = _states(world)
+    with pytest.raises(Refusal, match="no such script"):
+        apply.roll_back(by="tester", reason="oops", to="011")
+    assert _states(world) == before
+
+
+def _states(world: World) -> list[bool]:
+    with world.iam() as iam:
+        return [state.applied and not state.missing for state in scripts.states(iam, scripts.read(apply.DIRECTORY))]
 
 
 def test_rolling_back_needs_a_reason(world: World) -> None:
