@@ -16,6 +16,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from migration_portal.audit import chain
 
@@ -112,6 +113,13 @@ class OperatorGroupAdmin(DjangoGroupAdmin, ModelAdmin):
     list_display = ("name", "purpose", "members")
     list_disable_select_all = True
     actions = None
+    filter_horizontal = ()
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Boxes: Django's two lists cannot be read by those who do not see them."""
+        return super().formfield_for_manytomany(
+            db_field, request, **options, widget=UnfoldAdminCheckboxSelectMultipleWidget()
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return super().get_queryset(request).annotate(count=Count("user"))

@@ -4,6 +4,8 @@
   const secure = location.protocol === "https:" ? "; secure" : "";
   if (zone) document.cookie = `zone=${zone}; path=/admin; max-age=31536000; samesite=lax${secure}`;
 }
+// Where the page itself begins, for who listens to it: unfold does not say.
+document.addEventListener("DOMContentLoaded", () => document.getElementById("main")?.setAttribute("role", "main"));
 // Dialogs are opened by any element that says data-opens="id": buttons may be replaced while the page is live.
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
