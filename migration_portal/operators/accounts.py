@@ -115,7 +115,7 @@ class OperatorGroupAdmin(DjangoGroupAdmin, ModelAdmin):
     actions = None
     filter_horizontal = ()
 
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **options: Any) -> Any:
         """Boxes: Django's two lists cannot be read by those who do not see them."""
         return super().formfield_for_manytomany(
             db_field, request, **options, widget=UnfoldAdminCheckboxSelectMultipleWidget()
