@@ -38,10 +38,15 @@ def reverse(run: Run, purpose: str) -> Iterator[Flow]:
     with open_reverse(run, purpose) as transfer:
         legacy, iam = transfer.target, transfer.queue
         assert iam is not None
-        silenced = triggers.with_triggers(legacy, transfer.plan) if triggers.may_silence(legacy) else ()
+        silenced, deleting = (
+            frozenset(
+                triggers.with_triggers(legacy, transfer.plan, deleting=each) if triggers.may_silence(legacy) else ()
+            )
+            for each in (False, True)
+        )
         yield Flow(
             "reverse", transfer, queue=iam, ledger=iam, homes=homes.in_iam, by_default=False, left=homes.left_iam,
-            still_ours=lambda: ownership.check(iam, "portal_ledger", "IAM database"), silenced=frozenset(silenced),
+            still_ours=lambda: ownership.check(iam, "portal_ledger", "IAM database"), silenced=silenced, silenced_deletes=deleting,
         )  # fmt: skip
 
 

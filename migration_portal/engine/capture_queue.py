@@ -104,7 +104,9 @@ def whole(queue: Connection[Any], table: str) -> bool:
 
 
 def follow_parents(queue: Connection[Any], plan: Plan, catalog: Catalog, tenant: str) -> None:
-    """Entries of rows whose parent has come to the tenant since they were captured are that tenant's by now."""
+    """Entries of rows whose parent has come to the tenant since they were captured are that tenant's by now; of rows that are
+    gone, anybody's.
+    """
     for source in plan.sources:
         whose = belonging.tenant_of_key(plan, source, catalog, "q.key")
         if whose is not None:

@@ -27,7 +27,10 @@ def read(connection: Connection[Any], schema: str) -> Catalog:
         columns.setdefault(table, {})[row["name"]] = ColumnInfo(**row)
     primary: dict[str, tuple[str, ...]] = {}
     uniques: dict[str, dict[str, Unique]] = {}
+    deferrable: dict[str, list[tuple[str, ...]]] = {}
     for row in rows(connection, queries("catalog")["keys"], arguments):
+        if row["deferrable"]:
+            deferrable.setdefault(row["table_name"], []).append(tuple(row["columns"]))
         if row["is_primary"]:
             primary[row["table_name"]] = tuple(row["columns"])
         else:
@@ -41,7 +44,13 @@ def read(connection: Connection[Any], schema: str) -> Catalog:
         )
     return {
         name: TableInfo(
-            name, its_columns, primary.get(name, ()), uniques.get(name, {}), tuple(foreign.get(name, ())), name in views
+            name,
+            its_columns,
+            primary.get(name, ()),
+            uniques.get(name, {}),
+            tuple(foreign.get(name, ())),
+            name in views,
+            tuple(deferrable.get(name, ())),
         )
         for name, its_columns in columns.items()
     }
@@ -98,6 +107,7 @@ def _catalog(plain: dict[str, Any]) -> Catalog:
                 for key in table["foreign_keys"]
             ),
             view=table.get("view", False),
+            deferrable=tuple(tuple(columns) for columns in table.get("deferrable", ())),
         )
         for name, table in plain.items()
     }

@@ -97,14 +97,14 @@ def _tenants(transfer: Transfer, table: Table, rejected: Sequence[Rejected]) -> 
     whose = belonging.tenant_as_written(
         transfer.plan, table.source, transfer.source_catalog, Identifier(table.source).as_string(transfer.source)
     )
-    statement = queries("source")["whose"].format(
-        whose=whose, table=compile.source_table(transfer.plan, table), name=Identifier(table.source)
-    )
 
     def ask(items: Sequence[Rejected]) -> list[str | None]:
         written = [item.row if isinstance(item.row, str | None) else json.dumps(item.row) for item in items]
+        statement = queries("source")["whose"].format(
+            whose=whose, table=compile.source_table(transfer.plan, table), name=Identifier(table.source), written=Literal(written),
+        )  # fmt: skip
         with transfer.source.transaction():
-            return [row[0] for row in transfer.source.execute(statement, [written])]
+            return [row[0] for row in transfer.source.execute(statement)]
 
     try:
         return ask(rejected)

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 from psycopg.rows import tuple_row
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine.errors import describe
 from migration_portal.engine.ledger import rows
@@ -57,7 +57,7 @@ def _unread(connection: Connection[Any], plan: Plan, tables: Sequence[Table]) ->
         expressions += [rule.sql for table in tables for rule in table.reject if not rule.looks_up]
         expressions += [Identifier(name).as_string(connection) for table in tables for name in table.key]
     found = _read(connection, plan, source, expressions, rows_too=view)
-    if not view and (rules := [rule.sql for table in tables for rule in table.reject]):
+    if rules := [rule.sql for table in tables for rule in table.reject if rule.looks_up or not view]:
         # Rows of the plan's own tables are watched, though who is kept back for them is looked at again only by verification.
         own = [SQL("(SELECT 1 FROM {} LIMIT 1)").format(Identifier(plan.source_schema, name)) for name in plan.watched]
         watched = _read(connection, plan, source, [each.as_string(connection) for each in own])
@@ -87,9 +87,26 @@ def _read(
             [(explained,)] = connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
     except psycopg.Error as error:
         raise describe(error, subject=f"{source}, its expressions") from error
-    tables = [Identifier(*name).as_string(connection) for name in _relations(explained[0]["Plan"], within=rows_too)]
+    found = {*_relations(explained[0]["Plan"], within=rows_too), *_partitioned(connection, plan, source, columns)}
+    tables = [Identifier(*name).as_string(connection) for name in found]
     roots = rows(connection, queries("capture")["roots"], {"tables": tables})
     return {(row["schema"], row["name"]) for row in roots}
+
+
+def _partitioned(connection: Connection[Any], plan: Plan, source: str, columns: Composable) -> set[tuple[str, str]]:
+    """Tables of partitions, besides the source, that the columns read, also where no partition is of use: the server's own plan
+    leaves such out. By what a view of them would depend on; nothing where our role may make none.
+    """
+    view = SQL("CREATE TEMP VIEW portal_reads AS SELECT ({}) IS NULL AS portal_read FROM {}").format(
+        SQL("ROW({})").format(columns), Identifier(plan.source_schema, source)
+    )
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(view)
+            found = {(row["schema"], row["name"]) for row in rows(connection, queries("capture")["view_of_partitions"])}
+            return found - {(plan.source_schema, source)}
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
+        return set()
 
 
 def _relations(node: dict[str, Any], *, within: bool = False) -> Iterator[tuple[str, str]]:

@@ -12,9 +12,15 @@ from migration_portal.engine.queries import queries
 from migration_portal.plan.model import Plan
 
 
-def with_triggers(connection: Connection[Any], plan: Plan, *, but: Sequence[str] = ()) -> dict[str, str]:
-    """The plan's target tables that have some which fire for us, with their names; not those called as in `but`."""
-    about = {"schema": plan.target_schema, "tables": [table.target for table in plan.tables], "but": list(but)}
+def with_triggers(
+    connection: Connection[Any], plan: Plan, *, but: Sequence[str] = (), deleting: bool = False
+) -> dict[str, str]:
+    """The plan's target tables that have some which fire for us, with their names; not those called as in `but`.
+
+    `deleting`: those alone that fire when rows are deleted.
+    """
+    tables = [table.target for table in plan.tables]
+    about = {"schema": plan.target_schema, "tables": tables, "but": list(but), "deleting": deleting}
     return dict(connection.execute(queries("triggers")["triggers"], about).fetchall())
 
 

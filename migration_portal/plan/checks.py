@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -32,7 +33,18 @@ def check(plan: Plan, source: Catalog, target: Catalog) -> list[Finding]:
         seen.add(table.target)
     for row in plan.rows:
         findings += _given(row, target)
+    findings += _two_ways_back(plan)
     return findings
+
+
+def _two_ways_back(plan: Plan) -> Iterator[Finding]:
+    for source in plan.sources:
+        back = [table.target for table in plan.siblings(source) if table.reverse]
+        if len(back) > 1:
+            yield Finding(
+                "error", source, f"{' and '.join(back)} come back into it: what is deleted of one would be deleted of the other.",
+                "Keep one reverse section; list the columns that the others would fill under its 'lossy' or 'ignored'.",
+            )  # fmt: skip
 
 
 def _given(row: Given, target: Catalog) -> Iterator[Finding]:
@@ -54,12 +66,27 @@ def _table(plan: Plan, table: Table, source: Catalog, target: Catalog) -> Iterat
         )
     if there is None:
         yield _no_such_table(table.target)
+    yield from _unspeakable(table)
     if here is not None:
         yield from _source_side(plan, table, here)
         for read in table.reads:
             yield from _read(plan, table, read, source)
     if there is not None:
         yield from _filled(table.columns, there)
+
+
+def _unspeakable(table: Table) -> Iterator[Finding]:
+    """Names that not every statement of ours can say."""
+    columns = [column.name for column in (*table.columns, *table.reverse)]
+    columns += [name for read in table.reads for name in (*read.link, *(column.name for column in read.reverse))]
+    for name in dict.fromkeys(
+        [table.source, table.target, *(read.source for read in table.reads), *table.key, *columns]
+    ):
+        if set(name) & set('%"'):
+            yield Finding(
+                "error", name, "Its name has a percent sign or a quotation mark in it, which our statements cannot say.",
+                "Have its owner rename it, or read a view that calls it otherwise.",
+            )  # fmt: skip
 
 
 def _source_side(plan: Plan, table: Table, here: TableInfo) -> Iterator[Finding]:
@@ -152,7 +179,7 @@ def _linked(table: Table, read: Read, reader: TableInfo, here: TableInfo) -> Ite
                 "error", f"{read.source}.{name}", f"It is {theirs.type}, the key {key} is {mine.type}: changes would not be found.",
                 "Have the legacy owner make them the same type, or run without capture.",
             )  # fmt: skip
-        elif mine and theirs and not (_written_one_way(mine) and _written_one_way(theirs)):
+        elif mine and theirs and (mine.loose or theirs.loose):
             yield Finding(
                 "error", f"{read.source}.{name}",
                 f"It is {theirs.type}: {key} may be written otherwise, and changes would not be found.",
@@ -182,13 +209,6 @@ def _written_as(column: ColumnInfo) -> str:
     return "integer" if column.type in ("smallint", "integer", "bigint") else column.type
 
 
-def _written_one_way(column: ColumnInfo) -> bool:
-    """Whether equal values are equal as text: 1 and 1.0 are not, nor are Ann and ANN as citext."""
-    if column.type == "numeric":
-        return column.full_type.startswith("numeric(")  # of one scale
-    return column.type not in ("citext", "real", "double precision", "interval", "time with time zone")
-
-
 def _expressions(plan: Plan) -> str:
     return " ".join(column.reading for table in plan.tables for column in table.columns)
 
@@ -204,13 +224,33 @@ def _way_back(source: str, key: Sequence[str], reverse: Sequence[Column], here: 
             "error", f"{source}.{missing[0]}", "The reverse section does not fill the key: no row could come back.",
             "Add it to the reverse section.",
         )  # fmt: skip
+    if _deferred(here, key):
+        yield _deferrable(source, key)
     for info in here.columns.values():
+        if info.name in restored and (info.computed or (info.numbered and info.name not in key)):
+            yield Finding(
+                "error", f"{source}.{info.name}", "Its server gives it its value: nobody else can write it.",
+                "Take it out of the reverse section; list it under 'ignored', if it is not derived from the row.",
+            )  # fmt: skip
         if info.not_null and not info.has_default and not info.computed and info.name not in {*restored, *key}:
             yield Finding(
                 "error", f"{source}.{info.name}",
                 "This legacy column is NOT NULL and the reverse section gives it no value: no row born in the IAM could come back.",
                 "Add an expression or a constant to the reverse section.",
             )  # fmt: skip
+
+
+def _deferred(info: TableInfo, key: Sequence[str]) -> bool:
+    """Whether all that makes the key unique holds at the end of a transaction alone."""
+    held, late = (sum(set(key) == set(each) for each in some) for some in (info.keys, info.deferrable))
+    return 0 < held <= late
+
+
+def _deferrable(table: str, key: Sequence[str]) -> Finding:
+    return Finding(
+        "error", table, f"Its unique constraint of ({', '.join(key)}) is deferrable: rows cannot be written by it.",
+        "Have its owner make it NOT DEFERRABLE, or add a unique index.",
+    )  # fmt: skip
 
 
 def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
@@ -224,15 +264,26 @@ def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
     return [name for name in here.columns if name not in mentioned and name not in ignored]
 
 
+_SQL = re.compile(
+    r"""e'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | --[^\n]* | /\*.*?\*/
+    | ::\s*(?:"(?:[^"]|"")*"|\w+) | "(?P<quoted>(?:[^"]|"")*)" | (?P<word>\w+)""",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+"""A literal, a comment, what a cast is to; or else a word."""
+
+
 def words(text: str) -> Iterator[str]:
-    """The identifiers and numbers in a piece of SQL."""
-    word = ""
-    for character in text + " ":
-        if character.isalnum() or character == "_":
-            word += character
-        elif word:
-            yield word
-            word = ""
+    """The identifiers, as the server knows them, and numbers in a piece of SQL: not what its literals and casts say."""
+    for found in _SQL.finditer(text):
+        if found["word"]:
+            yield found["word"].lower()
+        elif found["quoted"] is not None:
+            yield found["quoted"].replace('""', '"')
+
+
+def without_words(text: str) -> str:
+    """What is left of a piece of SQL without its identifiers, numbers, literals, casts and comments."""
+    return _SQL.sub("", text)
 
 
 def _no_such_table(name: str) -> Finding:
@@ -253,6 +304,13 @@ def _filled(columns: Sequence[Column], there: TableInfo) -> Iterator[Finding]:
                 "error", f"{there.name}.{info.name}", "This column is NOT NULL and the plan gives it no value.",
                 "Add an expression or a default.",
             )  # fmt: skip
+        if info.numbered and info.name in names and info.name not in there.primary_key:
+            yield Finding(
+                "error", f"{there.name}.{info.name}", "Its server alone numbers it (GENERATED ALWAYS): no change could be written.",
+                "Make it GENERATED BY DEFAULT in a schema script, or take it out of the plan.",
+            )  # fmt: skip
+    if _deferred(there, there.primary_key):
+        yield _deferrable(there.name, there.primary_key)
     if not there.primary_key:
         yield Finding("error", there.name, "The IAM table has no primary key.", "Add one in a schema script.")
     elif missing := [name for name in there.primary_key if name not in names]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.plan import belonging, compile
-from migration_portal.plan.checks import words
+from migration_portal.plan.checks import without_words, words
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo, Through
 
@@ -20,7 +21,9 @@ def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
         for table in plan.tables
         for back in (*_back(plan, table, source, target), *_into_reads(plan, table, target))
     )
-    return replace(plan, tables=tables, source_schema=plan.target_schema, target_schema=plan.source_schema)
+    return replace(
+        plan, tables=tables, source_schema=plan.target_schema, target_schema=plan.source_schema, captured=plan.watched
+    )
 
 
 def _back(plan: Plan, table: Table, source: Catalog, target: Catalog) -> list[Table]:
@@ -123,6 +126,41 @@ def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
             subject=table.target, todo="Map a key column from the key's columns, or run without capture.",
         )  # fmt: skip
     return found
+
+
+_ONE_TO_ONE = re.compile(r"[\s()|:.,]*")
+_FUNCTIONS = {
+    "md5",
+    "concat_ws",
+    "uuid_generate_v5",
+    "uuid_ns_dns",
+    "uuid_ns_url",
+    "uuid_ns_oid",
+    "uuid_ns_x500",
+    "public",
+}
+
+
+def one_to_one(table: Table, target: Catalog) -> bool:
+    """Whether no two rows of the source are one in the target, as far as the plan's own words can show.
+
+    A key's columns as they stand, cast, joined by words between them, and hashed, show it; `lower(login)` does not. That one UUID
+    is spelled in two ways is not looked for here: see `respell` and `twins`.
+    """
+    shown: set[str] = set()
+    for name in target[table.target].primary_key:
+        column = table.column(name)
+        if column is None:
+            continue
+        mentioned = set(words(column.reading))
+        if column.number:
+            shown.add(column.number.over)
+        elif not (column.lookup and column.lookup.words) and (
+            mentioned <= {*table.key, table.source, *_FUNCTIONS}
+            and _ONE_TO_ONE.fullmatch(without_words(column.reading))
+        ):
+            shown |= mentioned
+    return set(table.key) <= shown
 
 
 def _looks_elsewhere(column: Column) -> bool:

@@ -233,6 +233,8 @@ class Plan:
     source_schema: str = "public"
     target_schema: str = "public"
     rows: tuple[Given, ...] = ()
+    captured: tuple[str, ...] = ()
+    """Of a plan that leads back: the target's tables whose changes the plan itself captures."""
 
     def table(self, target: str) -> Table:
         """The table plan that fills `target`. Raises KeyError."""
@@ -283,6 +285,10 @@ class ColumnInfo:
     full_type: str = ""
     computed: bool = False
     """The server makes it out of the row's other columns."""
+    numbered: bool = False
+    """The server alone numbers it (GENERATED ALWAYS AS IDENTITY)."""
+    loose: bool = False
+    """Whether equal values may be written otherwise: 1 and 1.0, or Ann and ANN as citext."""
     portable: str = ""
     """The type in which the other server, which may not know `type`, sends its values."""
 
@@ -339,6 +345,8 @@ class TableInfo:
     """By the index's name."""
     foreign_keys: tuple[ForeignKey, ...] = ()
     view: bool = False
+    deferrable: tuple[tuple[str, ...], ...] = ()
+    """Those of its keys that hold only at the end of a transaction: INSERT … ON CONFLICT takes none of them."""
 
     @property
     def keys(self) -> list[tuple[str, ...]]:

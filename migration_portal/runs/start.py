@@ -22,7 +22,7 @@ from migration_portal.plan.lookups import Found, resolved
 from migration_portal.plan.model import Plan
 from migration_portal.refusal import Refusal
 from migration_portal.runs.dispatch import call_workers
-from migration_portal.runs.models import Run
+from migration_portal.runs.models import Chunk, Run
 from migration_portal.runs.states import OVER, State
 
 
@@ -50,13 +50,25 @@ def start(
 
 
 def _alone(plan: Plan) -> None:
-    """Raises RunOverlaps where changes are captured for another plan: one queue is read by one plan."""
-    others = Run.objects.filter(capture=True, dry_run=False).exclude(state__in=OVER).exclude(plan_name=plan.name)
-    if other := others.first():
-        raise RunOverlaps(
-            f"It captures changes for another plan, {other.plan_name}: those of this one's tables would end its own.",
-            subject=str(other), todo="Put the tables into one plan, or take its capture away first (uncapture).",
-        )  # fmt: skip
+    """Raises RunOverlaps where changes are captured for another plan, or of tables that this one leaves out: one queue is read by
+    one plan.
+    """
+    for other in filter(_watches, Run.objects.filter(capture=True, dry_run=False).exclude(state__in=OVER)):
+        left = set(parse(other.plan_text, name=other.plan_name).watched) - set(plan.watched)
+        what = ""
+        if other.plan_name != plan.name:
+            what = f"It captures changes for another plan, {other.plan_name}: those of this one's tables would end its own."
+        elif left:
+            what = f"It captures changes of {', '.join(sorted(left))}, which this plan leaves out: they would be lost."
+        if what:
+            todo = "Put the tables into one plan, or take its capture away first (uncapture)."
+            raise RunOverlaps(what, subject=str(other), todo=todo)
+
+
+def _watches(run: Run) -> bool:
+    """Whether it has begun to capture: one that was refused before that is in nobody's way."""
+    captures = Chunk.objects.filter(run=run.key, kind="capture", state="done")
+    return run.state != State.FAILED or captures.exists()
 
 
 def _check(plan: Plan, *, dry_run: bool) -> Found:

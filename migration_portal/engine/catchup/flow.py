@@ -36,6 +36,8 @@ class Flow:
     """Asked where rows are applied: raises Refusal once another portal has taken over."""
     silenced: frozenset[str] = frozenset()
     """Target tables whose own triggers do not fire for rows that we bring: what one changes would differ for good."""
+    silenced_deletes: frozenset[str] = frozenset()
+    """Those of them that have triggers which fire when rows are deleted."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ because one snapshot of the source cannot hold it twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import capabilities, ledger, numbers, quarantine, source, upserts
-from migration_portal.engine.catchup import lookup, quarantined
+from migration_portal.engine.catchup import lookup, namesakes, quarantined
 from migration_portal.engine.catchup.flow import Departure, Entry, Flow
 from migration_portal.engine.catchup.uniques import free, wants_new_values
 from migration_portal.engine.catchup.work import (
@@ -31,7 +31,7 @@ from migration_portal.engine.catchup.work import (
 )
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
-from migration_portal.engine.references import referring, taking_nobody_along, unreferenced
+from migration_portal.engine.references import changing_nobody, referring, taking_nobody_along, unreferenced
 from migration_portal.engine.source import Key
 from migration_portal.locks import Lock
 from migration_portal.plan import belonging, compile, directions
@@ -84,6 +84,8 @@ def merge(
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_rows(work, table)
+                if not only_gone:
+                    namesakes.keep_back(work, table)
             if flow.direction == "reverse":
                 lookup.settle_tables(work)
         if apart := [table for table in work.tables if table.where]:
@@ -135,8 +137,10 @@ def _write(work: Work, table: Table) -> None:
         "upsert", target=transfer.target_table(table.target), stage=stage, names=listed(table.column_names),
         key=listed(key_of(work, table)), action=upserts.on_conflict(transfer, table),
     )  # fmt: skip
-    if table.target in flow.silenced:
+    namesakes.keep_written(work, table)
+    if flow.direction == "reverse":
         _keep_what_is_referred_to(work, table)
+    if table.target in flow.silenced:
         transfer.target.execute("SET LOCAL session_replication_role = replica")
     work.merged.written += transfer.target.execute(upsert).rowcount
     if table.target in flow.silenced:
@@ -145,9 +149,11 @@ def _write(work: Work, table: Table) -> None:
 
 
 def _keep_what_is_referred_to(work: Work, table: Table) -> None:
-    """Rows whose change would leave others without what they refer to wait: foreign keys are silent with the other triggers."""
+    """Rows whose change would leave others without what they refer to wait, where foreign keys are silent with the other triggers;
+    else those whose change others would follow, captured by nobody.
+    """
     transfer, key, (stage, _) = work.flow.transfer, key_of(work, table), names_of(table)
-    for child, columns, parents in referring(transfer, table):
+    for child, columns, parents in referring(transfer, table, changing=table.target not in work.flow.silenced):
         if set(parents) <= set(table.column_names) and not set(parents) <= set(key):
             changed = query(
                 "referred_to", stage=stage, target=transfer.target_table(table.target), child=compile.raw(child),
@@ -155,7 +161,7 @@ def _keep_what_is_referred_to(work: Work, table: Table) -> None:
                 joined=compile.same(columns, parents, "c", "t"),
             )  # fmt: skip
             keys = [row[0] for row in transfer.target.execute(changed).fetchall()]
-            what = f"{child} refers to it by {', '.join(parents)}, which would change: change both in legacy."
+            what = f"{child} refers to it by {', '.join(parents)}, which would change: change it back in the IAM."
             work.collide(table, keys, "still_referenced", what)
 
 
@@ -213,9 +219,13 @@ def _orphans(work: Work, table: Table) -> None:
     transfer = work.flow.transfer
     stage, _ = names_of(table)
     for key in transfer.info(table).foreign_keys:
-        if all(table.column(c) for c in key.columns) and key.parent != table.target:
+        itself = key.parent == table.target
+        # Rows of the batch may refer to each other, which the server looks at when all are written; unless it is silent.
+        if all(table.column(c) for c in key.columns) and (not itself or table.target in work.flow.silenced):
             _leaving(work, table, key)
             orphan = compile.orphan(key.columns, transfer.target_table(key.parent), key.parent_columns)
+            if itself:
+                orphan = SQL("{} AND {}").format(orphan, compile.orphan(key.columns, stage, key.parent_columns))
             orphans = transfer.target.execute(query("orphans", stage=stage, orphan=orphan)).fetchall()
             work.collide(table, [row[0] for row in orphans], f"missing_{key.parent}")
 
@@ -252,13 +262,13 @@ def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
         return
     mine, owned = writable(work, table), owned_by(work, table)
     target = transfer.target_table(table.target)
-    spared: Composable = SQL("")
+    silent = table.target in work.flow.silenced_deletes
     if only is not None:
         mine, spared = SQL("{} AND {}").format(mine, only), taking_nobody_along(transfer, table)
-    elif work.flow.direction == "reverse":  # legacy's own: nobody captures what they take along
-        spared = taking_nobody_along(
-            transfer, table, among={each.target for each in transfer.plan.tables if not each.read}
-        )
+    else:
+        spared = changing_nobody(transfer, table, _of_others(work, table))
+    if silent:  # foreign keys are silent with the other triggers
+        spared = SQL("{}{}").format(spared, unreferenced(transfer, table))
     if only is None and work.homes_differ and work.first(table):
         _note_deleted_elsewhere(work, table, mine=mine, owned=owned)
     parts: dict[str, Composable] = {
@@ -267,11 +277,15 @@ def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
     }  # fmt: skip
     if work.flow.direction == "forward":
         capabilities.clear(transfer, table, query("leaves", **parts))
-    why = "Rows that refer to it would go with it (ON DELETE CASCADE), or a trigger there keeps it."
+    why = "Rows that refer to it would go or change with it (ON DELETE), or a trigger there keeps it."
     try:
         with transfer.target.transaction():
             free = parts | {"mine": SQL("({}){}").format(mine, spared)}
+            if silent:
+                transfer.target.execute("SET LOCAL session_replication_role = replica")
             work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
+            if silent:
+                transfer.target.execute("SET LOCAL session_replication_role = origin")
         if only is None and spared == SQL("") and table.target not in work.flow.silenced:
             return
     except psycopg.errors.ForeignKeyViolation as error:
@@ -281,6 +295,29 @@ def _remove(work: Work, table: Table, only: Composable | None = None) -> None:
         why = str(describe(error))
     left = transfer.target.execute(query("left", **parts)).fetchall()
     work.collide(table, [row[0] for row in left], "still_referenced", why)
+
+
+def _of_others(work: Work, table: Table) -> dict[str, Callable[[str], Composable]]:
+    """Of each table of the plan, the rows that must not change along with a row of `table` which goes: what nobody captures.
+
+    In legacy all of them, but for what belongs to the row in tables that it is read with; in the IAM those that live there.
+    """
+    flow, transfer = work.flow, work.flow.transfer
+    if flow.direction == "reverse":
+        own = {read.source for read in table.forward.reads} if table.forward else set()
+        return dict.fromkeys(set(transfer.plan.captured) - own, lambda alias: SQL("true"))
+    if not work.homes_differ:
+        return {}
+    schema = Identifier(transfer.schema)
+
+    def living_here(each: Table) -> Callable[[str], Composable]:
+        def there(alias: str) -> Composable:
+            whose = belonging.target_tenant(transfer.plan, each, transfer.target_catalog, schema, alias)
+            return SQL("NOT {}").format(belonging.at_home(whose, work.homes, by_default=flow.by_default))
+
+        return there
+
+    return {each.target: living_here(each) for each in transfer.plan.tables}
 
 
 def _note_deleted_elsewhere(work: Work, table: Table, *, mine: Composable, owned: Composable) -> None:

@@ -36,15 +36,25 @@ def brought(work: Work) -> None:
     """On the way back: rows of legacy's that were kept back, and that the IAM has made by now, are like any other from here on."""
     transfer, ledger = work.flow.transfer, work.flow.ledger
     for table in work.tables:
-        about = {"run": transfer.run, "source": table.target}
+        if (names := _known_by(work, table)) is None:
+            continue
+        about = {"run": transfer.run, "source": table.known_as}
         waiting = {tuple(row[0]) for row in ledger.execute(queries("catchup")["quarantined"], about)}
         if not waiting:
             continue
         stage, _ = names_of(table)
-        key = SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in key_of(work, table))
+        key = SQL(", ").join(SQL("{}::text").format(Identifier(name)) for name in names)
         staged = {tuple(row[0]) for row in transfer.target.execute(SQL("SELECT ARRAY[{}] FROM {}").format(key, stage))}
         for each in waiting & staged:
             ledger.execute(queries("catchup")["brought"], about | {"key": list(each)})
+
+
+def _known_by(work: Work, table: Table) -> tuple[str, ...] | None:
+    """The columns of legacy's table by which the quarantine knows its rows: of what a view is made of, those of the view's key."""
+    if table.read is None or table.forward is None or not table.forward.view:
+        return key_of(work, table)
+    links = dict(zip(table.read.key, table.read.link, strict=True))
+    return tuple(links[name] for name in table.forward.key) if links.keys() >= set(table.forward.key) else None
 
 
 def release_orphans(work: Work, table: Table) -> None:

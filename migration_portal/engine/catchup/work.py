@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,15 +101,24 @@ def query(name: str, **parts: Composable) -> Any:
     return queries("catchup")[name].format(**parts)
 
 
+_LONGEST = 50
+"""Bytes of a table's name that fit behind ours into the 63 of an identifier."""
+
+
 def names_of(table: Table) -> tuple[Identifier, Identifier]:
     """The temporary tables of a target table: its stage, and the keys of the batch."""
-    return Identifier(f"portal_stage_{table.target}"[:63]), Identifier(f"portal_keys_{table.target}"[:63])
+    name = table.target
+    if len(name.encode()) > _LONGEST:  # the server would cut it, perhaps to what another's was cut to
+        name = hashlib.sha256(name.encode()).hexdigest()[:_LONGEST]
+    return Identifier(f"portal_stage_{name}"), Identifier(f"portal_keys_{name}")
 
 
 def owned_by(work: Work, table: Table) -> Composable:
     transfer = work.flow.transfer
     names = [c.name for c in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
-    return compile.same(names, names, "t", "k")
+    loose = [name for name in names if transfer.info(table).columns[name].loose]
+    written = [SQL("t.{name}::text = k.{name}::text").format(name=Identifier(name)) for name in loose]
+    return SQL(" AND ").join([compile.same(names, names, "t", "k"), *written])
 
 
 def key_of(work: Work, table: Table) -> tuple[str, ...]:

@@ -17,13 +17,17 @@ SELECT c.relname AS table_name, a.attname AS name, coalesce(own.written, format_
        a.attnotnull AS not_null,
        (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '') AS has_default,
        format_type(a.atttypid, a.atttypmod) AS full_type,
-       a.attgenerated <> '' AS computed, c.relkind = 'v' AS of_view
+       a.attgenerated <> '' AS computed, a.attidentity = 'a' AS numbered, c.relkind = 'v' AS of_view,
+       format_type(b.base, NULL) IN ('citext', 'real', 'double precision', 'interval', 'time with time zone')
+       OR b.base = 'numeric'::regtype AND format_type(a.atttypid, a.atttypmod) NOT LIKE 'numeric(%%'
+       OR coalesce(to_jsonb(l) ->> 'collisdeterministic', 'true') = 'false' AS loose
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN made_of AS b ON b.type = a.atttypid AND b.typtype <> 'd'
 LEFT JOIN without_length AS own ON own.type = a.atttypid
 LEFT JOIN without_length AS made ON made.type = b.base
+LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v')
 ORDER BY c.relname, a.attnum
 
@@ -46,7 +50,7 @@ SELECT c.relname AS table_name, i.relname AS name, x.indisprimary AS is_primary,
        CASE WHEN of.plain THEN '{}'
             ELSE ARRAY(SELECT pg_get_indexdef(x.indexrelid, n, false) FROM generate_series(1, x.indnkeyatts) AS n)
        END AS parts,
-       coalesce(pg_get_expr(x.indpred, x.indrelid), '') AS condition, of.nulls_alike
+       coalesce(pg_get_expr(x.indpred, x.indrelid), '') AS condition, of.nulls_alike, NOT x.indimmediate AS deferrable
 FROM pg_index AS x
 CROSS JOIN LATERAL (SELECT coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false)) AS null_values(alike)
 CROSS JOIN LATERAL (
@@ -59,6 +63,7 @@ WHERE n.nspname = %(schema)s AND x.indisunique AND x.indisvalid
 ORDER BY c.relname, i.relname
 
 -- name: foreign_keys
+-- Those within the schema: others the server alone knows.
 SELECT c.relname AS table_name, k.conname AS name, p.relname AS parent, k.convalidated AS validated,
        ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY AS u(attnum, n)
              JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY u.n)::text[] AS columns,
@@ -68,16 +73,21 @@ FROM pg_constraint AS k
 JOIN pg_class AS c ON c.oid = k.conrelid
 JOIN pg_class AS p ON p.oid = k.confrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = %(schema)s AND k.contype = 'f'
+WHERE n.nspname = %(schema)s AND k.contype = 'f' AND p.relnamespace = c.relnamespace
+  -- To a table of partitions there is one more a partition, to each of them.
+  AND NOT EXISTS (SELECT FROM pg_constraint AS whole WHERE whole.oid = k.conparentid AND whole.conrelid = k.conrelid)
 ORDER BY c.relname, k.conname
 
 -- name: referring
--- Foreign keys of any schema that lead to this table.
-SELECT c.oid::regclass::text AS child, c.relname::text AS name, k.confdeltype = 'c' AS cascades,
+-- Foreign keys of any schema that lead to this table; `changes`: what happens to who refers, when the row goes and when its key changes.
+SELECT c.oid::regclass::text AS child, n.nspname::text AS schema, c.relname::text AS name,
+       k.confdeltype IN ('c', 'n', 'd') AS goes_along, k.confdeltype = 'c' AS cascades, k.confupdtype IN ('c', 'n', 'd') AS changes_along,
        ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY AS u(attnum, n)
              JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY u.n)::text[] AS columns,
        ARRAY(SELECT a.attname FROM unnest(k.confkey) WITH ORDINALITY AS u(attnum, n)
              JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = u.attnum ORDER BY u.n)::text[] AS parent_columns
 FROM pg_constraint AS k
 JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE k.contype = 'f' AND k.confrelid = %(table)s::regclass
+  AND NOT EXISTS (SELECT FROM pg_constraint AS whole WHERE whole.oid = k.conparentid AND whole.confrelid = k.confrelid)

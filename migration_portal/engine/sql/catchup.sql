@@ -29,7 +29,7 @@ EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_
 -- name: respell
 -- A UUID that legacy has as text in another way of writing it keeps that way; two ways of writing one would be two rows.
 UPDATE {stage} AS s SET {column} = p.{parent_column} FROM {parent} AS p
-WHERE s.{column} ~* '^[{{(]?[0-9a-f]{{8}}(-?[0-9a-f]{{4}}){{3}}-?[0-9a-f]{{12}}[)}}]?$'
+WHERE s.{column} COLLATE "C" ~* '^[{{(]?[0-9a-f]{{8}}(-?[0-9a-f]{{4}}){{3}}-?[0-9a-f]{{12}}[)}}]?$'
   AND p.{parent_column} IN (upper(s.{column}), lower(s.{column})) AND p.{parent_column} <> s.{column}
   AND NOT EXISTS (SELECT FROM {parent} AS q WHERE q.{parent_column} = s.{column})
 
@@ -75,6 +75,9 @@ DELETE FROM {stage} AS s WHERE {orphan} RETURNING s.portal_source_key
 -- name: referred_to
 DELETE FROM {stage} AS s USING {target} AS t
 WHERE {same_key} AND ({same}) IS NOT TRUE AND EXISTS (SELECT FROM {child} AS c WHERE {joined}) RETURNING s.portal_source_key
+
+-- name: written_otherwise
+DELETE FROM {stage} AS s USING {target} AS t WHERE {same} AND ({otherwise}) RETURNING s.portal_source_key
 
 -- name: taken
 -- Values that a row outside the batch keeps.

@@ -6,8 +6,12 @@ SELECT {key}, row_to_json({name})::text FROM {table} WHERE {where}
 
 -- name: whose
 -- Whose each of these rows is; NULL for a row that is gone.
-SELECT {whose} FROM unnest(%s::text[]) WITH ORDINALITY AS rows(written, place)
+SELECT {whose} FROM unnest({written}::text[]) WITH ORDINALITY AS rows(written, place)
 CROSS JOIN LATERAL json_populate_record(NULL::{table}, rows.written::json) AS {name} ORDER BY place
+
+-- name: namesakes
+SELECT asked.portal_key, {key} FROM {table} JOIN ({asked}) AS asked ({places}, portal_key) ON {same}
+WHERE {key} <> asked.portal_key AND {kept}
 
 -- name: page
 SELECT {key} FROM {table} WHERE {where} ORDER BY {order} LIMIT {most}

@@ -5,7 +5,19 @@
   const drawn = new Set(["style", "width", "height"]);
   const settable = "input, select, option, textarea, details, dialog";
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) =>
-    !(theirs.has(name) && element.matches(settable)) && !(drawn.has(name) && element.matches("canvas"));
+    !(theirs.has(name) && element.matches(settable)) && !(drawn.has(name) && element.matches("canvas")) &&
+    !(name === "tabindex" && element.matches(scrolling));
+
+  // What is wider than its place is scrolled by keyboard, too.
+  const scrolling = ".p-scroll, pre";
+  const reach = () => {
+    for (const part of document.querySelectorAll(scrolling)) {
+      if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+      else part.removeAttribute("tabindex");
+    }
+  };
+  for (const event of ["DOMContentLoaded", "htmx:afterSwap"]) document.addEventListener(event, reach);
+  addEventListener("resize", reach);
 
   const polls = (event) => event.detail.elt.hasAttribute("data-polls");
   // Nobody sees a hidden tab: it asks when it is looked at again.
