@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format docs endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves bench-audit clean
+.PHONY: run serve test check format docs endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves bench-audit bench-pages clean
 .DEFAULT_GOAL := run
 
 # Where it is set, each of the portal's processes compiles all of it anew.
@@ -98,6 +98,9 @@ bench-capabilities: $(VENV)/.dev
 
 bench-audit: $(VENV)/.dev
 	@$(BIN)/python -m bench.audit $(ARGS)
+
+bench-pages: $(VENV)/.dev
+	@$(BIN)/python -m bench.pages $(ARGS)
 
 bench-moves: $(VENV)/.dev
 	@$(BIN)/python -m bench.moves $(ARGS)

@@ -33,11 +33,11 @@ _WANTED_MS = 300
 _AT_ONCE = 1_000_000
 _FILL = """
 INSERT INTO audit_event (at, actor, verb, object_type, object_id, reason, request_id, run, data, previous, digest)
-SELECT timestamptz '2026-01-01' + n * interval '1 second', 'operator' || (n::bigint * n) %% 40, 'verb' || n %% 60,
-       'kind' || n %% 12, (n::bigint * 7919 %% 1000000)::text, 'ticket ' || n %% 300000 || ' of wave ' || n %% 500,
+SELECT timestamptz '2026-01-01' + n * interval '1 second', 'operator' || (n * n) %% 40, 'verb' || n %% 60,
+       'kind' || n %% 12, (n * 7919 %% 1000000)::text, 'ticket ' || n %% 300000 || ' of wave ' || n %% 500,
        md5((n / 5)::text), CASE WHEN n %% 3 = 0 THEN n %% 400 END, jsonb_build_object('tenant', (n %% 10000)::text), '',
        md5(n::text) || md5((-n)::text)
-  FROM generate_series(%s, %s) AS n
+  FROM generate_series(%s::bigint, %s::bigint) AS n
 """
 
 
