@@ -18,8 +18,9 @@ from migration_portal.engine import catalog, lookups
 from migration_portal.engine.errors import describe, fault_of
 from migration_portal.inventory.expressions import expressions, given
 from migration_portal.plan import checks, compile
-from migration_portal.plan.checks import Finding, words
+from migration_portal.plan.checks import Finding
 from migration_portal.plan.loader import parse
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Catalog, Column, Plan, Table
 from migration_portal.refusal import Refusal
 

@@ -10,7 +10,7 @@ from migration_portal.drafting.matching import Match, Matching
 from migration_portal.drafting.model import Draft, Line, ReadDraft, TableDraft
 from migration_portal.drafting.pairing import Pairs, needs_value, of_people, pair
 from migration_portal.drafting.satellites import Satellites
-from migration_portal.plan.checks import words
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import TableInfo
 
 _SECRET = {"hashed_password", "mfa_secret_encrypted", "one_time_key"}

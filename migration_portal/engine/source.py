@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile, directions, numbers
-from migration_portal.plan.checks import words
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Rule, Table
 
 _BATCH = 5000

@@ -85,6 +85,31 @@ def reach(flag: Flag, **values: Any) -> Reach:
     return Reach(covered_users[0], covered_tenants[0], covered_users[1], covered_tenants[1])
 
 
+def limits(flag: Flag) -> list[str]:
+    """What the features that it requires do to it as they stand now, in words; nothing where they are on for everybody."""
+    known, found = definitions(fresh=True), []
+    waiting = list(flag.definition().requires)
+    for name in waiting:  # it grows
+        parent = known[name]
+        waiting += [each for each in parent.requires if each not in waiting]
+        some = parent.percentage > 0 or parent.targets or parent.waves
+        if parent.killed or (parent.derived and not parent.met) or not (parent.derived or some):
+            why = (
+                "killed"
+                if parent.killed
+                else f"off ({parent.basis or 'not derived yet'})"
+                if parent.derived
+                else "on for nobody"
+            )
+            found.append(f"{name} is {why}: whatever is set here is on for nobody until that changes.")
+        elif not parent.derived and (parent.percentage < 100 or parent.excluded):
+            whom = (
+                f"{parent.percentage.normalize():f} % of {parent.kind}s" if parent.percentage else "those that it names"
+            )
+            found.append(f"{name} is on for {whom}: this is on for nobody else.")
+    return found
+
+
 def derive() -> bool:
     """Whether the database migration is complete: the latest run completed, and its last verification found nothing.
 

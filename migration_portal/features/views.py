@@ -46,6 +46,7 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
     subject = Subject(request.GET.get("user", "").strip(), request.GET.get("tenant", "").strip())
     context["subject"] = subject
     try:
+        context["limits"] = switch.limits(flag)
         context["now"] = switch.reach(flag)
         if "percentage" in request.GET:
             context["form"] = switch.parse(request.GET)

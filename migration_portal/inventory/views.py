@@ -16,6 +16,7 @@ from migration_portal.inventory.expressions import expressions, given
 from migration_portal.inventory.models import Preflight
 from migration_portal.plan import checks
 from migration_portal.plan.loader import load
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Catalog, Column, Table, TableInfo
 from migration_portal.refusal import Refusal
 
@@ -83,7 +84,7 @@ def plan(request: HttpRequest) -> HttpResponse:
 
 def _reads(table: Table, column: Column, source: Catalog) -> list[str]:
     """The legacy columns that an expression mentions; those of a table that is read, with its name."""
-    mentioned = set(checks.words(column.reading))
+    mentioned = set(words(column.reading))
 
     def of(name: str) -> list[str]:
         return [each for each in source[name].columns if each in mentioned] if name in source else []

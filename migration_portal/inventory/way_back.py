@@ -12,7 +12,8 @@ from psycopg.sql import SQL
 from migration_portal.engine import numbers, returning
 from migration_portal.engine.errors import describe
 from migration_portal.plan import checks, directions, round_trip
-from migration_portal.plan.checks import Finding, words
+from migration_portal.plan.checks import Finding
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Catalog, Column, Plan
 from migration_portal.plan.round_trip import RoundTrip
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.plan import compile
-from migration_portal.plan.checks import words
 from migration_portal.plan.errors import PlanError
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Catalog, ForeignKey, Plan, Read, Table, TableInfo
 from migration_portal.plan.spelling import spelled
 

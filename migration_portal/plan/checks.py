@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Catalog, Column, ColumnInfo, Given, Plan, Read, Table, TableInfo
 
 Severity = Literal["error", "warning", "info"]
@@ -262,28 +262,6 @@ def unmapped(plan: Plan, table: Table, here: TableInfo) -> list[str]:
     ignored = {name for other in siblings for name in other.ignored}
     mentioned = set(words(text))
     return [name for name in here.columns if name not in mentioned and name not in ignored]
-
-
-_SQL = re.compile(
-    r"""e'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | --[^\n]* | /\*.*?\*/
-    | ::\s*(?:"(?:[^"]|"")*"|\w+) | "(?P<quoted>(?:[^"]|"")*)" | (?P<word>\w+)""",
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
-)
-"""A literal, a comment, what a cast is to; or else a word."""
-
-
-def words(text: str) -> Iterator[str]:
-    """The identifiers, as the server knows them, and numbers in a piece of SQL: not what its literals and casts say."""
-    for found in _SQL.finditer(text):
-        if found["word"]:
-            yield found["word"].lower()
-        elif found["quoted"] is not None:
-            yield found["quoted"].replace('""', '"')
-
-
-def without_words(text: str) -> str:
-    """What is left of a piece of SQL without its identifiers, numbers, literals, casts and comments."""
-    return _SQL.sub("", text)
 
 
 def _no_such_table(name: str) -> Finding:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.plan import belonging, compile
-from migration_portal.plan.checks import without_words, words
 from migration_portal.plan.errors import PlanError
+from migration_portal.plan.mentioned import without_words, words
 from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo, Through
 
 

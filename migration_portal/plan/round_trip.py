@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_portal.plan import compile
-from migration_portal.plan.checks import words
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Catalog, Column, Plan, Read, Table, TableInfo
 from migration_portal.plan.spelling import spelled
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
@@ -20,6 +19,8 @@ from migration_portal.console.charts import as_json
 from migration_portal.refusal import Refusal
 from migration_portal.runs import start, throttle
 from migration_portal.runs.approving import UNDO
+from migration_portal.runs.chunk_map import chunk_map
+from migration_portal.runs.compare import compare
 from migration_portal.runs.models import Chunk, Finding, QuarantinedRow, Run
 from migration_portal.runs.progress import progress_of
 from migration_portal.runs.quarantine_admin import QuarantinedRowAdmin
@@ -33,8 +34,8 @@ admin.site.register(QuarantinedRow, QuarantinedRowAdmin)
 _CAPTURE_TEXT = (
     "Capture changes, so that tenants can be cut over later without a pause (the legacy role must own its tables)"
 )
-_MOST_CHUNKS = 2000
 _MOST_FINDINGS = 200
+_MOST_COMPARED = 50
 
 
 @admin.register(Run)
@@ -53,6 +54,7 @@ class RunAdmin(ReadOnlyAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("start/", wrap(self.start), name="runs_run_start"),
+            path("compare/", wrap(self.compare), name="runs_run_compare"),
             path("<int:pk>/live/", wrap(self.live), name="runs_run_live"),
             path("<int:pk>/throttle/", wrap(self.throttle), name="runs_run_throttle"),
             path("<int:pk>/report.json", wrap(self.report_json), name="runs_run_report_json"),
@@ -93,7 +95,7 @@ class RunAdmin(ReadOnlyAdmin):
             now["throughput"] = throughput_of(run)
             now["charts"] = as_json([now["throughput"]])
             chunks = Chunk.objects.filter(run=run.key, kind="copy")
-            now["chunks"] = _by_table(chunks[:_MOST_CHUNKS])
+            now["chunks"] = chunk_map(chunks.values_list("table_name", "ordinal", "state", "rows_quarantined"))
             now["failed"] = list(Chunk.objects.filter(run=run.key).exclude(error="").exclude(state="done")[:10])
             now["result"] = report(run)
         except Refusal as refusal:
@@ -160,6 +162,26 @@ class RunAdmin(ReadOnlyAdmin):
             context["trouble"] = str(refusal)
         return console.page(request, "portal/runs/report.html", f"Report of {str(run).lower()}", **context)
 
+    def compare(self, request: HttpRequest) -> HttpResponse:
+        """Two runs side by side; the two latest, where nobody says which."""
+        console.need(request, "runs.view_run")
+        runs = list(Run.objects.all()[:_MOST_COMPARED])
+        if not runs:
+            return redirect("admin:runs_run_changelist")
+        after = self._chosen(request, "after", runs[0])
+        before = self._chosen(request, "before", next((run for run in runs if run.pk < after.pk), after))
+        context: dict[str, Any] = {"runs": runs, "before": before, "after": after, "tables": {}, "trouble": ""}
+        try:
+            context["tables"] = compare(report(before), report(after))
+        except Refusal as refusal:
+            context["trouble"] = str(refusal)
+        return console.page(request, "portal/runs/compare.html", f"{before} and {after}", **context)
+
+    @staticmethod
+    def _chosen(request: HttpRequest, name: str, otherwise: Run) -> Run:
+        pk = console.whole(request.GET.get(name, ""), 1, 2**31)
+        return get_object_or_404(Run, pk=pk) if pk else otherwise
+
     def report_json(self, request: HttpRequest, pk: int) -> HttpResponse:
         console.need(request, "runs.view_run")
         run = get_object_or_404(Run, pk=pk)
@@ -170,10 +192,3 @@ class RunAdmin(ReadOnlyAdmin):
 
 def _may(request: HttpRequest, verb: Verb) -> bool:
     return acting.may(request, UNDO) if verb.name == UNDO.name else request.user.has_perm(verb.permission)
-
-
-def _by_table(chunks: Iterable[Chunk]) -> dict[str, list[Chunk]]:
-    by_table: dict[str, list[Chunk]] = {}
-    for chunk in chunks:
-        by_table.setdefault(chunk.table_name, []).append(chunk)
-    return by_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,8 @@ from django import template
 from django.db.models import Model
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -50,6 +53,27 @@ def get(mapping: Any, key: str) -> Any:
 def lines(items: list[str]) -> str:
     """One a line, for a text area."""
     return "\n".join(items)
+
+
+@register.filter
+def moment(at: datetime | None) -> SafeString:
+    """A moment in the reader's zone, to the second; in UTC, as logs have it, for who points at it."""
+    return _written(at, "Y-m-d H:i:s T")
+
+
+@register.filter
+def minute(at: datetime | None) -> SafeString:
+    """The same to the minute."""
+    return _written(at, "Y-m-d H:i T")
+
+
+def _written(at: datetime | None, form: str) -> SafeString:
+    if not at:  # none, or what a template knows nothing of
+        return SafeString("")
+    utc = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), utc, date_format(timezone.localtime(at), form)
+    )
 
 
 @register.filter

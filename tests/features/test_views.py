@@ -11,6 +11,7 @@ from flags.models import TenantHome
 from migration_portal.audit.models import Event
 from migration_portal.features import switch
 from tests import builders
+from tests.console.browsing import words
 from tests.features.switching import flag
 from tests.world import World
 
@@ -77,3 +78,18 @@ def test_a_change_shows_at_once_to_whoever_made_it(world: World) -> None:
 def test_a_preview_of_what_is_no_percentage_says_so_on_the_page(world: World) -> None:
     answer = browser("approver").get("/admin/features/new_ui_enabled/?percentage=much")
     assert answer.status_code == 200 and "much is not a percentage" in answer.content.decode()
+
+
+def test_the_page_names_what_features_that_it_requires_do_to_it(world: World) -> None:
+    client = browser("viewer")
+    requires = flag("oauth2_enabled")
+    place = next(iter(requires.required_by.all()))
+    assert "oauth2_enabled is on for nobody" in words(client.get(f"/admin/features/{place.name}/"))
+    changing.change(requires, by="otto", reason="pilot", percentage=Decimal(25))
+    assert "oauth2_enabled is on for 25 % of users: this is on for nobody else." in words(
+        client.get(f"/admin/features/{place.name}/")
+    )
+    changing.change(flag("oauth2_enabled"), by="otto", reason="all", percentage=Decimal(100))
+    assert "oauth2_enabled is" not in words(client.get(f"/admin/features/{place.name}/"))
+    changing.kill(flag("oauth2_enabled"), by="otto", reason="trouble")
+    assert "oauth2_enabled is killed" in words(client.get(f"/admin/features/{place.name}/"))

@@ -10,7 +10,8 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_portal.engine import capabilities, ledger, source, upserts
 from migration_portal.engine.catchup import lookup
 from migration_portal.engine.catchup.flow import Entry, Flow
-from migration_portal.engine.catchup.merging import alone, remember, respell, writable
+from migration_portal.engine.catchup.merging import alone, remember, respell
+from migration_portal.engine.catchup.removing import writable
 from migration_portal.engine.catchup.work import Merged, Work, at_home_in_target, key_of, names_of, query
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries

@@ -9,7 +9,7 @@
     !(name === "tabindex" && element.matches(scrolling));
 
   // What is wider than its place is scrolled by keyboard, too.
-  const scrolling = ".p-scroll, pre";
+  const scrolling = ".p-scroll, pre, .p-prose table";
   const reach = () => {
     for (const part of document.querySelectorAll(scrolling)) {
       if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
