@@ -50,16 +50,17 @@ def start(
 
 
 def _alone(plan: Plan) -> None:
-    """Raises RunOverlaps where changes are captured for another plan, or of tables that this one leaves out: one queue is read by
-    one plan.
+    """Raises RunOverlaps where changes are captured for another plan, be it of the same name: one queue is read by one plan.
+
+    A plan that has left some of its tables out is the same.
     """
     for other in filter(_watches, Run.objects.filter(capture=True, dry_run=False).exclude(state__in=OVER)):
-        left = set(parse(other.plan_text, name=other.plan_name).watched) - set(plan.watched)
+        theirs = parse(other.plan_text, name=other.plan_name).watched
         what = ""
         if other.plan_name != plan.name:
             what = f"It captures changes for another plan, {other.plan_name}: those of this one's tables would end its own."
-        elif left:
-            what = f"It captures changes of {', '.join(sorted(left))}, which this plan leaves out: they would be lost."
+        elif not set(theirs) & set(plan.watched):
+            what = f"It captures changes of {', '.join(theirs)}, none of which is in this plan: they would be lost."
         if what:
             todo = "Put the tables into one plan, or take its capture away first (uncapture)."
             raise RunOverlaps(what, subject=str(other), todo=todo)
