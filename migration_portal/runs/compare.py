@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from migration_portal.runs.report import Report, TableReport
 
+_NOISE = 5
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -27,17 +30,18 @@ class Beside:
 
     @property
     def verdict(self) -> str:
-        """ok, error or empty, as a badge has it; a twentieth up or down is noise."""
+        """ok, warning or empty, as a badge has it; a twentieth up or down is noise, and so are five seconds."""
         if self.before is None or self.after is None or not self.better:
             return ""
-        if abs(self.after - self.before) * 20 <= abs(self.before):
+        by = abs(self.after - self.before)
+        if by * 20 <= abs(self.before) or (self.unit == "s" and by < _NOISE):
             return ""
         return "ok" if (self.after > self.before) == (self.better > 0) else "warning"
 
 
 def compare(before: Report, after: Report) -> dict[str, list[Beside]]:
     """By table, and of the whole run first, under an empty name."""
-    found = {"": [Beside("Seconds", "s", before.seconds, after.seconds, -1)]}
+    found = {"": [Beside("Time", "s", before.seconds, after.seconds, -1)]}
     for name in dict.fromkeys([*before.tables, *after.tables]):
         found[name] = list(_table(before.tables.get(name), after.tables.get(name)))
     return found
@@ -46,7 +50,7 @@ def compare(before: Report, after: Report) -> dict[str, list[Beside]]:
 def _table(before: TableReport | None, after: TableReport | None) -> Iterator[Beside]:
     figures = (
         ("Source", "rows", "source", 0), ("Copied", "rows", "copied", 0), ("Quarantined", "rows", "quarantined", -1),
-        ("Wrong", "rows", "mismatched", -1), ("Seconds", "s", "seconds", -1), ("Speed", "rows/s", "rows_per_second", 1),
+        ("Wrong", "rows", "mismatched", -1), ("Time", "s", "seconds", -1), ("Speed", "rows/s", "rows_per_second", 0),
     )  # fmt: skip
     for title, unit, name, better in figures:
         old, new = (getattr(each, name) if each else None for each in (before, after))
