@@ -89,6 +89,8 @@ def keep_written(work: Work, table: Table) -> None:
 def _otherwise(work: Work, table: Table, key: tuple[str, ...]) -> Composable | None:
     columns = work.flow.transfer.info(table).columns
     parts = [
-        SQL("t.{name}::text <> s.{name}::text").format(name=Identifier(name)) for name in key if columns[name].loose
+        SQL('t.{name}::text COLLATE "C" <> s.{name}::text').format(name=Identifier(name))
+        for name in key
+        if columns[name].loose
     ]
     return SQL(" OR ").join(parts) if parts else None

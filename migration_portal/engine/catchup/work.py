@@ -117,7 +117,7 @@ def owned_by(work: Work, table: Table) -> Composable:
     transfer = work.flow.transfer
     names = [c.name for c in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
     loose = [name for name in names if transfer.info(table).columns[name].loose]
-    written = [SQL("t.{name}::text = k.{name}::text").format(name=Identifier(name)) for name in loose]
+    written = [SQL('t.{name}::text COLLATE "C" = k.{name}::text').format(name=Identifier(name)) for name in loose]
     return SQL(" AND ").join([compile.same(names, names, "t", "k"), *written])
 
 
