@@ -77,11 +77,11 @@ SET upto = (SELECT last_value FROM portal_capture.queue_id_seq) + greatest(%(mos
 WHERE abs(upto - (SELECT last_value FROM portal_capture.queue_id_seq) - greatest(%(most)s - %(waiting)s, 0)) > %(most)s / 10
 
 -- name: follow_parents
--- Of a row that is gone nobody knows whose it would be: it may concern anybody.
+-- Of a row that is gone nobody knows whose it would be: it may concern anybody. One that has been tried is told, and holds up its own tenant alone.
 UPDATE portal_capture.queue AS u SET tenant = came.whose
 FROM (SELECT q.id, of_row.whose FROM portal_capture.queue AS q CROSS JOIN LATERAL (SELECT {whose} AS whose) AS of_row
       WHERE q.table_name = {name} AND q.key IS NOT NULL AND lower(q.tenant) <> lower({tenant})
-        AND (of_row.whose IS NULL OR lower(of_row.whose) = lower({tenant}))) AS came
+        AND (of_row.whose IS NULL AND q.attempts = 0 OR lower(of_row.whose) = lower({tenant}))) AS came
 WHERE u.id = came.id
 
 -- name: of_tenant
