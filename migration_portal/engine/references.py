@@ -20,11 +20,11 @@ Reference = tuple[str, tuple[str, ...], tuple[str, ...]]
 def referring(transfer: Transfer, table: Table, *, changing: bool = False) -> list[Reference]:
     """Who refers to the table's rows, by the target's own foreign keys; those alone who change along with a key, if asked."""
     found = _referring(transfer, transfer.quoted(transfer.schema, table.target))
-    return [
-        (row["child"], tuple(row["columns"]), tuple(row["parent_columns"]))
-        for row in found
-        if row["changes_along"] or not changing
-    ]
+    return [_reference(row) for row in found if row["changes_along"] or not changing]
+
+
+def _reference(row: Mapping[str, Any]) -> Reference:
+    return row["child"], tuple(row["columns"]), tuple(row["parent_columns"])
 
 
 def _referring(transfer: Transfer, name: str) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def _referring(transfer: Transfer, name: str) -> list[dict[str, Any]]:
 def taking_nobody_along(transfer: Transfer, table: Table) -> Composable:
     """Nobody refers to the row `t` who would go with it."""
     found = _referring(transfer, transfer.quoted(transfer.schema, table.target))
-    return _nobody((r["child"], tuple(r["columns"]), tuple(r["parent_columns"])) for r in found if r["cascades"])
+    return _nobody(_reference(row) for row in found if row["cascades"])
 
 
 def changing_nobody(transfer: Transfer, table: Table, whose: Mapping[str, Callable[[str], Composable]]) -> Composable:

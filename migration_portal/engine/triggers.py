@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -22,6 +23,16 @@ def with_triggers(
     tables = [table.target for table in plan.tables]
     about = {"schema": plan.target_schema, "tables": tables, "but": list(but), "deleting": deleting}
     return dict(connection.execute(queries("triggers")["triggers"], about).fetchall())
+
+
+@contextmanager
+def silent(connection: Connection[Any], wanted: bool) -> Iterator[None]:
+    """Within it, and a transaction, none but those that always fire do, if wanted: foreign keys' own are silent, too."""
+    if wanted:
+        connection.execute("SET LOCAL session_replication_role = replica")
+    yield
+    if wanted:
+        connection.execute("SET LOCAL session_replication_role = origin")
 
 
 def may_silence(connection: Connection[Any]) -> bool:

@@ -93,19 +93,18 @@ def limits(flag: Flag) -> list[str]:
         parent = known[name]
         waiting += [each for each in parent.requires if each not in waiting]
         some = parent.percentage > 0 or parent.targets or parent.waves
-        if parent.killed or (parent.derived and not parent.met) or not (parent.derived or some):
-            why = (
-                "killed"
-                if parent.killed
-                else f"off ({parent.basis or 'not derived yet'})"
-                if parent.derived
-                else "on for nobody"
-            )
+        why = ""
+        if parent.killed:
+            why = "killed"
+        elif parent.derived and not parent.met:
+            why = f"off ({parent.basis or 'not derived yet'})"
+        elif not (parent.derived or some):
+            why = "on for nobody"
+        if why:
             found.append(f"{name} is {why}: whatever is set here is on for nobody until that changes.")
         elif not parent.derived and (parent.percentage < 100 or parent.excluded):
-            whom = (
-                f"{parent.percentage.normalize():f} % of {parent.kind}s" if parent.percentage else "those that it names"
-            )
+            share = f"{parent.percentage.normalize():f} % of {parent.kind}s"
+            whom = share if parent.percentage else "those that it names"
             found.append(f"{name} is on for {whom}: this is on for nobody else.")
     return found
 

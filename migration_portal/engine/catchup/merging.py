@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import capabilities, ledger, numbers, quarantine, source, upserts
+from migration_portal.engine import capabilities, ledger, numbers, quarantine, source, triggers, upserts
 from migration_portal.engine.catchup import lookup, namesakes, quarantined
 from migration_portal.engine.catchup.flow import Departure, Entry, Flow
 from migration_portal.engine.catchup.removing import remove, writable
@@ -139,11 +139,8 @@ def _write(work: Work, table: Table) -> None:
     namesakes.keep_written(work, table)
     if flow.direction == "reverse":
         _keep_what_is_referred_to(work, table)
-    if table.target in flow.silenced:
-        transfer.target.execute("SET LOCAL session_replication_role = replica")
-    work.merged.written += transfer.target.execute(upsert).rowcount
-    if table.target in flow.silenced:
-        transfer.target.execute("SET LOCAL session_replication_role = origin")
+    with triggers.silent(transfer.target, table.target in flow.silenced):
+        work.merged.written += transfer.target.execute(upsert).rowcount
     quarantined.release_orphans(work, table)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import capabilities, source
+from migration_portal.engine import capabilities, source, triggers
 from migration_portal.engine.catchup.work import Work, at_home_in_target, key_of, names_of, owned_by, query
 from migration_portal.engine.errors import describe
 from migration_portal.engine.references import changing_nobody, taking_nobody_along, unreferenced
@@ -44,11 +44,8 @@ def remove(work: Work, table: Table, only: Composable | None = None) -> None:
     try:
         with transfer.target.transaction():
             free = parts | {"mine": SQL("({}){}").format(mine, spared)}
-            if silent:
-                transfer.target.execute("SET LOCAL session_replication_role = replica")
-            work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
-            if silent:
-                transfer.target.execute("SET LOCAL session_replication_role = origin")
+            with triggers.silent(transfer.target, silent):
+                work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
         if only is None and spared == SQL("") and table.target not in work.flow.silenced:
             return
     except psycopg.errors.ForeignKeyViolation as error:

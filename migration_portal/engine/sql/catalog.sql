@@ -79,7 +79,7 @@ WHERE n.nspname = %(schema)s AND k.contype = 'f' AND p.relnamespace = c.relnames
 ORDER BY c.relname, k.conname
 
 -- name: referring
--- Foreign keys of any schema that lead to this table; `changes`: what happens to who refers, when the row goes and when its key changes.
+-- Foreign keys of any schema that lead to this table, and what becomes of who refers: whether it goes or loses its reference when the row goes, and changes when its key does.
 SELECT c.oid::regclass::text AS child, n.nspname::text AS schema, c.relname::text AS name,
        k.confdeltype IN ('c', 'n', 'd') AS goes_along, k.confdeltype = 'c' AS cascades, k.confupdtype IN ('c', 'n', 'd') AS changes_along,
        ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY AS u(attnum, n)
