@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,15 +22,13 @@ def change(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None 
     """Set some of a flag's fields. Raises Refused: no reason, a derived flag, a bad value, or a circle of prerequisites."""
     if not reason.strip():
         raise Refused("Changing a flag needs a reason. Say why; it is kept with the change.")
-    if unknown := set(values) - set(_FIELDS):
-        raise Refused(f"Not a field of a flag: {', '.join(sorted(unknown))}.")
     with transaction.atomic():
         flag = Flag.objects.select_for_update().get(pk=flag.pk)
         if flag.derived and (set(values) != {"killed"} or requires is not None):
             raise Refused(f"{flag.name} is derived from the migration; it can be killed and revived, not switched.")
         before = _state(flag)
-        for name, value in values.items():
-            setattr(flag, name, _checked(name, value))
+        for name, value in checked(values).items():
+            setattr(flag, name, value)
         flag.save()
         if requires is not None:
             flag.requires.set(requires)
@@ -38,6 +36,13 @@ def change(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None 
             if circle := cycle(chains):
                 raise Refused(f"These flags would require each other in a circle: {' → '.join(circle)}.")
         return FlagChange.objects.create(flag=flag, by=by, reason=reason, before=before, after=_state(flag))
+
+
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as a flag's fields take them. Raises Refused for an unknown field and for a bad value."""
+    if unknown := set(values) - set(_FIELDS):
+        raise Refused(f"Not a field of a flag: {', '.join(sorted(unknown))}.")
+    return {name: _checked(name, value) for name, value in values.items()}
 
 
 def kill(flag: Flag, *, by: str, reason: str) -> FlagChange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
@@ -200,6 +201,55 @@ class Ramp(models.Model):
 
     def __str__(self) -> str:
         return f"{self.flag} to {self.steps[-1] if self.steps else 100} %"
+
+
+class ScheduledChange(models.Model):
+    """What a flag is to become at a given time.
+
+    `values` are those of its fields that differ; `widens` is whether it was agreed to as reaching more people.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        MADE = "made"
+        CANCELLED = "cancelled"
+        MISSED = "missed"
+
+    flag = models.ForeignKey(Flag, on_delete=models.CASCADE, related_name="scheduled")
+    at = models.DateTimeField()
+    values = models.JSONField(encoder=DjangoJSONEncoder)
+    widens = models.BooleanField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    held = models.TextField(blank=True)
+    """Why it is not made although it is due, or never was."""
+    by = models.CharField(max_length=150)
+    reason = models.TextField()
+    asked_at = models.DateTimeField(default=timezone.now)
+    last_seen = models.PositiveBigIntegerField(default=0)
+    """The flag's last change when this was asked for."""
+    made = models.OneToOneField("FlagChange", null=True, on_delete=models.SET_NULL, related_name="scheduled")
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["at"], condition=models.Q(state="waiting"), name="scheduled_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.flag} at {self.at:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def summary(self) -> str:
+        """What it sets, for people."""
+        said = {
+            name: ", ".join(value) or "nobody" if isinstance(value, list) else value
+            for name, value in self.values.items()
+        }
+        return ", ".join(f"{name} → {value}" for name, value in said.items())
+
+    @property
+    def changed_since(self) -> FlagChange | None:
+        """The flag's latest change that no schedule made and that whoever asked for this had not seen."""
+        return self.flag.changes.filter(pk__gt=self.last_seen, scheduled=None).first()
 
 
 class FlagChange(models.Model):

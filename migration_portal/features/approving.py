@@ -7,7 +7,8 @@ from typing import Any
 
 from flags.models import Flag
 from migration_portal.approvals.actions import Action, Arguments, Figures, register
-from migration_portal.features import ramp, switch
+from migration_portal.console import moment
+from migration_portal.features import ramp, schedule, switch
 from migration_portal.refusal import Refusal
 
 
@@ -30,6 +31,9 @@ def widens(arguments: Arguments) -> bool:
 
 def _widen(arguments: Arguments, by: str, reason: str) -> str:
     flag = _flag(arguments)
+    if at := moment(arguments.get("at", "")):
+        schedule.plan(flag, _values(flag, arguments), at=at, by=by, reason=reason)
+        return "Scheduled: the page shows what waits. A change by hand until then takes its place."
     switch.switch(flag, by=by, reason=reason, **_values(flag, arguments))
     return "Changed; it is seen everywhere within five seconds."
 
@@ -42,8 +46,10 @@ def _widened(arguments: Arguments) -> Figures:
         (name.capitalize(), f"{_text(getattr(flag, name))} → {_text(value)}")
         for name, value in values.items() if getattr(flag, name) != value
     ]  # fmt: skip
+    at = moment(arguments.get("at", ""))
     return [
-        *diff, ("Users it is on for", f"{now.users:,} → {then.users:,} of {then.all_users:,}"),
+        *([("When", f"{at:%Y-%m-%d %H:%M %Z}")] if at else []), *diff,
+        ("Users it is on for", f"{now.users:,} → {then.users:,} of {then.all_users:,}"),
         ("Tenants it is on for", f"{now.tenants:,} → {then.tenants:,} of {then.all_tenants:,}"),
     ]  # fmt: skip
 
@@ -69,7 +75,7 @@ def _ramped(arguments: Arguments) -> Figures:
     ]  # fmt: skip
 
 
-VALUES = ("percentage", "kind", "targets", "excluded", "waves")
+VALUES = ("percentage", "kind", "targets", "excluded", "waves", "at")
 """What a form says about a feature."""
 WIDEN = register(Action(
     "widen_feature", "Widening a feature", "flags.widen_flag", _widen, _widened,

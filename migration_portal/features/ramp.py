@@ -25,7 +25,7 @@ def parse(post: Any) -> tuple[list[Decimal], float]:
         hours = float(post.get("hours", ""))
     except (InvalidOperation, ValueError):
         steps, hours = [], 0.0
-    rising = steps == sorted(set(steps)) and all(0 < step <= 100 for step in steps)
+    rising = all(step.is_finite() and 0 < step <= 100 for step in steps) and steps == sorted(set(steps))
     if not steps or not rising or not 0 < hours <= 24 * 60:
         raise Refusal("Invalid steps.", todo="Write rising percentages, such as 1, 5, 25, 100, and the hours between.")
     return steps, hours

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import transaction
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Identifier
 
 from flags import change as changing
 from flags.decide import Definition
 from flags.evaluate import definitions
-from flags.models import Flag, TenantHome
+from flags.models import Flag, FlagChange, TenantHome
 from flags.sql import condition
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.refusal import Refusal
+from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.models import Run
 from migration_portal.runs.states import State
 
+_NAME = re.compile(r"(?!(new|subjects)$)[a-z0-9][a-z0-9_-]{0,99}")
+"""As addresses have it, but for those of the pages beside it."""
 DERIVED = "database_migration_complete"
 
 
@@ -40,7 +43,7 @@ def needed(flag: Flag, values: dict[str, Any]) -> str:
 
 
 @transaction.atomic
-def switch(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None = None, **values: Any) -> None:
+def switch(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None = None, **values: Any) -> FlagChange:
     """Change the flag and record it. Raises Refusal; then nothing has changed."""
     try:
         made = changing.change(flag, by=by, reason=reason, requires=requires, **values)
@@ -48,6 +51,25 @@ def switch(flag: Flag, *, by: str, reason: str, requires: Sequence[Flag] | None 
         raise Refusal(str(refused), subject=flag.name) from None
     data = {"from": made.before, "to": made.after}
     chain.record("kill_flag" if values.get("killed") else "change_flag", of=flag, by=by, reason=reason, data=data)
+    return made
+
+
+@transaction.atomic
+def create(name: str, *, note: str, requires: Sequence[str], by: str, reason: str) -> Flag:
+    """A new feature that is on for nobody. `requires` are names of others. Raises Refusal."""
+    name = name.strip()
+    if not _NAME.fullmatch(name):
+        raise Refusal(
+            "That is no name for a feature.", subject=name, todo="Use up to 100 small letters, digits, _ and -."
+        )
+    require_reason(reason, to="A new feature", subject=name)
+    parents = list(Flag.objects.filter(name__in=requires))
+    made, new = Flag.objects.get_or_create(name=name, defaults={"note": note.strip()})
+    if not new:
+        raise Refusal("There is a feature of that name.", subject=name)
+    made.requires.set(parents)
+    chain.record("create_flag", of=made, by=by, reason=reason, data={"to": sorted(parent.name for parent in parents)})
+    return made
 
 
 def parse(post: Any) -> dict[str, Any]:
@@ -55,7 +77,9 @@ def parse(post: Any) -> dict[str, Any]:
     try:
         percentage = Decimal(post.get("percentage", "0") or "0")
     except InvalidOperation:
-        raise Refusal(f"{post.get('percentage')} is not a percentage.", todo="Use 0 to 100.") from None
+        percentage = Decimal("NaN")
+    if not percentage.is_finite():
+        raise Refusal(f"{post.get('percentage')} is not a percentage.", todo="Use 0 to 100.")
     return {
         "percentage": percentage,
         "kind": "tenant" if post.get("kind") == "tenant" else "user",
@@ -72,17 +96,33 @@ def reach(flag: Flag, **values: Any) -> Reach:
         **{n: frozenset(values.get(n, getattr(flag, n))) for n in ("targets", "excluded", "waves")},
     }  # fmt: skip
     known[flag.name] = replace(flag.definition(), **wanted)
+    return _reaches(known, [flag.name])[flag.name]
+
+
+def reach_of_all() -> dict[str, Reach]:
+    """Whom each flag is on for, by its name, from one look at the users. Raises DatabaseUnreachable."""
+    known = dict(definitions(fresh=True))
+    return _reaches(known, list(known))
+
+
+def _reaches(known: dict[str, Definition], names: Sequence[str]) -> dict[str, Reach]:
     waves: dict[str, list[str]] = {}
     for tenant, wave in TenantHome.objects.exclude(wave="").values_list("tenant", "wave"):
         waves.setdefault(wave, []).append(tenant)
     with databases.iam("features") as iam:
-        users = condition(known, flag.name, waves, user="id", tenant="tenant_id")
-        tenants = condition(known, flag.name, waves, user=None, tenant="id")
-        count = SQL("SELECT count(*) FILTER (WHERE {}), count(*) FROM {}")
-        covered_users = iam.execute(count.format(users, SQL("users"))).fetchone()
-        covered_tenants = iam.execute(count.format(tenants, SQL("tenants"))).fetchone()
-    assert covered_users is not None and covered_tenants is not None
-    return Reach(covered_users[0], covered_tenants[0], covered_users[1], covered_tenants[1])
+
+        def count(table: str, user: str | None, tenant: str) -> Sequence[int]:
+            met = [condition(known, name, waves, user=user, tenant=tenant) for name in names]
+            counts = SQL(", ").join(SQL("count(*) FILTER (WHERE {})").format(each) for each in met)
+            row = iam.execute(SQL("SELECT count(*), {} FROM {}").format(counts, Identifier(table))).fetchone()
+            assert row is not None
+            return row
+
+        all_users, *users = count("users", "id", "tenant_id")
+        all_tenants, *tenants = count("tenants", None, "id")
+    return {
+        name: Reach(users[at], tenants[at], all_users, all_tenants) for at, name in enumerate(names)
+    }  # fmt: skip
 
 
 def limits(flag: Flag) -> list[str]:

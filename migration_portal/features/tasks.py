@@ -1,8 +1,8 @@
-"""Celery's shells: derived flags follow from the migration, ramps from the clock."""
+"""Celery's shells: derived flags follow from the migration, ramps and scheduled changes from the clock."""
 
 from celery import shared_task
 
-from migration_portal.features import ramp, switch
+from migration_portal.features import ramp, schedule, switch
 
 
 @shared_task(name="features.derive")
@@ -11,5 +11,6 @@ def derive() -> None:
 
 
 @shared_task(name="features.ramp")
-def advance_ramps() -> None:
+def by_the_clock() -> None:
     ramp.tick()
+    schedule.tick()

@@ -4,29 +4,73 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from flags.decide import Subject
 from flags.evaluate import explain
-from flags.models import Flag
-from migration_portal import console
+from flags.models import Flag, ScheduledChange
+from migration_portal import console, databases
 from migration_portal.approvals import acting
-from migration_portal.features import approving, ramp, switch
+from migration_portal.audit import chain
+from migration_portal.features import approving, ramp, schedule, subjects, switch
 from migration_portal.refusal import Refusal
+
+COUNTED = "counted"
+"""In the address of what a page asks for by itself: counting all users takes longer than a page may."""
+PEOPLE = "migration_portal.view_person"
 
 
 def features(request: HttpRequest) -> HttpResponse:
     console.need(request, "flags.view_flag")
-    flags = Flag.objects.prefetch_related("requires")
-    rows: list[tuple[Flag, switch.Reach | None]] = []
-    for flag in flags:
+    counts: dict[str, switch.Reach] = {}
+    trouble = ""
+    if COUNTED in request.GET:
         try:
-            rows.append((flag, switch.reach(flag)))
-        except Refusal:
-            rows.append((flag, None))
-    return console.page(request, "portal/features/list.html", "Features", rows=rows)
+            counts = switch.reach_of_all()
+        except Refusal as refusal:
+            trouble = str(refusal)
+    flags = Flag.objects.prefetch_related("requires")
+    return console.page(
+        request, "portal/features/list.html", "Features", flags=flags, counts=counts, trouble=trouble,
+        counted=COUNTED in request.GET, may_create=request.user.has_perm("flags.widen_flag"),
+    )  # fmt: skip
+
+
+def create(request: HttpRequest) -> HttpResponse:
+    post, made = request.POST, list[Flag]()
+
+    def do() -> str:
+        requires, note = post.getlist("requires"), post.get("note", "")
+        made.append(
+            switch.create(
+                post.get("name", ""),
+                note=note,
+                requires=requires,
+                by=console.by(request),
+                reason=console.reason(request),
+            )
+        )
+        return "Made. It is on for nobody until somebody widens it."
+
+    answer = console.act(request, "flags.widen_flag", do, back=reverse("features"), done="")
+    if made:
+        answer["Location"] = reverse("feature", args=[made[0].name])
+    return answer
+
+
+def find_subjects(request: HttpRequest) -> HttpResponse:
+    """Tenants, and people for who may look at them, by name: whom a feature's lists may hold. A search for people is on record."""
+    console.need(request, "flags.narrow_flag")
+    words, people = request.GET.get("q", "").strip(), request.user.has_perm(PEOPLE)
+    found = subjects.find(words, people=people)
+    if words and people:
+        chain.record(
+            "search_people", object_type="user", by=console.by(request), reason=words[:200], data={"count": len(found)}
+        )
+    return render(request, "portal/features/found.html", {"found": found, "words": words, "people": people})
 
 
 def feature(request: HttpRequest, name: str) -> HttpResponse:
@@ -35,7 +79,10 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
     flag = get_object_or_404(Flag.objects.prefetch_related("requires", "required_by"), name=name)
     context: dict[str, Any] = {"flag": flag, "trouble": "", "changes": flag.changes.all()[:30]}
     context["ramp"] = flag.ramps.first()
+    context["scheduled"] = flag.scheduled.filter(state=ScheduledChange.State.WAITING).order_by("at", "pk")
+    context["missed"] = flag.scheduled.filter(state=ScheduledChange.State.MISSED).first()
     context["may_widen"] = acting.may(request, approving.WIDEN)
+    context["may_see_people"] = request.user.has_perm(PEOPLE)
     context["asks"] = approving.WIDEN.asks
     context["may_ramp"] = acting.may(request, approving.RAMP)
     context["may_narrow"] = request.user.has_perm("flags.narrow_flag")
@@ -47,14 +94,19 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
     context["subject"] = subject
     try:
         context["limits"] = switch.limits(flag)
-        context["now"] = switch.reach(flag)
         if "percentage" in request.GET:
             context["form"] = switch.parse(request.GET)
-            context["then"] = switch.reach(flag, **context["form"])
+            context["preview"] = True
+        listed = (*context["form"]["targets"], *context["form"]["excluded"])
+        context["names"] = subjects.names(listed, people=request.user.has_perm(PEOPLE))
+        if COUNTED in request.GET and not flag.derived:
+            context["now"] = switch.reach(flag)
+            if "preview" in context:
+                context["then"] = switch.reach(flag, **context["form"])
         if subject.user or subject.tenant:
             context["decision"] = explain(name, subject, fresh=True)
-    except Refusal as refusal:
-        context["trouble"] = str(refusal)
+    except (Refusal, DatabaseError) as error:
+        context["trouble"] = databases.words(error)
     return console.page(request, "portal/features/feature.html", name, **context)
 
 
@@ -65,6 +117,8 @@ def change(request: HttpRequest, name: str) -> HttpResponse:
     wanted: dict[str, Any] = {"flag": name, "revive": request.POST.get("revive") == "yes"}
     wanted |= {each: request.POST.get(each, "") for each in approving.VALUES}
     try:
+        at = console.moment(wanted["at"])
+        wanted["at"] = at.isoformat() if at else ""  # who agrees may read times in another zone
         widens = approving.widens(wanted)
     except Refusal as refusal:
         trouble = refusal
@@ -89,6 +143,17 @@ def kill(request: HttpRequest, name: str) -> HttpResponse:
         lambda: switch.switch(flag, by=console.by(request), reason=console.reason(request), killed=True),
         back=reverse("feature", args=[name]),
         done="Killed: it is off for everybody within five seconds.",
+    )
+
+
+def cancel_change(request: HttpRequest, name: str, pk: int) -> HttpResponse:
+    scheduled = get_object_or_404(ScheduledChange.objects.select_related("flag"), pk=pk, flag__name=name)
+    return console.act(
+        request,
+        "flags.narrow_flag",
+        lambda: schedule.cancel(scheduled, by=console.by(request), reason=console.reason(request)),
+        back=reverse("feature", args=[name]),
+        done="Cancelled: the feature stays as it is.",
     )
 
 

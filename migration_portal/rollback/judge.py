@@ -13,6 +13,7 @@ from django.utils import timezone
 from flags.models import TenantHome
 from migration_portal.audit import chain
 from migration_portal.cutover.models import Cutover
+from migration_portal.features import schedule
 from migration_portal.monitoring import alerts
 from migration_portal.monitoring.alerts import ROLL_BACK, Condition
 from migration_portal.refusal import Refusal, require_reason
@@ -92,6 +93,7 @@ def _act(made: Judgement) -> str:
         return ""
     wave = _last_wave() if kind == Kind.IMMEDIATE else []
     plan = [f"stop the ramp of {ramp.flag.name}" for ramp in running_ramps()]
+    plan += [f"cancel the scheduled change of {change.flag.name}" for change in schedule.widening()]
     if wave:
         plan.append(f"reverse {len(wave)} tenants of the wave {wave[0].wave or '(without a name)'}")
     if not plan:

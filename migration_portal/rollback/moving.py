@@ -12,6 +12,7 @@ from flags.models import Flag, Ramp, TenantHome
 from migration_portal.catchup.flows import captured_run
 from migration_portal.cutover import reads_first, requests, waves
 from migration_portal.cutover.models import Cutover, Wave
+from migration_portal.features import schedule
 from migration_portal.features.ramp import stop_ramp
 from migration_portal.features.switch import switch
 from migration_portal.refusal import Refusal
@@ -54,14 +55,22 @@ def open_doors(step: Step) -> str:
 
 
 def stop_ramps(step: Step) -> str:
-    ramps = running_ramps()
-    if not ramps:
-        raise NotNeeded("No ramp is under way.")
+    ramps, scheduled = running_ramps(), schedule.widening()
+    if not ramps and not scheduled:
+        raise NotNeeded("No ramp is under way, and no change is scheduled that widens.")
+    names = growing()
     with transaction.atomic():
         step.still_wanted()
         for ramp in ramps:
             stop_ramp(ramp.flag, by=by(step), reason=step.of.reason)
-    return f"Stopped: {', '.join(ramp.flag.name for ramp in ramps)}."
+        for change in scheduled:
+            schedule.cancel(change, by=by(step), reason=step.of.reason)
+    return f"Stopped: {', '.join(names)}."
+
+
+def growing() -> list[str]:
+    """Names of the features that the clock is about to widen: by a ramp, or by a change that is scheduled."""
+    return [ramp.flag.name for ramp in running_ramps()] + [change.flag.name for change in schedule.widening()]
 
 
 def running_ramps() -> list[Ramp]:

@@ -30,8 +30,10 @@ _NAMED = 3
 
 
 def stop_ramps(step: Step) -> str:
-    names = [ramp.flag.name for ramp in moving.running_ramps()]
-    return f"Would stop: {', '.join(names)}." if names else "No ramp is under way."
+    names = moving.growing()
+    return (
+        f"Would stop: {', '.join(names)}." if names else "No ramp is under way, and no change is scheduled that widens."
+    )
 
 
 def switch_off_features(step: Step) -> str:

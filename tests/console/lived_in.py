@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from flags.models import Flag
+from flags.models import Flag, ScheduledChange
 from iam.models import User
 from legacy_compat.models import LegacyRequest, Mismatch
 from migration_portal.approvals import decide
@@ -33,6 +33,7 @@ from migration_portal.deployment import work as deployment
 from migration_portal.deployment.models import Contact, Phase, Plan, Task
 from migration_portal.drafting.draft import draft_now
 from migration_portal.drafting.models import PlanDraft
+from migration_portal.features import schedule
 from migration_portal.features.ramp import start_ramp
 from migration_portal.inventory.models import Inventory
 from migration_portal.inventory.requests import take_now
@@ -92,7 +93,8 @@ def lived_in(world: World) -> dict[str, str]:
 _OBJECTS: dict[str, Any] = {
     "approvals/": Approval, "audit/event/": Event, "auth/group/": Group, "auth/user/": Account, "backups/": Backup,
     "backups/restorations/": Restoration, "checkpoints/": Checkpoint, "cutover/stray/": Stray, "deployment/": Plan,
-    "deployment/phase/": Phase, "deployment/task/": Task, "health/alerts/": Alert, "inventory/inventory/": Inventory,
+    "deployment/phase/": Phase, "deployment/task/": Task, "features/*/scheduled/": ScheduledChange,
+    "health/alerts/": Alert, "inventory/inventory/": Inventory,
     "legacy_compat/legacyrequest/": LegacyRequest, "legacy_compat/mismatch/": Mismatch, "notices/": Notice,
     "otp_totp/totpdevice/": TOTPDevice, "rehearsal/": Rehearsal, "rollback/": RollBack, "rollback/steps/": Step,
     "runs/quarantinedrow/": QuarantinedRow, "runs/run/": Run, "traffic/mismatches/": Mismatch, "waves/": Wave,
@@ -159,6 +161,9 @@ def _planned(tenant: str) -> None:
 
 def _asked() -> None:
     feature = Flag.objects.get(name="new_ui_enabled")
+    schedule.plan(
+        feature, {"percentage": 1}, at=timezone.now() + timedelta(days=3), by="otto", reason="after the pilot"
+    )
     start_ramp(feature, steps=[Decimal(5), Decimal(50)], hours=24, by="otto", reason="the pilot went well")
     decide.ask(
         named("widen_feature"), {"flag": "oauth2_enabled", "revive": False, "percentage": "25"}, subject="oauth2_enabled",

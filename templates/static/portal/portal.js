@@ -21,6 +21,7 @@ document.addEventListener("click", (event) => {
 });
 // A second press while the first is under way would only be refused.
 document.addEventListener("submit", (event) => {
+  if (event.target.hasAttribute("hx-get")) return; // only asks
   for (const button of event.target.querySelectorAll("button[type=submit]")) {
     setTimeout(() => (button.disabled = true), 0);
   }
@@ -51,6 +52,15 @@ document.addEventListener("submit", (event) => {
     Object.assign(copy, { type: "hidden", name, value });
     event.target.append(copy);
   }
+});
+// Who was found is written into a list of the form, once.
+document.addEventListener("click", (event) => {
+  const adder = event.target.closest("[data-adds]");
+  if (!adder) return;
+  const list = document.querySelector(`textarea[name=${adder.dataset.adds}]`);
+  const items = list.value.split(/\s+/).filter(Boolean);
+  if (!items.includes(adder.dataset.value)) list.value = [...items, adder.dataset.value].join("\n");
+  adder.textContent = "Added";
 });
 // Charts: a canvas names one of the charts that the page's #charts holds as JSON; what is swapped in brings newer figures.
 const charts = new Map();
