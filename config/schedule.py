@@ -28,6 +28,7 @@ BEAT = {
     "runs": _every(2, "runs.tick"),
     "catchup": _every(2, "catchup.tick", FOLLOW),
     "cutover": _every(5, "cutover.tick", FOLLOW),
+    "users": _every(60, "cutover.count_users", FOLLOW),
     "features": _every(5, "features.derive"),
     "ramps": _every(30, "features.ramp"),
     "inventory": _every(10, "inventory.tick"),

@@ -38,6 +38,8 @@ class TenantHome(models.Model):
     left_iam_at = models.PositiveBigIntegerField(default=0)
     left_iam_snapshot = models.TextField(blank=True)
     final = models.BooleanField(default=False)
+    users = models.PositiveIntegerField(default=0)
+    """How many the IAM had of it when they were last counted: to sort by."""
     reads_since = models.DateTimeField(null=True, blank=True)
     """Since when the IAM answers its reads although it lives in legacy, where it can: see `flags.reads`."""
 

@@ -18,6 +18,8 @@ _ORDERS = {
     "name": ("words", "number", "name", "pk"),
     "moved": ("-changed_at", "pk"),
     "wave": ("wave", "words", "number", "pk"),
+    "largest": ("-users", "words", "number", "pk"),
+    "smallest": ("users", "words", "number", "pk"),
 }
 STATES = {
     "blocked": "Blocked at the last attempt", "quarantined": "With rows in quarantine", "free": "Neither blocked nor in quarantine",

@@ -5,7 +5,7 @@ from celery import shared_task
 from migration_portal.cutover import guard, waves
 from migration_portal.cutover import work as working
 from migration_portal.cutover.follow_up import resume
-from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.cutover.tenants import count_users, sync_tenants
 
 
 @shared_task(name="cutover.work")
@@ -20,3 +20,8 @@ def tick() -> None:
     working.work()
     resume()
     guard.agree()
+
+
+@shared_task(name="cutover.count_users")
+def count() -> None:
+    count_users()

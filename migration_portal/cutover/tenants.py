@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composed, Identifier
 
 from flags.models import TenantHome
+from migration_portal import databases
 from migration_portal.catchup.flows import captured_run
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import belonging, compile
@@ -43,6 +44,19 @@ def sync_tenants() -> int:
     gone = TenantHome.objects.filter(pk__in=[id for id in known if id not in names], moves=None)
     gone.filter(Q(home=TenantHome.Home.LEGACY) | Q(changed_at__lt=hour_ago)).delete()
     return len(names)
+
+
+def count_users() -> None:
+    """Keep how many users each tenant has in the IAM, for the board to sort by. Raises DatabaseUnreachable, psycopg.Error."""
+    if not TenantHome.objects.exists():
+        return
+    with databases.iam("board") as iam:
+        counted = iam.execute("SELECT tenant_id::text, count(*) FROM users GROUP BY 1")
+        users = {str(tenant): int(count) for tenant, count in counted}
+    homes = [home for home in TenantHome.objects.all() if home.users != users.get(home.pk, 0)]
+    for home in homes:
+        home.users = users.get(home.pk, 0)
+    TenantHome.objects.bulk_update(homes, ["users"], batch_size=1000)
 
 
 def _written(transfer: Transfer, table: Table) -> Composed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flags.models import TenantHome
-from migration_portal.cutover import requests
+from migration_portal.cutover import requests, tenants
 from migration_portal.cutover.choosing import Choice
 from migration_portal.cutover.models import Cutover
 from tests import builders
@@ -34,6 +34,20 @@ def named(**chosen: str) -> list[str]:
 @pytest.mark.usefixtures("firms")
 def test_names_are_sorted_as_people_count() -> None:
     assert named() == ["firm 1", "firm 1b", "Firm 2", "firm 10", "other"]
+
+
+@pytest.mark.usefixtures("firms")
+def test_tenants_are_sorted_by_their_users(world: World) -> None:
+    born = "INSERT INTO users (id, tenant_id) SELECT gen_random_uuid(), %s FROM generate_series(1, %s)"
+    for name, more in (("firm 10", 1), ("other", 2)):
+        tenant = TenantHome.objects.get(name=name).pk
+        world.sql("iam", born, arguments=[tenant, more])
+    tenants.count_users()
+    assert named(order="largest") == ["other", "firm 10", "firm 1", "firm 1b", "Firm 2"]
+    assert named(order="smallest") == ["firm 1", "firm 1b", "Firm 2", "firm 10", "other"]
+    world.sql("iam", "DELETE FROM users WHERE tenant_id = %s", arguments=[tenant])
+    tenants.count_users()
+    assert named(order="smallest")[0] == "other"
 
 
 @pytest.mark.usefixtures("firms")
