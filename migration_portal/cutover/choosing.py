@@ -17,9 +17,9 @@ from migration_portal.runs.models import QuarantinedRow, Run
 _ORDERS = {
     "name": ("words", "number", "name", "pk"),
     "moved": ("-changed_at", "pk"),
-    "wave": ("wave", "words", "number", "pk"),
-    "largest": ("-users", "words", "number", "pk"),
-    "smallest": ("users", "words", "number", "pk"),
+    "wave": ("wave", "words", "number", "name", "pk"),
+    "largest": ("-users", "words", "number", "name", "pk"),
+    "smallest": ("users", "words", "number", "name", "pk"),
 }
 STATES = {
     "blocked": "Blocked at the last attempt", "quarantined": "With rows in quarantine", "free": "Neither blocked nor in quarantine",
