@@ -131,6 +131,7 @@ def _way_back(run: Run, transfer: Transfer) -> _WayBack:
             f"The reverse of {column} fails: {describe(error).what} Correct the plan's reverse expression."
             for column, (_, error) in returning.failing(transfer.target, back, transfer.source_catalog).items()
         ]
+        trouble += [str(refusal) for refusal in returning.hindered(transfer.source, back)]
         trouble += [str(refusal) for refusal in numbers.unnumberable(transfer.source, run.plan)]
         trouble += [str(refusal) for refusal in returning.leaving(transfer.source, run.plan, *about)]
         _known[key] = _WayBack(now, trouble, returning.uncertain(transfer.source, run.plan, *about))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.sql import SQL, Composable, Identifier
 
@@ -13,18 +13,28 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
-Reference = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""The table that refers, its columns, and those that they refer to."""
+Of = Callable[[str], Composable]
+"""A condition on the rows of an alias."""
+
+
+class Reference(NamedTuple):
+    """The table that refers, as SQL, its columns, and those that they refer to; its name, where it is of the plan's schema."""
+
+    child: str
+    columns: tuple[str, ...]
+    parent_columns: tuple[str, ...]
+    name: str
 
 
 def referring(transfer: Transfer, table: Table, *, changing: bool = False) -> list[Reference]:
     """Who refers to the table's rows, by the target's own foreign keys; those alone who change along with a key, if asked."""
     found = _referring(transfer, transfer.quoted(transfer.schema, table.target))
-    return [_reference(row) for row in found if row["changes_along"] or not changing]
+    return [_reference(transfer, row) for row in found if row["changes_along"] or not changing]
 
 
-def _reference(row: Mapping[str, Any]) -> Reference:
-    return row["child"], tuple(row["columns"]), tuple(row["parent_columns"])
+def _reference(transfer: Transfer, row: Mapping[str, Any]) -> Reference:
+    name = row["name"] if row["schema"] == transfer.schema else ""
+    return Reference(row["child"], tuple(row["columns"]), tuple(row["parent_columns"]), name)
 
 
 def _referring(transfer: Transfer, name: str) -> list[dict[str, Any]]:
@@ -34,39 +44,49 @@ def _referring(transfer: Transfer, name: str) -> list[dict[str, Any]]:
 def taking_nobody_along(transfer: Transfer, table: Table) -> Composable:
     """Nobody refers to the row `t` who would go with it."""
     found = _referring(transfer, transfer.quoted(transfer.schema, table.target))
-    return _nobody(_reference(row) for row in found if row["cascades"])
+    cascading = [_reference(transfer, row) for row in found if row["cascades"]]
+    return _nobody(table, cascading, _itself(transfer, table))
 
 
-def changing_nobody(transfer: Transfer, table: Table, whose: Mapping[str, Callable[[str], Composable]]) -> Composable:
+def refers_to_itself(transfer: Transfer, table: Table) -> bool:
+    """Whether rows of the table refer to rows of it."""
+    return any(reference.name == table.target for reference in referring(transfer, table))
+
+
+def changing_nobody(transfer: Transfer, table: Table, whose: Mapping[str, Of], going: Of | None = None) -> Composable:
     """No row of the tables that `whose` names goes along with the row `t`, or loses what refers to it: by whatever tables between.
 
-    `whose` says for each which rows are meant, of an alias.
+    `whose` says for each which rows are meant; rows of the table itself that are `going` as well are not.
     """
-    along = list(_along(transfer, transfer.quoted(transfer.schema, table.target), "t", whose, frozenset()))
+    going = going or _itself(transfer, table)
+    along = list(
+        _along(transfer, table, transfer.quoted(transfer.schema, table.target), "t", whose, going, frozenset())
+    )
     return SQL(" AND NOT ({})").format(SQL(" OR ").join(along)) if along else SQL("")
 
 
 def _along(
-    transfer: Transfer, name: str, row: str, whose: Mapping[str, Callable[[str], Composable]], passed: frozenset[str]
-) -> Iterator[Composable]:
+    transfer: Transfer, table: Table, name: str, row: str, whose: Mapping[str, Of], going: Of, passed: frozenset[str],
+) -> Iterator[Composable]:  # fmt: skip
     alias = f"a{len(passed)}"
     for each in _referring(transfer, name):
-        joined = compile.same(each["columns"], each["parent_columns"], alias, row)
-        if each["schema"] == transfer.schema and each["name"] in whose:
-            found = whose[each["name"]](alias) if each["goes_along"] else None
-        elif each["cascades"] and each["child"] not in passed:
-            further = list(_along(transfer, each["child"], alias, whose, passed | {each["child"]}))
-            found = SQL("({})").format(SQL(" OR ").join(further)) if further else None
-        else:
-            found = None
-        if found is not None:
-            yield SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
-                compile.raw(each["child"]), Identifier(alias), joined, found
+        found: list[Composable] = []
+        if each["goes_along"] and each["schema"] == transfer.schema and each["name"] in whose:
+            found.append(whose[each["name"]](alias))
+        if each["cascades"] and each["child"] not in passed:
+            found += _along(transfer, table, each["child"], alias, whose, going, passed | {each["child"]})
+        if found:
+            joined = compile.same(each["columns"], each["parent_columns"], alias, row)
+            stays = (
+                SQL("NOT {}").format(going(alias)) if _reference(transfer, each).name == table.target else SQL("true")
+            )
+            yield SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {} AND ({}))").format(
+                compile.raw(each["child"]), Identifier(alias), joined, stays, SQL(" OR ").join(found)
             )
 
 
-def unreferenced(transfer: Transfer, table: Table) -> Composable:
-    """Nobody refers to the row `t`: what still stands on it was edited or added since, and keeps it.
+def unreferenced(transfer: Transfer, table: Table, going: Of | None = None) -> Composable:
+    """Nobody refers to the row `t` but itself, or who is `going`: what still stands on it was edited or added, and keeps it.
 
     The plan's own foreign keys are asked too: suspended ones are not in the catalog.
     """
@@ -75,16 +95,23 @@ def unreferenced(transfer: Transfer, table: Table) -> Composable:
         for key in transfer.info(other).foreign_keys:
             if key.parent == table.target:
                 child = transfer.target_table(other.target).as_string(transfer.target)
-                references.add((child, key.columns, key.parent_columns))
-    return _nobody(references)
+                references.add(Reference(child, key.columns, key.parent_columns, other.target))
+    return _nobody(table, references, going or _itself(transfer, table))
 
 
-def _nobody(references: Iterable[Reference]) -> Composable:
+def _nobody(table: Table, references: Iterable[Reference], going: Of) -> Composable:
     conditions = [
-        SQL(" AND NOT EXISTS (SELECT FROM {child} AS c WHERE {joined})").format(
+        SQL(" AND NOT EXISTS (SELECT FROM {child} AS c WHERE {joined} AND {stays})").format(
             child=compile.raw(child),
             joined=compile.same(columns, parent_columns, "c", "t"),
+            stays=SQL("NOT {}").format(going("c")) if name == table.target else SQL("true"),
         )
-        for child, columns, parent_columns in sorted(references)
+        for child, columns, parent_columns, name in sorted(references)
     ]
     return SQL("").join(conditions)
+
+
+def _itself(transfer: Transfer, table: Table) -> Of:
+    """A row that refers to itself goes with itself."""
+    key = transfer.info(table).primary_key
+    return lambda alias: SQL("({})").format(compile.same(key, key, alias, "t"))

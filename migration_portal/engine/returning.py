@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Literal
 
 from migration_portal.engine.errors import describe, fault_of
+from migration_portal.engine.queries import queries
 from migration_portal.plan import compile, directions
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.model import Catalog, Column, Plan, Table
@@ -108,3 +109,24 @@ def unfollowed(plan: Plan, back: Plan, legacy: Catalog, iam: Catalog) -> Iterato
             yield PlanError(
                 error.what, subject=table.target, todo="Let legacy's key follow from the IAM's in the reverse section."
             )
+
+
+def hindered(legacy: Connection[Any], back: Plan) -> Iterator[Refusal]:
+    """What of legacy's own would stop the way back, or change on it what nobody captures."""
+    about = {"schema": back.target_schema, "tables": [table.target for table in back.tables]}
+    for name, what in legacy.execute(queries("triggers")["always"], about).fetchall():
+        yield PlanError(
+            f"It has {what}; what is written on the way back would set them off.", subject=name,
+            todo="Drop them, or let a trigger that does not always fire do it (ALTER TABLE … ENABLE TRIGGER).",
+        )  # fmt: skip
+    for name, children in legacy.execute(queries("triggers")["unreadable"], about).fetchall():
+        yield PlanError(
+            f"{children} refers to it, and our role may not look whether a row does.", subject=name,
+            todo=f"GRANT USAGE on the schema and SELECT on {children} to the role of LEGACY_DATABASE_URL.",
+        )  # fmt: skip
+    row = legacy.execute("SELECT has_database_privilege(current_database(), 'TEMP')").fetchone()
+    if back.tables and not (row and row[0]):
+        yield PlanError(
+            "Our role may make no temporary tables there: nothing could be brought back.", subject="legacy database",
+            todo="GRANT TEMPORARY ON DATABASE … to the role of LEGACY_DATABASE_URL.",
+        )  # fmt: skip

@@ -15,7 +15,9 @@ from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile, directions, numbers
 from migration_portal.plan.mentioned import words
-from migration_portal.plan.model import Rule, Table
+from migration_portal.plan.model import Lookup, Rule, Table
+from migration_portal.plan.one_to_one import text_uuids
+from migration_portal.plan.spelling import spelled
 
 _BATCH = 5000
 _TAKES_ANY = {"text", "character varying", "bpchar", "citext"}
@@ -203,20 +205,39 @@ def _target_keys(transfer: Transfer, table: Table, said: frozenset[str], keys: S
     )  # fmt: skip
 
 
-def twins(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Source keys, besides these, of rows that would have the same target key but for the way it is written.
+def twins(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]], *, gone: bool) -> list[list[str]]:
+    """Source keys, besides these, of rows that would have the same target key but for the way, or the word, it is written in.
 
-    Only where a reject rule reads other rows: which of such rows is rejected depends on the others.
+    Where a reject rule reads other rows, which of them is rejected depends on the others: asked if some of these rows are `gone`.
     """
-    if len(table.key) > 1 or not any(_reads_rows(rule) for rule in table.reject):
-        return []
-    own = {key[0] for key in keys}
-    spelled = sorted({way for key in own for way in (key.lower(), key.upper())} - own)
+    own = {tuple(key) for key in keys if not is_open(key)}
+    uuids = set(text_uuids(table, transfer.source_catalog[table.source]))
+    if gone and len(table.key) == 1 and any(_reads_rows(rule) for rule in table.reject):
+        uuids.add(table.key[0])
+    ways = {
+        (*key[:place], way, *key[place + 1 :])
+        for place, name in enumerate(table.key) if name in uuids
+        for key in own for way in (key[place].lower(), key[place].upper())
+    }  # fmt: skip
+    for place, lookup in _worded(table):
+        ways |= {(*key[:place], word, *key[place + 1 :]) for key in own for word in lookup.alike(key[place])}
     statement = queries("source")["keys"].format(
         key=compile.source_key(table), table=compile.source_table(transfer.plan, table),
-        where=by_source_key(table, [[key] for key in spelled]),
+        where=by_source_key(table, sorted(ways - own)),
     )  # fmt: skip
-    return [row[0] for row in transfer.source.execute(statement)] if spelled else []
+    return [row[0] for row in transfer.source.execute(statement)] if ways - own else []
+
+
+def in_two_ways(transfer: Transfer, table: Table) -> bool:
+    """Whether two rows of the source may be one of the target because its key is written in another way, or with another word."""
+    return bool(text_uuids(table, transfer.source_catalog[table.source]) or any(_worded(table)))
+
+
+def _worded(table: Table) -> Iterator[tuple[int, Lookup]]:
+    """The columns of the key, by their place in it, of which several words may lead to one row of the IAM's."""
+    for column in table.columns:
+        if column.lookup and column.lookup.words and (name := spelled(column.lookup.over)) in table.key:
+            yield table.key.index(name), column.lookup
 
 
 def _reads_rows(rule: Rule) -> bool:

@@ -87,15 +87,15 @@ def _read(
             [(explained,)] = connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
     except psycopg.Error as error:
         raise describe(error, subject=f"{source}, its expressions") from error
-    found = {*_relations(explained[0]["Plan"], within=rows_too), *_partitioned(connection, plan, source, columns)}
+    found = {*_relations(explained[0]["Plan"], within=rows_too), *_unnamed(connection, plan, source, columns)}
     tables = [Identifier(*name).as_string(connection) for name in found]
     roots = rows(connection, queries("capture")["roots"], {"tables": tables})
     return {(row["schema"], row["name"]) for row in roots}
 
 
-def _partitioned(connection: Connection[Any], plan: Plan, source: str, columns: Composable) -> set[tuple[str, str]]:
-    """Tables of partitions, besides the source, that the columns read, also where no partition is of use: the server's own plan
-    leaves such out. By what a view of them would depend on; nothing where our role may make none.
+def _unnamed(connection: Connection[Any], plan: Plan, source: str, columns: Composable) -> set[tuple[str, str]]:
+    """Tables of partitions and foreign ones, besides the source, that the columns read, by way of views, too: the server's own plan
+    leaves those out of which no partition is of use. By what a view would depend on; nothing where our role may make none.
     """
     view = SQL("CREATE TEMP VIEW portal_reads AS SELECT ({}) IS NULL AS portal_read FROM {}").format(
         SQL("ROW({})").format(columns), Identifier(plan.source_schema, source)
@@ -103,7 +103,7 @@ def _partitioned(connection: Connection[Any], plan: Plan, source: str, columns: 
     try:
         with connection.transaction(force_rollback=True):
             connection.execute(view)
-            found = {(row["schema"], row["name"]) for row in rows(connection, queries("capture")["view_of_partitions"])}
+            found = {(row["schema"], row["name"]) for row in rows(connection, queries("capture")["reads_unnamed"])}
             return found - {(plan.source_schema, source)}
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
         return set()

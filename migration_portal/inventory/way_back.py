@@ -35,7 +35,7 @@ def way_back(
     back = directions.backward(plan, source, target)
     for refusal in returning.unfollowed(plan, back, source, target):
         yield Finding("error", refusal.subject, refusal.what, refusal.todo)
-    for refusal in numbers.unnumberable(legacy, plan):
+    for refusal in (*returning.hindered(legacy, back), *numbers.unnumberable(legacy, plan)):
         yield Finding("warning", refusal.subject, refusal.what, f"{refusal.todo} Until then no tenant can be cut over.")
     failing = returning.failing(iam, back, source, rows=_TRIED)
     for subject, (column, error) in failing.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -10,8 +9,9 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.mentioned import without_words, words
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo, Through
+from migration_portal.plan.one_to_one import told_apart
 
 
 def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
@@ -128,41 +128,6 @@ def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
     return found
 
 
-_ONE_TO_ONE = re.compile(r"[\s()|:.,]*")
-_FUNCTIONS = {
-    "md5",
-    "concat_ws",
-    "uuid_generate_v5",
-    "uuid_ns_dns",
-    "uuid_ns_url",
-    "uuid_ns_oid",
-    "uuid_ns_x500",
-    "public",
-}
-
-
-def one_to_one(table: Table, target: Catalog) -> bool:
-    """Whether no two rows of the source are one in the target, as far as the plan's own words can show.
-
-    A key's columns as they stand, cast, joined by words between them, and hashed, show it; `lower(login)` does not. That one UUID
-    is spelled in two ways is not looked for here: see `respell` and `twins`.
-    """
-    shown: set[str] = set()
-    for name in target[table.target].primary_key:
-        column = table.column(name)
-        if column is None:
-            continue
-        mentioned = set(words(column.reading))
-        if column.number:
-            shown.add(column.number.over)
-        elif not (column.lookup and column.lookup.words) and (
-            mentioned <= {*table.key, table.source, *_FUNCTIONS}
-            and _ONE_TO_ONE.fullmatch(without_words(column.reading))
-        ):
-            shown |= mentioned
-    return set(table.key) <= shown
-
-
 def _looks_elsewhere(column: Column) -> bool:
     """Whether other rows say what it is: when the row is gone, theirs may be gone, too. Our own numbers stay."""
     return not column.number and "select" in {word.lower() for word in words(column.reading)}
@@ -183,9 +148,22 @@ def unfollowed(plan: Plan, source: Catalog, target: Catalog) -> Iterator[PlanErr
                 f" ({', '.join(sorted(said))}): a row that is gone could not be told from others.",
                 subject=table.target, todo="Map a key column from the rest of legacy's key, or run without capture.",
             )  # fmt: skip
+        elif not (table.one_of_many or told_apart(table, found, source[table.source], target[table.target])):
+            made = ", ".join(f"{column.name} = {column.written}" for column in found)
+            yield PlanError(
+                f"Two rows of legacy could be one in the IAM: {made} may be the same for another {', '.join(table.key)}.",
+                subject=table.target, todo=_TELL_APART,
+            )  # fmt: skip
         for read in (read for read in table.reads if read.key != table.key):
             if refusal := _astray(table, read, found, source[table.source], target[table.target]):
                 yield refusal
+
+
+_TELL_APART = (
+    "Make it of the key's columns as they stand, hashed, or joined with a word between them; or give legacy a unique index over"
+    " what it is made of, as CREATE UNIQUE INDEX ON people (lower(login)); of uuids that legacy keeps as text, reject what is"
+    ' none, as id_not_uuid = { uuid = "id" }. Or run without capture.'
+)
 
 
 def _astray(table: Table, read: Read, found: list[Column], here: TableInfo, there: TableInfo) -> PlanError | None:

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _SQL = re.compile(
-    r"""e'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | --[^\n]* | /\*.*?\*/
-    | ::\s*(?:"(?:[^"]|"")*"|\w+) | "(?P<quoted>(?:[^"]|"")*)" | (?P<word>\w+)""",
+    r"""(?P<literal>e'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$) | --[^\n]* | /\*.*?\*/
+    | ::\s*(?P<cast>"(?:[^"]|"")*"|character\s+varying|double\s+precision|\w+) | "(?P<quoted>(?:[^"]|"")*)" | (?P<word>\w+)
+    | (?P<sign>\S)""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
-"""A literal, a comment, what a cast is to; or else a word."""
+
+
+class Token(NamedTuple):
+    """`kind` is literal, cast (what it is to), word (an identifier as the server knows it, or a number) or sign."""
+
+    kind: str
+    text: str
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """What a piece of SQL is made of, without its blanks and comments."""
+    for found in _SQL.finditer(text):
+        if found["literal"]:
+            yield Token("literal", found["literal"])
+        elif found["cast"]:
+            yield Token("cast", " ".join(found["cast"].lower().split()))
+        elif found["word"]:
+            yield Token("word", found["word"].lower())
+        elif found["quoted"] is not None:
+            yield Token("word", found["quoted"].replace('""', '"'))
+        elif found["sign"]:
+            yield Token("sign", found["sign"])
 
 
 def words(text: str) -> Iterator[str]:
     """The identifiers, as the server knows them, and numbers in a piece of SQL: not what its literals and casts say."""
-    for found in _SQL.finditer(text):
-        if found["word"]:
-            yield found["word"].lower()
-        elif found["quoted"] is not None:
-            yield found["quoted"].replace('""', '"')
-
-
-def without_words(text: str) -> str:
-    """What is left of a piece of SQL without its identifiers, numbers, literals, casts and comments."""
-    return _SQL.sub("", text)
+    return (token.text for token in tokens(text) if token.kind == "word")

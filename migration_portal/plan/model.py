@@ -36,6 +36,13 @@ class Lookup:
     def name(self) -> str:
         return f"{self.of}.{self.by}" + (f" where {self.where}" if self.where else "")
 
+    def alike(self, word: str) -> set[str]:
+        """The other words of legacy's that lead where this one does."""
+        known = dict(self.words)
+        theirs = known.get(word, word)
+        others = {ours for ours, each in self.words if each == theirs}
+        return (others if theirs in known else others | {theirs}) - {word}
+
     @property
     def written(self) -> str:
         """As the plan file has it."""

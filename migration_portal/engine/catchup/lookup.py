@@ -32,14 +32,15 @@ def stage_rows(work: Work, table: Table) -> None:
     staged = pipe(transfer.source, select, transfer.target, stage, [*table.column_names, "portal_source_key"])
     staged -= _leave_out_ambiguous(work, table)
     names = [*(c.name for c in owner), "portal_source_key"]
-    if staged == len(wanted) and not any(map(source.is_open, wanted)):
+    complete = staged == len(wanted) and not any(map(source.is_open, wanted))
+    if work.widen and (others := [tuple(key) for key in source.twins(transfer, table, wanted, gone=not complete)]):
+        raise Widen({table.source: others})
+    if complete:
         # Nothing is gone, rejected or astray: the stage knows all there is to know.
         work.complete.add(table.target)
         statement = SQL("INSERT INTO {} ({names}) SELECT {names} FROM {}")
         transfer.target.execute(statement.format(keys, stage, names=listed(names)))
         return
-    if work.widen and (others := [tuple(key) for key in source.twins(transfer, table, wanted)]):
-        raise Widen({table.source: others})
     _note_exceptions(work, table, wanted)
     pipe(transfer.source, source.target_keys(transfer, table, wanted), transfer.target, keys, names)
     groups.find(work, table, wanted)

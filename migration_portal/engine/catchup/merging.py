@@ -83,8 +83,6 @@ def merge(
         with transfer.source.transaction():
             for table in work.tables:
                 lookup.stage_rows(work, table)
-                if not only_gone:
-                    namesakes.keep_back(work, table)
             if flow.direction == "reverse":
                 lookup.settle_tables(work)
         if apart := [table for table in work.tables if table.where]:
@@ -136,9 +134,8 @@ def _write(work: Work, table: Table) -> None:
         "upsert", target=transfer.target_table(table.target), stage=stage, names=listed(table.column_names),
         key=listed(key_of(work, table)), action=upserts.on_conflict(transfer, table),
     )  # fmt: skip
-    namesakes.keep_written(work, table)
-    if flow.direction == "reverse":
-        _keep_what_is_referred_to(work, table)
+    namesakes.keep_back(work, table)
+    _keep_what_is_referred_to(work, table)
     with triggers.silent(transfer.target, table.target in flow.silenced):
         work.merged.written += transfer.target.execute(upsert).rowcount
     quarantined.release_orphans(work, table)
@@ -146,19 +143,32 @@ def _write(work: Work, table: Table) -> None:
 
 def _keep_what_is_referred_to(work: Work, table: Table) -> None:
     """Rows whose change would leave others without what they refer to wait, where foreign keys are silent with the other triggers;
-    else those whose change others would follow, captured by nobody.
+    else those whose change others would follow, captured by nobody. In the IAM its own tables may follow.
     """
     transfer, key, (stage, _) = work.flow.transfer, key_of(work, table), names_of(table)
-    for child, columns, parents in referring(transfer, table, changing=table.target not in work.flow.silenced):
+    of_plan = {each.target: each for each in transfer.plan.tables}
+    for child, columns, parents, name in referring(transfer, table, changing=table.target not in work.flow.silenced):
+        if work.flow.direction == "forward" and name not in of_plan:
+            continue
         if set(parents) <= set(table.column_names) and not set(parents) <= set(key):
             changed = query(
                 "referred_to", stage=stage, target=transfer.target_table(table.target), child=compile.raw(child),
                 same_key=compile.same(key, key, "t", "s"), same=compile.same(parents, parents, "t", "s"),
-                joined=compile.same(columns, parents, "c", "t"),
+                joined=compile.same(columns, parents, "c", "t"), brought=_brought(work, of_plan.get(name), columns, parents),
             )  # fmt: skip
             keys = [row[0] for row in transfer.target.execute(changed).fetchall()]
-            what = f"{child} refers to it by {', '.join(parents)}, which would change: change it back in the IAM."
+            side = "the IAM" if work.flow.direction == "reverse" else "legacy"
+            what = f"{child} refers to it by {', '.join(parents)}, which would change: change it back in {side}."
             work.collide(table, keys, "still_referenced", what)
+
+
+def _brought(work: Work, child: Table | None, columns: tuple[str, ...], parents: tuple[str, ...]) -> Composable:
+    """Whether the batch itself has the row `c` refer to what the staged row `s` becomes."""
+    if child is None or child not in work.tables or not set(columns) <= set(child.column_names):
+        return SQL("false")
+    key = key_of(work, child)
+    same = SQL("{} AND {}").format(compile.same(key, key, "b", "c"), compile.same(columns, parents, "b", "s"))
+    return SQL("EXISTS (SELECT FROM {} AS b WHERE {})").format(names_of(child)[0], same)
 
 
 def _leave_to_their_owner(work: Work, table: Table) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import capabilities, source, triggers
 from migration_portal.engine.catchup.work import Work, at_home_in_target, key_of, names_of, owned_by, query
 from migration_portal.engine.errors import describe
-from migration_portal.engine.references import changing_nobody, taking_nobody_along, unreferenced
+from migration_portal.engine.queries import queries
+from migration_portal.engine.references import Of, changing_nobody, refers_to_itself, taking_nobody_along, unreferenced
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
+
+REFERRED_TO = "Rows that refer to it would go or change with it (ON DELETE), or a trigger there keeps it."
+"""Why a row that the source has no more stays."""
 
 
 def remove(work: Work, table: Table, only: Composable | None = None) -> None:
@@ -24,14 +26,10 @@ def remove(work: Work, table: Table, only: Composable | None = None) -> None:
     if table.target in work.complete and len(owner) == len(key):
         return
     mine, owned = writable(work, table), owned_by(work, table)
+    if only is not None:
+        mine = SQL("{} AND {}").format(mine, only)
     target = transfer.target_table(table.target)
     silent = table.target in work.flow.silenced_deletes
-    if only is not None:
-        mine, spared = SQL("{} AND {}").format(mine, only), taking_nobody_along(transfer, table)
-    else:
-        spared = changing_nobody(transfer, table, _of_others(work, table))
-    if silent:  # foreign keys are silent with the other triggers
-        spared = SQL("{}{}").format(spared, unreferenced(transfer, table))
     if only is None and work.homes_differ and work.first(table):
         _note_deleted_elsewhere(work, table, mine=mine, owned=owned)
     parts: dict[str, Composable] = {
@@ -40,7 +38,13 @@ def remove(work: Work, table: Table, only: Composable | None = None) -> None:
     }  # fmt: skip
     if work.flow.direction == "forward":
         capabilities.clear(transfer, table, query("leaves", **parts))
-    why = "Rows that refer to it would go or change with it (ON DELETE), or a trigger there keeps it."
+    if only is None:
+        spared = _spared_together(work, table, parts) if refers_to_itself(transfer, table) else sparing(work, table)
+    else:
+        spared = SQL("{}{}").format(
+            taking_nobody_along(transfer, table), unreferenced(transfer, table) if silent else SQL("")
+        )
+    why = REFERRED_TO
     try:
         with transfer.target.transaction():
             free = parts | {"mine": SQL("({}){}").format(mine, spared)}
@@ -57,27 +61,67 @@ def remove(work: Work, table: Table, only: Composable | None = None) -> None:
     work.collide(table, [row[0] for row in left], "still_referenced", why)
 
 
-def _of_others(work: Work, table: Table) -> dict[str, Callable[[str], Composable]]:
-    """Of each table of the plan, the rows that must not change along with a row of `table` which goes: what nobody captures.
+def sparing(work: Work, table: Table, going: Of | None = None) -> Composable:
+    """A condition on `t`: nothing that nobody captures goes, or changes, along with it; rows of its table that are `going` may."""
+    transfer = work.flow.transfer
+    spared = changing_nobody(transfer, table, _of_others(work, table), going)
+    if table.target in work.flow.silenced_deletes:  # foreign keys are silent with the other triggers
+        spared = SQL("{}{}").format(spared, unreferenced(transfer, table, going))
+    return spared
 
-    In legacy all of them, but for what belongs to the row in tables that it is read with; in the IAM those that live there.
+
+def _spared_together(work: Work, table: Table, parts: dict[str, Composable]) -> Composable:
+    """The same for rows of the batch that refer to each other: those go together whom nothing else keeps, nor one that it keeps."""
+    transfer, (_, keys) = work.flow.transfer, names_of(table)
+    going = {tuple(row[0]) for row in transfer.target.execute(query("left", **parts)).fetchall()}
+    while True:
+        of_them = SQL("k.portal_source_key::text = ANY({})").format(source.array_of_keys(going))
+
+        def goes(alias: str, of_them: Composable = of_them) -> Composable:
+            names = [each.name for each in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
+            same = compile.same(names, names, alias, "k")
+            return SQL("EXISTS (SELECT FROM {} AS k WHERE {} AND {})").format(keys, same, of_them)
+
+        spared = sparing(work, table, goes)
+        kept = parts | {"mine": SQL("{} AND {} AND NOT (true{})").format(parts["mine"], of_them, spared)}
+        staying = {tuple(row[0]) for row in transfer.target.execute(query("left", **kept)).fetchall()}
+        if not staying:
+            return SQL(" AND {}{}").format(of_them, spared)
+        going -= staying
+
+
+def _of_others(work: Work, table: Table) -> dict[str, Of]:
+    """Of each table of the plan, the rows that must not change along with a row of `table` which goes.
+
+    All of them: what the source deleted as well has gone before, or comes. But for what belongs to a row of legacy's in tables that
+    it is read with, and what was discarded from quarantine.
     """
-    flow, transfer = work.flow, work.flow.transfer
-    if flow.direction == "reverse":
-        own = {read.source for read in table.forward.reads} if table.forward else set()
-        return dict.fromkeys(set(transfer.plan.captured) - own, lambda alias: SQL("true"))
-    if not work.homes_differ:
-        return {}
-    schema = Identifier(transfer.schema)
+    plan = work.flow.transfer.plan
+    if work.flow.direction == "forward" or table.forward is None:
+        return {each.target: lambda alias: SQL("true") for each in plan.tables}
+    own = table.read.link if table.read else table.forward.key
+    links = {read.source: read.link for read in table.forward.reads}
 
-    def living_here(each: Table) -> Callable[[str], Composable]:
-        def there(alias: str) -> Composable:
-            whose = belonging.target_tenant(transfer.plan, each, transfer.target_catalog, schema, alias)
-            return SQL("NOT {}").format(belonging.at_home(whose, work.homes, by_default=flow.by_default))
+    discarded = {each.forward.source: _discarded(work, each.forward) for each in plan.tables if each.forward}
 
-        return there
+    def of_others(name: str) -> Of:
+        def condition(alias: str) -> Composable:
+            may_go: list[Composable] = [compile.same(links[name], own, alias, "t")] if name in links else []
+            may_go += [discarded[name](alias)] if name in discarded else []
+            return SQL("({}) IS NOT TRUE").format(source.any_of(may_go))
 
-    return {each.target: living_here(each) for each in transfer.plan.tables}
+        return condition
+
+    return {name: of_others(name) for name in plan.captured}
+
+
+def _discarded(work: Work, table: Table) -> Of:
+    """The rows of legacy's that are never to arrive: somebody has decided that."""
+    about = {"run": work.flow.transfer.run, "table": table.target, "parts": len(table.key)}
+    keys = [row[0] for row in work.flow.ledger.execute(queries("quarantine")["discarded"], about)]
+    return lambda alias: source.keys_in(
+        [SQL("{}.{}").format(Identifier(alias), Identifier(name)) for name in table.key], keys
+    )
 
 
 def _note_deleted_elsewhere(work: Work, table: Table, *, mine: Composable, owned: Composable) -> None:

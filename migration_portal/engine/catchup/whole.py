@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import capabilities, ledger, source, upserts
+from migration_portal.engine import capabilities, ledger, source, triggers, upserts
 from migration_portal.engine.catchup import lookup
 from migration_portal.engine.catchup.flow import Entry, Flow
 from migration_portal.engine.catchup.merging import alone, remember, respell
-from migration_portal.engine.catchup.removing import writable
+from migration_portal.engine.catchup.removing import REFERRED_TO, sparing, writable
 from migration_portal.engine.catchup.work import Merged, Work, at_home_in_target, key_of, names_of, query
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
@@ -67,16 +67,22 @@ def _empty(work: Work, table: Table) -> None:
     }  # fmt: skip
     if work.flow.direction == "forward":
         capabilities.clear(transfer, table, query("unstaged", **parts))
+    spared, why = sparing(work, table), REFERRED_TO
     try:
-        with transfer.target.transaction():
-            work.merged.removed += transfer.target.execute(query("emptied", **parts)).rowcount
+        with (
+            transfer.target.transaction(),
+            triggers.silent(transfer.target, table.target in work.flow.silenced_deletes),
+        ):
+            free = parts | {"mine": SQL("({}){}").format(may, spared)}
+            work.merged.removed += transfer.target.execute(query("emptied", **free)).rowcount
     except psycopg.errors.ForeignKeyViolation as error:
+        why = str(describe(error))
         free = parts | {"mine": SQL("({}){}").format(may, unreferenced(transfer, table))}
         work.merged.removed += transfer.target.execute(query("emptied", **free)).rowcount
-        owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
-        names = compile.target_key([column.name for column in owner], "t")
-        left = transfer.target.execute(query("emptied_left", key=names, **parts)).fetchall()
-        work.collide(table, [row[0] for row in left], "still_referenced", str(describe(error)))
+    owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
+    names = compile.target_key([column.name for column in owner], "t")
+    left = transfer.target.execute(query("emptied_left", key=names, **parts)).fetchall()
+    work.collide(table, [row[0] for row in left], "still_referenced", why)
 
 
 def _undecided(work: Work, table: Table) -> Composable | None:

@@ -154,13 +154,21 @@ WHERE n.nspname = %(schema)s AND t.tgparentid = 0 AND t.tgname IN ('portal_captu
 SELECT i.inhrelid::regclass::text AS child FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = %(table)s::regclass AND NOT c.relispartition ORDER BY 1
 
--- name: view_of_partitions
-SELECT DISTINCT n.nspname AS schema, c.relname AS name
-FROM pg_rewrite AS r
-JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
-JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind = 'p'
+-- name: reads_unnamed
+-- And foreign tables, a join of which the server's own plan does not name.
+WITH RECURSIVE read (oid, kind) AS (
+    SELECT 'pg_temp.portal_reads'::regclass::oid, 'v'::"char"
+    UNION
+    SELECT c.oid, c.relkind
+    FROM read
+    JOIN pg_rewrite AS r ON r.ev_class = read.oid AND read.kind = 'v'
+    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind IN ('v', 'p', 'f')
+)
+SELECT n.nspname AS schema, c.relname AS name FROM read
+JOIN pg_class AS c ON c.oid = read.oid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE r.ev_class = 'pg_temp.portal_reads'::regclass
+WHERE read.kind <> 'v'
 
 -- name: roots
 -- The tables that these are partitions of, or are.

@@ -79,15 +79,14 @@ WHERE n.nspname = %(schema)s AND k.contype = 'f' AND p.relnamespace = c.relnames
 ORDER BY c.relname, k.conname
 
 -- name: referring
--- Foreign keys of any schema that lead to this table, and what becomes of who refers: whether it goes or loses its reference when the row goes, and changes when its key does.
-SELECT c.oid::regclass::text AS child, n.nspname::text AS schema, c.relname::text AS name,
+-- Foreign keys of any schema that lead to this table or to a partition of its, and what becomes of who refers: whether it goes or loses its reference when the row goes, and changes when its key does.
+SELECT DISTINCT c.oid::regclass::text AS child, n.nspname::text AS schema, c.relname::text AS name,
        k.confdeltype IN ('c', 'n', 'd') AS goes_along, k.confdeltype = 'c' AS cascades, k.confupdtype IN ('c', 'n', 'd') AS changes_along,
        ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY AS u(attnum, n)
              JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY u.n)::text[] AS columns,
        ARRAY(SELECT a.attname FROM unnest(k.confkey) WITH ORDINALITY AS u(attnum, n)
              JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = u.attnum ORDER BY u.n)::text[] AS parent_columns
 FROM pg_constraint AS k
-JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_class AS c ON c.oid = coalesce(pg_partition_root(k.conrelid), k.conrelid)
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.confrelid = %(table)s::regclass
-  AND NOT EXISTS (SELECT FROM pg_constraint AS whole WHERE whole.oid = k.conparentid AND whole.confrelid = k.confrelid)
+WHERE k.contype = 'f' AND %(table)s::regclass IN (k.confrelid, pg_partition_root(k.confrelid))

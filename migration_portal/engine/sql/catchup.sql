@@ -49,6 +49,9 @@ DELETE FROM {stage} AS s
 WHERE portal_source_key IN (SELECT portal_source_key FROM {stage} GROUP BY portal_source_key HAVING count(*) > 1)
 RETURNING portal_source_key
 
+-- name: left_out
+DELETE FROM {stage} AS s WHERE portal_source_key = {key}
+
 -- name: withheld
 DELETE FROM {stage} AS s WHERE portal_source_key::text = ANY({protected})
 
@@ -74,10 +77,21 @@ DELETE FROM {stage} AS s WHERE {orphan} RETURNING s.portal_source_key
 
 -- name: referred_to
 DELETE FROM {stage} AS s USING {target} AS t
-WHERE {same_key} AND ({same}) IS NOT TRUE AND EXISTS (SELECT FROM {child} AS c WHERE {joined}) RETURNING s.portal_source_key
+WHERE {same_key} AND ({same}) IS NOT TRUE AND EXISTS (SELECT FROM {child} AS c WHERE {joined} AND NOT {brought})
+RETURNING s.portal_source_key
 
--- name: written_otherwise
-DELETE FROM {stage} AS s USING {target} AS t WHERE {same} AND ({otherwise}) RETURNING s.portal_source_key
+-- name: held_by_another
+SELECT s.portal_source_key, {holder} FROM {stage} AS s JOIN {target} AS t ON {same} WHERE {holder} <> s.portal_source_key
+
+-- name: gone_is_anothers
+SELECT k.portal_source_key FROM {keys} AS k JOIN {target} AS t ON {owned}
+GROUP BY 1 HAVING bool_and({holder} <> k.portal_source_key)
+
+-- name: staged_twice
+-- Of several that would be one row the last: of uuids, the one in lower case.
+SELECT s.portal_source_key, max(o.portal_source_key)
+FROM {stage} AS s JOIN {stage} AS o ON {same} AND o.portal_source_key::text COLLATE "C" > s.portal_source_key::text COLLATE "C"
+GROUP BY 1
 
 -- name: taken
 -- Values that a row outside the batch keeps.

@@ -9,10 +9,6 @@ SELECT {key}, row_to_json({name})::text FROM {table} WHERE {where}
 SELECT {whose} FROM unnest({written}::text[]) WITH ORDINALITY AS rows(written, place)
 CROSS JOIN LATERAL json_populate_record(NULL::{table}, rows.written::json) AS {name} ORDER BY place
 
--- name: namesakes
-SELECT asked.portal_key, {key} FROM {table} JOIN ({asked}) AS asked ({places}, portal_key) ON {same}
-WHERE {key} <> asked.portal_key AND {kept}
-
 -- name: page
 SELECT {key} FROM {table} WHERE {where} ORDER BY {order} LIMIT {most}
 
