@@ -17,7 +17,7 @@ from migration_portal.audit.models import Event
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.console.charts import as_json
 from migration_portal.refusal import Refusal
-from migration_portal.runs import start, throttle
+from migration_portal.runs import reload, start, throttle
 from migration_portal.runs.approving import UNDO
 from migration_portal.runs.chunk_map import chunk_map
 from migration_portal.runs.compare import compare
@@ -57,6 +57,7 @@ class RunAdmin(ReadOnlyAdmin):
             path("compare/", wrap(self.compare), name="runs_run_compare"),
             path("<int:pk>/live/", wrap(self.live), name="runs_run_live"),
             path("<int:pk>/throttle/", wrap(self.throttle), name="runs_run_throttle"),
+            path("<int:pk>/reload/", wrap(self.reload), name="runs_run_reload"),
             path("<int:pk>/report.json", wrap(self.report_json), name="runs_run_report_json"),
             path("<int:pk>/report/", wrap(self.report_page), name="runs_run_report"),
             path("<int:pk>/do/<slug:verb>/", wrap(self.do), name="runs_run_do"),
@@ -89,6 +90,7 @@ class RunAdmin(ReadOnlyAdmin):
         now["events"] = list(Event.objects.filter(run=run.pk)[:30])
         now["buttons"] = [verb for verb in available(run) if _may(request, verb)]
         now["may_throttle"] = run.state in ACTIVE and request.user.has_perm("runs.pause_run")
+        now["may_reload"] = run.capture and run.state == State.COMPLETED and request.user.has_perm("runs.retry_run")
         now["ended"] = run.state in (State.COMPLETED, State.CANCELLED, State.UNDONE)
         try:
             now["progress"] = progress_of(run)
@@ -147,6 +149,18 @@ class RunAdmin(ReadOnlyAdmin):
 
         back = reverse("admin:runs_run_change", args=[pk])
         return console.act(request, "runs.pause_run", do, back=back, done="In force from each worker's next chunk on.")
+
+    def reload(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """One of its tables anew."""
+        run = get_object_or_404(Run, pk=pk)
+
+        def do() -> str:
+            table, reason = request.POST.get("table", ""), console.reason(request)
+            filled = reload.reload(run, table, by=console.by(request), reason=reason)
+            return f"Catch-up brings {', '.join(filled)} anew; the cut-over board shows what waits."
+
+        back = reverse("admin:runs_run_change", args=[pk])
+        return console.act(request, "runs.retry_run", do, back=back, done="")
 
     def report_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The verification report: reconciliation, checks, findings, and what to do about each kind."""

@@ -35,9 +35,9 @@ from migration_portal.management.verbs import (
     notices,
     operate,
     rollback,
+    running,
     status,
     support,
-    throttling,
     waves,
 )
 from migration_portal.refusal import Refusal
@@ -63,7 +63,7 @@ _ROOMS = (
     decommission,
     deployment,
     notices,
-    throttling,
+    running,
 )
 _VERBS = {name: do for room in _ROOMS for name, do in room.VERBS.items()}
 
