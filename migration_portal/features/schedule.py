@@ -15,6 +15,7 @@ from flags.models import Flag, Ramp, ScheduledChange
 from migration_portal.audit import chain
 from migration_portal.features.health import blockers
 from migration_portal.features.switch import switch
+from migration_portal.monitoring import alerts
 from migration_portal.refusal import Refusal, require_reason
 
 PATIENCE = timedelta(hours=1)
@@ -98,6 +99,9 @@ def _make(pk: int, health: Callable[[], list[str]]) -> bool:
 def _give_up(change: ScheduledChange, why: str) -> bool:
     change.state, change.held = ScheduledChange.State.MISSED, why
     change.save()
+    alerts.inform(
+        f"A scheduled change of {change.flag.name} was not made: {change.summary}.", why, key=f"schedule:{change.pk}"
+    )
     chain.record("miss_scheduled_change", of=change.flag, by=change.by, reason=why, data={"to": _plain(change.values)})
     return False
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from flags.models import TenantHome
+from migration_portal.approvals.models import Approval
 from migration_portal.backups.models import Backup, Side
 from migration_portal.monitoring.alerts import Condition
 from migration_portal.monitoring.models import Alert, Sample
@@ -27,6 +28,7 @@ def conditions() -> Iterator[Condition]:
     yield from _disks()
     yield from _failures()
     yield from _backups()
+    yield from _asked()
 
 
 def _disks() -> Iterator[Condition]:
@@ -47,6 +49,15 @@ def _failures() -> Iterator[Condition]:
                 f"{lately.failures:,} of {lately.calls:,} requests that {home.label} answered in five minutes failed.",
                 "See Health for which endpoints, and the log of the web server for why.",
             )  # fmt: skip
+
+
+def _asked() -> Iterator[Condition]:
+    for waiting in Approval.objects.waiting():
+        yield Condition(
+            f"{OF}asked:{waiting.pk}", _WARNING,
+            f"{waiting.requested_by} asks for a second person: {waiting.action.replace('_', ' ')}, {waiting.subject}.",
+            f"Agree or reject under Approvals; it expires {waiting.expires_at:%Y-%m-%d %H:%M} UTC.",
+        )  # fmt: skip
 
 
 def _backups() -> Iterator[Condition]:

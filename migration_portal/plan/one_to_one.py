@@ -17,6 +17,7 @@ _JOINS = {"concat_ws"}
 _SAYS_ALL = _HASHES | _JOINS | {"concat", "cast", "as", *_TEXT}
 _SAYS_ALL |= {"uuid_ns_dns", "uuid_ns_url", "uuid_ns_oid", "uuid_ns_x500", "public"}
 _SAYS_ALL_OF_NUMBERS = {"lpad", "to_hex"}
+_WORD = re.compile(r"[^'0-9]")
 _SIGNS = re.compile(r"[()|:.,]*")
 
 
@@ -52,23 +53,28 @@ def _shown_by(table: Table, column: Column, kinds: Mapping[str, ColumnInfo | Non
     found = [token for token in found if not (token.kind == "cast" and all(_is(info, token.text) for info in infos))]
     numbers = all(info is not None and info.type in _DIGITS for info in infos)
     hashed = bool(_HASHES & {token.text for token in found})
-    canonical = hashed or numbers or all(_is(info, "uuid") for info in infos)
-    canonical = canonical or all(_only_uuids(table, part) for part in made_of)
+    canonical = numbers or all(_is(info, "uuid") for info in infos) or all(_only_uuids(table, part) for part in made_of)
+    casts = [(at, token.text) for at, token in enumerate(found) if token.kind == "cast"]
     if not (
         _says_all(found, infos, numbers=numbers)
         and _apart(found, kinds)
-        and all(token.text == "uuid" and canonical for token in found if token.kind == "cast")
+        and all(kind == "uuid" and (canonical or _of_a_hash(found, at, hashed=hashed)) for at, kind in casts)
     ):
         return set()
     if column.lookup:
         kept = len(found) == 1
     elif into.type == "uuid":
-        kept = canonical
+        kept = canonical or hashed
     elif len(found) == 1:
         kept = _keeps_apart(infos[0], into)
     else:
         kept = into.type in _TEXT and (hashed or not into.loose)
     return set(made_of) if kept else set()
+
+
+def _of_a_hash(found: Sequence[Token], at: int, *, hashed: bool) -> bool:
+    """Whether what the token there casts is a literal, or all that there is, and a hash: written in one way only."""
+    return found[at - 1].kind == "literal" or (hashed and at == len(found) - 1)
 
 
 def _says_all(found: Sequence[Token], infos: Sequence[ColumnInfo | None], *, numbers: bool) -> bool:
@@ -85,12 +91,12 @@ def _says_all(found: Sequence[Token], infos: Sequence[ColumnInfo | None], *, num
 
 
 def _apart(found: Sequence[Token], kinds: Mapping[str, ColumnInfo | None]) -> bool:
-    """Whether a word stands between any two parts, if they are not all of one length."""
+    """Whether a word that is no number stands between any two parts, if they are not all of one length."""
     if any(token.text in _JOINS for token in found):
-        return True
+        return not any(token.kind == "literal" and not _WORD.search(token.text) for token in found)
     touching = False
     for token in found:
-        if token.kind == "literal" and token.text != "''":
+        if token.kind == "literal" and _WORD.search(token.text):
             touching = False
         elif token.kind == "part":
             if touching and not _is(kinds[token.text], "uuid"):

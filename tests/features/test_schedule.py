@@ -12,6 +12,7 @@ from django.utils import timezone
 from flags.models import ScheduledChange
 from migration_portal.audit.models import Event
 from migration_portal.features import ramp, schedule, switch
+from migration_portal.monitoring.models import Alert
 from migration_portal.refusal import Refusal
 from migration_portal.rollback import moving
 from tests.features.switching import flag
@@ -77,6 +78,7 @@ def test_a_change_by_hand_takes_its_place(world: World) -> None:
     assert schedule.tick(well) == 0 and flag().percentage == 0
     assert end(change) == ("missed", "otto changed the feature since it was scheduled: an incident")
     assert Event.objects.latest("id").verb == "miss_scheduled_change"
+    assert "was not made: percentage → 50" in Alert.objects.get().what
 
 
 def test_what_nobody_agreed_to_widen_does_not_widen(world: World) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from migration_portal.approvals.models import Approval
 from migration_portal.audit.models import Event
-from migration_portal.monitoring import alerts
+from migration_portal.monitoring import alerts, watch
 from migration_portal.monitoring.alerts import Condition
 from migration_portal.monitoring.models import Alert, Delivery
 from migration_portal.refusal import Refusal
@@ -135,3 +137,15 @@ def test_one_watcher_does_not_resolve_what_another_saw(rolled_back: World) -> No
     alerts.tell([FULL], of="health:")
     alerts.tell([], of="rollback:")
     assert Alert.objects.get().state == "open"
+
+
+def test_who_can_agree_is_told_that_something_waits(rolled_back: World) -> None:
+    asked = Approval.objects.create(
+        action="widen_feature", subject="new_ui_enabled", place="/admin/features/new_ui_enabled/", reason="the pilot went well",
+        requested_by="otto", expires_at=timezone.now() + timedelta(hours=24),
+    )  # fmt: skip
+    [said] = [each for each in watch.conditions() if each.key == f"health:asked:{asked.pk}"]
+    assert "otto asks for a second person: widen feature, new_ui_enabled." in said.what
+    asked.decision = Approval.Decision.WITHDRAWN
+    asked.save()
+    assert not [each for each in watch.conditions() if "asked" in each.key]
