@@ -116,7 +116,7 @@ def hindered(legacy: Connection[Any], back: Plan) -> Iterator[Refusal]:
     about = {"schema": back.target_schema, "tables": [table.target for table in back.tables]}
     for name, what in legacy.execute(queries("triggers")["always"], about).fetchall():
         yield PlanError(
-            f"It has {what}; what is written on the way back would set them off.", subject=name,
+            f"It has {what}; what is written there when tenants are reversed would set them off.", subject=name,
             todo="Drop them, or let a trigger that does not always fire do it (ALTER TABLE … ENABLE TRIGGER).",
         )  # fmt: skip
     for name, children in legacy.execute(queries("triggers")["unreadable"], about).fetchall():
