@@ -101,9 +101,15 @@ def dialog(context: template.Context, content: str, **options: Any) -> SafeStrin
 @register.simple_tag(takes_context=True)
 def history(context: template.Context, of: Model) -> SafeString:
     """A link to what the audit log has about a record; nothing for who may not see it."""
+    return history_of(context, str(of._meta.model_name), str(of.pk))
+
+
+@register.simple_tag(takes_context=True)
+def history_of(context: template.Context, object_type: str, object_id: str) -> SafeString:
+    """The same of what is no record of the portal's, by what the audit log calls it."""
     if not context["request"].user.has_perm("audit.view_event"):
         return SafeString("")
-    about = urlencode({"object_type": of._meta.model_name, "object_id": of.pk})
+    about = urlencode({"object_type": object_type, "object_id": object_id})
     where = f"{reverse('admin:audit_event_changelist')}?{about}"
     return format_html('<a class="p-button" href="{}">{}History</a>', where, console.icon("history"))
 
