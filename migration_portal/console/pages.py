@@ -10,6 +10,8 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+COUNTED = "counted"
+"""In the address by which a page asks for what takes longer to count than a page may take."""
 _BADGES = {
     "completed done copied accepted restored ok applied swapped validated taken": ("p-ok", "check_circle"),
     "failed error blocked tampered broken": ("p-bad", "error"),
@@ -34,6 +36,11 @@ _BY_STATE = {state: look for states, look in _BADGES.items() for state in states
 def page(request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
     """A page in the console's frame."""
     return TemplateResponse(request, template, admin.site.each_context(request) | {"title": title, **context})
+
+
+def counting(request: HttpRequest) -> bool:
+    """Whether the page is asked for with what it counts."""
+    return COUNTED in request.GET
 
 
 def icon(name: str) -> SafeString:

@@ -12,8 +12,8 @@ from migration_portal.decommission.trend import trend
 
 def board(request: HttpRequest) -> HttpResponse:
     console.need(request, "flags.view_tenanthome")
-    rows, found = remaining(), trend()
+    rows, found = remaining() if console.counting(request) else [], trend()
     return console.page(
         request, "portal/decommission/board.html", "Decommission", rows=rows, left=sum(not row.done for row in rows),
-        trend=found, charts=as_json([found.chart]),
+        counted=console.counting(request), trend=found, charts=as_json([found.chart]),
     )  # fmt: skip

@@ -18,8 +18,6 @@ from migration_portal.audit import chain
 from migration_portal.features import approving, ramp, schedule, subjects, switch
 from migration_portal.refusal import Refusal
 
-COUNTED = "counted"
-"""In the address of what a page asks for by itself: counting all users takes longer than a page may."""
 PEOPLE = "migration_portal.view_person"
 
 
@@ -27,7 +25,7 @@ def features(request: HttpRequest) -> HttpResponse:
     console.need(request, "flags.view_flag")
     counts: dict[str, switch.Reach] = {}
     trouble = ""
-    if COUNTED in request.GET:
+    if console.counting(request):
         try:
             counts = switch.reach_of_all()
         except Refusal as refusal:
@@ -35,7 +33,7 @@ def features(request: HttpRequest) -> HttpResponse:
     flags = Flag.objects.prefetch_related("requires")
     return console.page(
         request, "portal/features/list.html", "Features", flags=flags, counts=counts, trouble=trouble,
-        counted=COUNTED in request.GET, may_create=request.user.has_perm("flags.widen_flag"),
+        counted=console.counting(request), may_create=request.user.has_perm("flags.widen_flag"),
     )  # fmt: skip
 
 
@@ -99,7 +97,7 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
             context["preview"] = True
         listed = (*context["form"]["targets"], *context["form"]["excluded"])
         context["names"] = subjects.names(listed, people=request.user.has_perm(PEOPLE))
-        if COUNTED in request.GET and not flag.derived:
+        if console.counting(request) and not flag.derived:
             context["now"] = switch.reach(flag)
             if "preview" in context:
                 context["then"] = switch.reach(flag, **context["form"])

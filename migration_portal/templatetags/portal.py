@@ -126,6 +126,16 @@ def polls(every: int, url: str = "", *, select: str = "", target: str = "") -> S
     return format_html("data-polls {}", format_html_join(" ", '{}="{}"', attributes.items()))
 
 
+@register.simple_tag
+def counts(part: str, query: str = "") -> SafeString:
+    """Attributes of the part of a page with this id that is counted once the page has opened: see `console.counting`."""
+    attributes = {
+        "hx-get": f"?{query}&{console.COUNTED}" if query else f"?{console.COUNTED}", "hx-trigger": "load",
+        "hx-select": f"#{part}", "hx-target": "this", "hx-swap": "outerHTML",
+    }  # fmt: skip
+    return format_html('id="{}" {}', part, format_html_join(" ", '{}="{}"', attributes.items()))
+
+
 @register.filter
 def whole(number: float) -> int:
     """12.6 -> 13."""

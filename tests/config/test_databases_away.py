@@ -29,8 +29,8 @@ NEEDS = {
 OTHERS = (
     "/admin/runs/run/",
     "/admin/inventory/inventory/",
-    "/admin/decommission/",
-    "/admin/features/",
+    "/admin/decommission/?counted",
+    "/admin/features/?counted",
     "/admin/health/",
 )
 

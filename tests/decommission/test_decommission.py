@@ -78,7 +78,8 @@ def test_the_page_and_the_terminal_tell_the_same(world: World, home: str) -> Non
     builders.member("viewer", username="vera")
     client = Client()
     client.login(username="vera", password="secret-pass-1")
-    page = client.get("/admin/decommission/").content.decode()
+    assert "Counting what stands" in client.get("/admin/decommission/").content.decode()
+    page = client.get("/admin/decommission/?counted").content.decode()
     assert "tenants still at home in legacy" in page and "nobody can tell" in page
     out = io.StringIO()
     with pytest.raises(CommandError, match="still need the legacy system"):
