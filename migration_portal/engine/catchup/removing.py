@@ -101,13 +101,12 @@ def _of_others(work: Work, table: Table) -> dict[str, Of]:
         return {each.target: lambda alias: SQL("true") for each in plan.tables}
     own = table.read.link if table.read else table.forward.key
     links = {read.source: read.link for read in table.forward.reads}
-
-    discarded = {each.forward.source: _discarded(work, each.forward) for each in plan.tables if each.forward}
+    forward = {each.forward.source: each.forward for each in plan.tables if each.forward}
 
     def of_others(name: str) -> Of:
         def condition(alias: str) -> Composable:
             may_go: list[Composable] = [compile.same(links[name], own, alias, "t")] if name in links else []
-            may_go += [discarded[name](alias)] if name in discarded else []
+            may_go += [_discarded(work, forward[name], alias)] if name in forward else []
             return SQL("({}) IS NOT TRUE").format(source.any_of(may_go))
 
         return condition
@@ -115,13 +114,11 @@ def _of_others(work: Work, table: Table) -> dict[str, Of]:
     return {name: of_others(name) for name in plan.captured}
 
 
-def _discarded(work: Work, table: Table) -> Of:
-    """The rows of legacy's that are never to arrive: somebody has decided that."""
+def _discarded(work: Work, table: Table, alias: str) -> Composable:
+    """Rows of legacy's that are never to arrive: somebody has decided that."""
     about = {"run": work.flow.transfer.run, "table": table.target, "parts": len(table.key)}
     keys = [row[0] for row in work.flow.ledger.execute(queries("quarantine")["discarded"], about)]
-    return lambda alias: source.keys_in(
-        [SQL("{}.{}").format(Identifier(alias), Identifier(name)) for name in table.key], keys
-    )
+    return source.keys_in([SQL("{}.{}").format(Identifier(alias), Identifier(name)) for name in table.key], keys)
 
 
 def _note_deleted_elsewhere(work: Work, table: Table, *, mine: Composable, owned: Composable) -> None:
