@@ -53,7 +53,7 @@ def _shown_by(table: Table, column: Column, kinds: Mapping[str, ColumnInfo | Non
     found = [token for token in found if not (token.kind == "cast" and all(_is(info, token.text) for info in infos))]
     numbers = all(info is not None and info.type in _DIGITS for info in infos)
     hashed = bool(_HASHES & {token.text for token in found})
-    canonical = numbers or all(_is(info, "uuid") for info in infos) or all(_only_uuids(table, part) for part in made_of)
+    canonical = numbers or all(_is(info, "uuid") for info in infos) or all(_as_uuid(table, part) for part in made_of)
     casts = [(at, token.text) for at, token in enumerate(found) if token.kind == "cast"]
     if not (
         _says_all(found, infos, numbers=numbers)
@@ -126,13 +126,16 @@ def _is(info: ColumnInfo | None, kind: str) -> bool:
 
 def text_uuids(table: Table, here: TableInfo) -> list[str]:
     """The columns of the source's key that are uuids kept as text: of two rows that differ in case alone, one arrives."""
-    return [name for name in table.key if here.columns[name].type != "uuid" and _only_uuids(table, name)]
+    return [name for name in table.key if here.columns[name].type != "uuid" and _as_uuid(table, name)]
 
 
-def _only_uuids(table: Table, part: str) -> bool:
-    """Whether a rule keeps back what is no uuid, or a twin of one, so that two ways to write it differ in case alone."""
-    twin = re.compile(rf"AS twin WHERE twin\.\w+ = lower\({re.escape(table.source)}\.{re.escape(part)}\)")
-    return any(twin.search(rule.sql) or (rule.cast and {*words(rule.sql)} & {part}) for rule in table.reject)
+def _as_uuid(table: Table, part: str) -> bool:
+    """Whether the plan takes the text for a uuid, by a cast or a rule: catch-up knows that it may be written in two ways."""
+    cast = [Token("word", part), Token("cast", "uuid")]
+    by_rule = (
+        (rule.cast and part in words(rule.sql)) or f"lower({table.source}.{part})" in rule.sql for rule in table.reject
+    )
+    return any(by_rule) or any(_simple(column.reading, table.source) == cast for column in table.columns)
 
 
 def _made_of(reading: Sequence[Token], parts: Mapping[str, Sequence[Token]]) -> Iterator[Token]:
