@@ -96,7 +96,7 @@ def feature(request: HttpRequest, name: str) -> HttpResponse:
             context["form"] = switch.parse(request.GET)
             context["preview"] = True
         listed = (*context["form"]["targets"], *context["form"]["excluded"])
-        context["names"] = subjects.names(listed, people=request.user.has_perm(PEOPLE))
+        context["names"] = subjects.names(listed, people=context["may_see_people"])
         if console.counting(request) and not flag.derived:
             context["now"] = switch.reach(flag)
             if "preview" in context:

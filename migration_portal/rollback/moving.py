@@ -55,15 +55,14 @@ def open_doors(step: Step) -> str:
 
 
 def stop_ramps(step: Step) -> str:
-    ramps, scheduled = running_ramps(), schedule.widening()
-    if not ramps and not scheduled:
-        raise NotNeeded("No ramp is under way, and no change is scheduled that widens.")
     names = growing()
+    if not names:
+        raise NotNeeded("No ramp is under way, and no change is scheduled that widens.")
     with transaction.atomic():
         step.still_wanted()
-        for ramp in ramps:
+        for ramp in running_ramps():
             stop_ramp(ramp.flag, by=by(step), reason=step.of.reason)
-        for change in scheduled:
+        for change in schedule.widening():
             schedule.cancel(change, by=by(step), reason=step.of.reason)
     return f"Stopped: {', '.join(names)}."
 
