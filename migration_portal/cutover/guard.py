@@ -11,7 +11,7 @@ from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, start_reverse
 from migration_portal.cutover.unmoved import unmoved
-from migration_portal.engine import capture
+from migration_portal.engine import capture, owner
 from migration_portal.engine.guard import guarded, install_guard, remove_guard, set_home
 from migration_portal.locks import Lock, only_one
 from migration_portal.plan import directions
@@ -74,9 +74,10 @@ def agree() -> int:
 def _agree() -> int:
     corrected = 0
     for connect, in_legacy in ((databases.legacy_writable, True), (databases.iam, False)):
-        with connect("guard") as session:
+        with connect("guard") as session, session.transaction():
             if not capture.installed(session):
                 continue
+            owner.keep(session, "portal_capture")  # a flip of the portal that this one may be a copy of signs it
             ownership.check(session, "portal_capture", "legacy database" if in_legacy else "IAM database")
             there = dict(session.execute("SELECT tenant, here FROM portal_capture.homes").fetchall())
             for tenant in TenantHome.objects.all():

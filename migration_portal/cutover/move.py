@@ -39,6 +39,7 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.engine.verify import tenants
 from migration_portal.refusal import Refusal
 from migration_portal.runs import ownership
+from migration_portal.runs.connections import still_ours
 
 log = structlog.get_logger(__name__)
 _COMPARISONS = 3
@@ -261,8 +262,10 @@ class _Move:
                 self._record(committed, begun, seconds)
             except BaseException as error:
                 self._reopen_unless_flipped(error)
-            # Before anybody may write there: a copy of this portal would take that for a stray write.
-            ownership.check(self.ahead.target, "portal_ledger", "IAM database")
+            # Before anybody may write there: a copy of this portal would take that for a stray write. It may have opened
+            # the old side again until it was told that it is one; the hold has let nobody through.
+            still_ours(self.ahead)
+            guard.set_home(self.old, self._ids[0], here=False)
             guard.set_home(self.new, self._ids[1], here=True)
         # Only now: a request that wrote there a moment before would have been refused.
         TenantHome.objects.filter(pk=self.tenant.pk).update(held_until=None)

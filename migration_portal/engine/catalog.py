@@ -14,6 +14,9 @@ from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
 from migration_portal.plan.model import Catalog, ColumnInfo, ForeignKey, TableInfo, Unique, mentions
 
+Types = dict[str, dict[str, str]]
+"""By table and column."""
+
 
 def read(connection: Connection[Any], schema: str) -> Catalog:
     """The tables and views of `schema` with columns, keys and foreign keys."""
@@ -70,20 +73,28 @@ def recall(iam: Connection[Any], run: UUID) -> tuple[Catalog, Catalog] | None:
     return (_catalog(row[0]), _catalog(row[1])) if row else None
 
 
-def drift(remembered: Catalog, now: Catalog, names: Iterable[str]) -> list[str]:
+def types(connection: Connection[Any], schema: str, names: Iterable[str]) -> Types:
+    """The full types of these tables' columns; a table that is gone is not among them."""
+    found: Types = {}
+    for row in rows(connection, queries("catalog")["types"], {"schema": schema, "tables": list(names)}):
+        found.setdefault(row["table_name"], {})[row["name"]] = row["full_type"]
+    return found
+
+
+def drift(remembered: Catalog, now: Types, names: Iterable[str]) -> list[str]:
     """How these tables' columns differ from what the run began with, in words."""
     changes: list[str] = []
     for name in dict.fromkeys(names):
-        before, after = remembered[name].columns, now[name].columns if name in now else {}
+        before, after = remembered[name].columns, now.get(name, {})
         if not after:
             changes.append(f"table {name} is gone")
             continue
         changes += [f"{name}.{column} is new" for column in sorted(after.keys() - before.keys())]
         changes += [f"{name}.{column} is gone" for column in sorted(before.keys() - after.keys())]
         changes += [
-            f"{name}.{column} is {after[column].full_type} now, it was {before[column].full_type}"
+            f"{name}.{column} is {after[column]} now, it was {before[column].full_type}"
             for column in sorted(before.keys() & after.keys())
-            if before[column].full_type != after[column].full_type and before[column].full_type
+            if before[column].full_type not in ("", after[column])
         ]
     return changes
 

@@ -30,6 +30,12 @@ def read(connection: Connection[Any], schema: Schema) -> Owner | None:
         return cursor.execute(statement).fetchone()
 
 
+def keep(connection: Connection[Any], schema: Schema) -> None:
+    """Let nobody else sign it until the end of the transaction."""
+    if _kept(connection, schema):
+        connection.execute(SQL("SELECT FROM {} FOR UPDATE").format(Identifier(schema, "portal")))
+
+
 def write(connection: Connection[Any], schema: Schema, owner: Owner) -> None:
     """Sign what is there; nothing where there is no such schema."""
     if not _kept(connection, schema):

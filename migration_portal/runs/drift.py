@@ -44,12 +44,12 @@ def accept_drift(run: Run, *, by: str, reason: str) -> str:
 
 def _changes(run: Run, transfer: Transfer) -> list[str]:
     """Those that nobody has accepted. A new column in the IAM takes nothing away from anybody."""
+    plan = transfer.plan
+    targets = [table.target for table in plan.tables]
     with transfer.source.transaction():
-        source = catalog.read(transfer.source, transfer.plan.source_schema)
-    target = catalog.read(transfer.target, transfer.plan.target_schema)
-    tables = transfer.plan.tables
-    legacy = catalog.drift(transfer.source_catalog, source, transfer.plan.read)
-    iam = catalog.drift(transfer.target_catalog, target, [table.target for table in tables])
+        source = catalog.types(transfer.source, plan.source_schema, plan.read)
+    legacy = catalog.drift(transfer.source_catalog, source, plan.read)
+    iam = catalog.drift(transfer.target_catalog, catalog.types(transfer.target, plan.target_schema, targets), targets)
     changes = [f"legacy: {change}" for change in legacy]
     changes += [f"IAM: {change}" for change in iam if not change.endswith(_NEW)]
     return [change for change in changes if change not in run.accepted_drift]

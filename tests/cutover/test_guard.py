@@ -54,6 +54,24 @@ def test_the_guards_follow_the_homes_after_a_crash_between_them(world: World, ho
     assert iam(world, "UPDATE users SET bio = 'yes'") == 2
 
 
+def test_no_flip_is_signed_between_asking_whose_the_guards_are_and_setting_them_right(
+    world: World, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = guard.ownership.check
+    waited: list[str] = []
+
+    def then_sign(session: Any, schema: Any, subject: str) -> None:
+        check(session, schema, subject)
+        with world.legacy() if "legacy" in subject else world.iam() as other:
+            other.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute("UPDATE portal_capture.portal SET epoch = epoch + 1")
+        waited.append(subject)
+
+    monkeypatch.setattr(guard.ownership, "check", then_sign)
+    assert guard.agree() == 0 and waited
+
+
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_a_transaction_that_began_before_the_flip_is_told_to_start_again(world: World, home: str, level: str) -> None:
     guard.switch(on=True, by="tester")

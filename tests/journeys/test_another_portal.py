@@ -8,15 +8,17 @@ import time
 from typing import Any
 
 import psycopg
+import pytest
 from django.db import connections
 from psycopg.sql import SQL, Identifier
 
 from flags.models import TenantHome
 from migration_portal.catchup.models import FlowStatus
-from migration_portal.cutover import guard, requests
+from migration_portal.cutover import guard, move, requests
 from migration_portal.cutover.models import Cutover, Stray
 from migration_portal.cutover.tenants import sync_tenants
 from tests import builders
+from tests.cutover.moves import both_loops, moved
 from tests.journeys.independent import differences
 from tests.servers import drop, on_server, url_of
 from tests.world import World, eventually
@@ -33,9 +35,7 @@ def test_a_copy_of_the_portal_overwrites_nothing_and_says_that_it_is_one(world: 
     builders.migrated(world, capture=True)
     guard.switch(on=True, by="tester")
     sync_tenants()
-    copy = f"{world.name}_copy"
-    connections["default"].close()
-    on_server(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(copy), Identifier(f"{world.name}_portal")))
+    copy = copied(world)
     theirs = {"DATABASE_URL": url_of(copy), "REDIS_URL": f"{os.environ['PORTAL_TESTS_REDIS']}/{OTHER_REDIS}"}
     try:
         for more in ({}, theirs):
@@ -52,11 +52,63 @@ def test_a_copy_of_the_portal_overwrites_nothing_and_says_that_it_is_one(world: 
             reached = writing.count + 50
             eventually(lambda: writing.count > reached)
         eventually(lambda: differences(world) == [])
-        assert not Stray.objects.exists()
+        assert list(Stray.objects.values("direction", "table_name", "key", "what", "seen_at")) == []
         assert names(world, "legacy") == names(world, "iam") == writing.last
     finally:
         world.stop()
         drop(copy)
+
+
+def test_a_copy_that_sets_the_guards_right_during_a_flip_opens_nothing(
+    world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CUTOVER_HOLD_SECONDS = 60
+    builders.legacy_tables(world)
+    moves = builders.tenant(world)
+    builders.migrated(world, capture=True)
+    guard.switch(on=True, by="tester")
+    sync_tenants()
+    both_loops()
+    copy = copied(world)
+    record, release = move._Move._record, move.guard.release
+    opened: list[Any] = []
+
+    def then_the_copy_agrees(*arguments: Any) -> None:
+        record(*arguments)
+        world.spawn("-c", AGREE, DATABASE_URL=url_of(copy)).wait()
+
+    def look_first(*arguments: Any) -> None:
+        homes = "SELECT here FROM portal_capture.homes WHERE tenant = %s"
+        opened.extend(world.sql(side, homes, arguments=[moves])[0] for side in ("legacy", "iam"))
+        release(*arguments)
+
+    monkeypatch.setattr(move._Move, "_record", then_the_copy_agrees)
+    monkeypatch.setattr(move.guard, "release", look_first)
+    try:
+        assert moved(moves).error == ""
+        assert opened == [(False,), (True,)]
+    finally:
+        drop(copy)
+
+
+def copied(world: World) -> str:
+    """The name of a copy of the portal's database."""
+    copy = f"{world.name}_copy"
+    connections["default"].close()
+    on_server(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(copy), Identifier(f"{world.name}_portal")))
+    return copy
+
+
+AGREE = """
+import django
+django.setup()
+from migration_portal.cutover import guard
+from migration_portal.refusal import Refusal
+try:
+    guard.agree()
+except Refusal as refusal:
+    print(refusal)
+"""
 
 
 def status(database: str, direction: str) -> str:

@@ -31,6 +31,14 @@ LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v')
 ORDER BY c.relname, a.attnum
 
+-- name: types
+-- Of these tables alone, and nothing but what drift is about: it is asked before each move of a tenant.
+SELECT c.relname AS table_name, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS full_type
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s) AND c.relname = ANY (%(tables)s)
+  AND c.relkind IN ('r', 'p', 'v')
+
 -- name: keys
 -- Primary keys and unique indexes. `parts` are empty where every row counts and its columns, which the index INCLUDEs no others of, are what must differ.
 -- What an index over expressions or some rows is made of, its dependencies say; that NULLs are alike, only PostgreSQL 15 and later.
