@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from migration_portal.catchup.models import FlowStatus, LagSample
-from migration_portal.console.charts import MOST_POINTS, Chart, Line
+from migration_portal.console.charts import MOST_POINTS, Chart, Line, over_time
 
 _WINDOW = timedelta(minutes=15)
 _STEP = _WINDOW / MOST_POINTS
@@ -35,8 +35,9 @@ def lag() -> Lag | None:
     if not any(series.values()):
         return None
     lines = [Line(str(direction.label), _by_step(since, points)) for direction, points in series.items() if points]
-    labels = [f"{timezone.localtime(since + place * _STEP):%H:%M:%S}" for place in range(MOST_POINTS + 1)]
-    return Lag(Chart("lag", "Lag", "entries", labels, lines), any(growing(points) for points in series.values()))
+    times = [since + place * _STEP for place in range(MOST_POINTS + 1)]
+    chart = over_time("lag", "Lag", "entries", times, lines, form="%H:%M:%S")
+    return Lag(chart, any(growing(points) for points in series.values()))
 
 
 def _by_step(since: datetime, points: Sequence[tuple[datetime, int]]) -> list[float | None]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from django.utils import timezone
 
 MOST_POINTS = 180
 
@@ -19,13 +22,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """`id` names its place on the page; `labels` are moments, or seconds since a beginning."""
+    """`id` names its place on the page; `labels` are moments, or seconds since a beginning. `whole` is what they say in full."""
 
     id: str
     title: str
     unit: str
     labels: Sequence[str]
     lines: Sequence[Line]
+    whole: Sequence[str] = ()
 
     @property
     def most(self) -> float:
@@ -34,6 +38,16 @@ class Chart:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def over_time(
+    id: str, title: str, unit: str, times: Sequence[datetime], lines: Sequence[Line], *, form: str = "%H:%M"
+) -> Chart:
+    """A chart whose labels are in the reader's zone, and for who points at one in UTC, too, as logs have it."""
+    local = [timezone.localtime(at) for at in times]
+    utc = [f" · {at.astimezone(UTC):%H:%M:%S} UTC" if at.utcoffset() else "" for at in local]
+    whole = [f"{at:%Y-%m-%d %H:%M:%S %Z}{there}" for at, there in zip(local, utc, strict=True)]
+    return Chart(id, title, unit, [f"{at:{form}}" for at in local], lines, whole)
 
 
 def rounded(value: float | None) -> float | None:

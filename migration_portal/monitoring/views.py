@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from flags.models import TenantHome
 from migration_portal import console
-from migration_portal.console.charts import Chart, Line, as_json, rounded
+from migration_portal.console.charts import Chart, Line, as_json, over_time, rounded
 from migration_portal.engine.errors import describe
 from migration_portal.monitoring import alerts as alerting
 from migration_portal.monitoring.baseline import last_baseline
@@ -108,12 +108,11 @@ def _charts(since: datetime, step: timedelta) -> list[Chart]:
         ("errors", "Failures", "% of requests", lambda each: round(100 * each.error_rate, 2)),
         ("throughput", "Throughput", "requests/s", lambda each: round(each.calls / seconds, 2)),
     )
-    labels = [f"{timezone.localtime(at):%m-%d %H:%M}" for at in times]
     return [
-        Chart(id, title, unit, labels, [
+        over_time(id, title, unit, times, [
             Line(home, [of(series[at]) if at in series else None for at in times])
             for home, series in by_home.items() if series
-        ])
+        ], form="%m-%d %H:%M")
         for id, title, unit, of in figures
     ]  # fmt: skip
 

@@ -67,6 +67,18 @@ def minute(at: datetime | None) -> SafeString:
     return _written(at, "Y-m-d H:i T")
 
 
+@register.filter
+def day(at: datetime | None) -> SafeString:
+    """The day alone, which is another one in another zone."""
+    return _written(at, "Y-m-d")
+
+
+@register.filter
+def clock(at: datetime | None) -> SafeString:
+    """The time of day alone, of what is a matter of hours."""
+    return _written(at, "H:i:s T")
+
+
 def _written(at: datetime | None, form: str) -> SafeString:
     if not at:  # none, or what a template knows nothing of
         return SafeString("")

@@ -10,7 +10,7 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 
 from legacy_compat.models import Usage
-from migration_portal.console.charts import Chart, Line, rounded
+from migration_portal.console.charts import Chart, Line, over_time, rounded
 from migration_portal.monitoring.windows import by_time, window
 
 MINUTES = 30
@@ -39,7 +39,7 @@ def latency(home: str) -> Latency | None:
         Line(label, [rounded(getattr(minutes[at], name)) if at in minutes else None for at in times])
         for label, name in (("median", "p50"), ("95th percentile", "p95"))
     ]
-    chart = Chart(f"latency-{home}", "Latency", "ms", [f"{timezone.localtime(at):%H:%M}" for at in times], lines)
+    chart = over_time(f"latency-{home}", "Latency", "ms", times, lines)
     return Latency(chart, whole.calls, whole.failures, whole.p95)
 
 

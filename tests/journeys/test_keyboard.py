@@ -65,6 +65,35 @@ def test_a_run_is_started_paused_and_resumed_without_a_mouse(
     assert Run.objects.get().state == State.COMPLETED
 
 
+def test_single_keys_lead_to_pages_and_through_rows(world: World, site: str, page: Any) -> None:
+    world.sample(users=60, tenants=5, rate=0)
+    builders.migrated(world, capture=True)
+    sync_tenants()
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog#shortcuts[open]")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    page.wait_for_url("**/admin/cutover/")
+    boxes = page.locator("input[name=tenant]")
+    for key in "jjkjx":
+        page.keyboard.press(key)
+    assert [boxes.nth(at).is_checked() for at in range(3)] == [False, True, False]
+    page.keyboard.press("/")
+    page.keyboard.type("jx?")  # words now
+    assert page.evaluate("document.activeElement.value") == "jx?"
+
+
+def test_who_wants_no_single_keys_is_spared_them(world: World, site: str, page: Any) -> None:
+    page.keyboard.press("?")
+    page.uncheck("[data-shortcuts]")
+    page.keyboard.press("Escape")
+    for key in "?gr":
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    assert page.url.endswith("/admin/") and not page.locator("dialog#shortcuts[open]").count()
+
+
 def test_the_fortieth_tenant_is_cut_over_and_reversed_without_a_mouse(world: World, site: str, page: Any) -> None:
     world.sample(users=200, tenants=45, rate=0)
     builders.migrated(world, capture=True)

@@ -72,10 +72,10 @@ function draw() {
   const grid = style.getPropertyValue("--p-line") || "#ddd";
   const palette = ["#0ea5e9", "#d97706", "#7c3aed"];
   const colours = { legacy: palette[1], iam: palette[0] };
-  for (const { id, unit, labels, lines } of JSON.parse(source.textContent) || []) {
+  for (const { id, unit, labels, lines, whole } of JSON.parse(source.textContent) || []) {
     const canvas = document.querySelector(`canvas[data-chart="${id}"]`);
     if (!canvas) continue;
-    const whole = lines.every(({ data }) => data.every((value) => value === null || Number.isInteger(value)));
+    const counts = lines.every(({ data }) => data.every((value) => value === null || Number.isInteger(value)));
     const datasets = lines.map(({ label, data }, place) => ({
       label, data, borderColor: colours[label] ?? palette[place], backgroundColor: colours[label] ?? palette[place],
       borderWidth: 2, spanGaps: false,
@@ -83,22 +83,22 @@ function draw() {
     }));
     const known = charts.get(id);
     if (known && known.canvas === canvas) {
-      known.data = { labels, datasets };
+      known.data = { labels, datasets, whole };
       known.update("none");
       continue;
     }
     charts.set(id, new Chart(canvas, {
       type: "line",
-      data: { labels, datasets },
+      data: { labels, datasets, whole },
       options: {
         animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
         scales: {
           x: { ticks: { color: text, maxTicksLimit: 6, maxRotation: 0 }, grid: { color: grid } },
-          y: { beginAtZero: true, title: { display: true, text: unit, color: text }, ticks: { color: text, precision: whole ? 0 : undefined }, grid: { color: grid } },
+          y: { beginAtZero: true, title: { display: true, text: unit, color: text }, ticks: { color: text, precision: counts ? 0 : undefined }, grid: { color: grid } },
         },
         plugins: {
           legend: { labels: { color: text, boxWidth: 12 } },
-          tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${item.formattedValue} ${unit}` } },
+          tooltip: { callbacks: { title: ([{ chart, dataIndex, label }]) => chart.data.whole[dataIndex] ?? label, label: (item) => `${item.dataset.label}: ${item.formattedValue} ${unit}` } },
         },
       },
     }));
