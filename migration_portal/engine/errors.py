@@ -58,6 +58,8 @@ class ConstraintBroken(Refusal):
 
 _QUOTED = re.compile(r': "?.*', re.DOTALL)
 """What follows “invalid input syntax for type uuid” is the row's value."""
+_OF_A_ROW = re.compile("23|2F|38|39|44|45|P0|(?!5[3578]|HV|XX)[5-9I-Z]")
+"""Constraints, and what functions and triggers raise: under codes of their own, too. And what is too long, too deep or too much."""
 _PASSING = (DatabaseUnreachable, LockTimeout, LeaseLost)
 
 
@@ -116,7 +118,7 @@ def describe(error: psycopg.Error, *, subject: str = "") -> Refusal:
         )  # fmt: skip
     if state == "28P01" or state == "3D000":
         return DatabaseUnreachable(f"{message}.", subject=subject, todo="Correct the database URL.")
-    if state.startswith("23") or state == "P0001":
+    if _OF_A_ROW.match(state):
         name = error.diag.constraint_name or error.diag.column_name or ""
         return ConstraintBroken(f"{message}{f' ({name})' if name else ''}.", subject=subject)
     if state.startswith(("21", "22")):

@@ -42,10 +42,10 @@ def _referring(transfer: Transfer, name: str) -> list[dict[str, Any]]:
 
 
 def taking_nobody_along(transfer: Transfer, table: Table) -> Composable:
-    """Nobody refers to the row `t` who would go with it."""
+    """Nobody refers to the row `t` who would go with it, or lose the reference."""
     found = _referring(transfer, transfer.quoted(transfer.schema, table.target))
-    cascading = [_reference(transfer, row) for row in found if row["cascades"]]
-    return _nobody(table, cascading, _itself(transfer, table))
+    along = [_reference(transfer, row) for row in found if row["goes_along"]]
+    return _nobody(table, along, _itself(transfer, table))
 
 
 def refers_to_itself(transfer: Transfer, table: Table) -> bool:

@@ -7,6 +7,7 @@ source makes many does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -20,6 +21,8 @@ from migration_portal.plan.one_to_one import text_uuids
 from migration_portal.plan.spelling import spelled
 
 _BATCH = 5000
+_HEX_DIGITS = 32
+"""Of a uuid."""
 _TAKES_ANY = {"text", "character varying", "bpchar", "citext"}
 """Types to which whatever a target's key holds can be cast."""
 
@@ -137,6 +140,16 @@ def _guessed(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) ->
     return [[value] for key in keys for value in key]
 
 
+def there(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> set[Key]:
+    """Those of the keys whose rows the source has, in the caller's transaction."""
+    if not keys:
+        return set()
+    statement = queries("source")["keys"].format(
+        key=compile.source_key(table), table=compile.source_table(transfer.plan, table), where=by_source_key(table, keys),
+    )  # fmt: skip
+    return {tuple(row[0]) for row in transfer.source.execute(statement)}
+
+
 def in_target(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[tuple[Key, Key]]:
     """What each of these source keys is in the target (the owner's columns, as text), and the key; not those that are nothing."""
     try:
@@ -214,18 +227,29 @@ def twins(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]], *, go
     uuids = set(text_uuids(table, transfer.source_catalog[table.source]))
     if gone and len(table.key) == 1 and any(_reads_rows(rule) for rule in table.reject):
         uuids.add(table.key[0])
-    ways = {
-        (*key[:place], way, *key[place + 1 :])
-        for place, name in enumerate(table.key) if name in uuids
-        for key in own for way in (key[place].lower(), key[place].upper())
-    }  # fmt: skip
-    for place, lookup in _worded(table):
-        ways |= {(*key[:place], word, *key[place + 1 :]) for key in own for word in lookup.alike(key[place])}
-    statement = queries("source")["keys"].format(
-        key=compile.source_key(table), table=compile.source_table(transfer.plan, table),
-        where=by_source_key(table, sorted(ways - own)),
-    )  # fmt: skip
-    return [row[0] for row in transfer.source.execute(statement)] if ways - own else []
+    worded = dict(_worded(table))
+    ruled = {word for rule in table.reject if rule.cast for word in words(rule.sql)}
+
+    def alike(place: int, part: str) -> set[str]:
+        lookup = worded.get(place)
+        name = table.key[place]
+        written = {part}
+        if name in uuids:
+            written |= {part.lower(), part.upper()} if name in ruled else _ways_of_uuid(part)
+        return written | (set(lookup.alike(part)) if lookup else set())
+
+    ways = {way for key in own for way in product(*(alike(place, part) for place, part in enumerate(key)))}
+    return [list(key) for key in sorted(there(transfer, table, sorted(ways - own)))]
+
+
+def _ways_of_uuid(text: str) -> set[str]:
+    """As legacies write it: with hyphens or without, in braces, in small letters or in capitals."""
+    plain = text.strip("{}").replace("-", "").lower()
+    if len(plain) != _HEX_DIGITS:
+        return {text, text.lower(), text.upper()}
+    parts = [plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]]
+    ways = ["-".join(parts), plain, "{" + "-".join(parts) + "}"]
+    return {text, *ways, *map(str.upper, ways)}
 
 
 def in_two_ways(transfer: Transfer, table: Table) -> bool:

@@ -15,6 +15,7 @@ from migration_portal.engine.ledger import rows
 from migration_portal.engine.queries import queries
 from migration_portal.plan import compile
 from migration_portal.plan.errors import PlanError
+from migration_portal.plan.mentioned import words
 from migration_portal.plan.model import Plan, Table
 
 
@@ -37,7 +38,8 @@ def uncapturable(connection: Connection[Any], plan: Plan, source: str) -> Iterat
         how = "It is made of" if tables[0].view else "Its expressions read"
         yield PlanError(
             f"{how} {', '.join(unread)}, whose changes would not be captured.", subject=source,
-            todo="Name them under 'reads', with the link to this table's key; or run without capture.",
+            todo="Name the tables under 'reads', with the link to this table's key, and make a view of a materialized one;"
+            " or run without capture.",
         )  # fmt: skip
     elif tables[0].view and not reads:
         yield PlanError(
@@ -95,7 +97,8 @@ def _read(
 
 def _unnamed(connection: Connection[Any], plan: Plan, source: str, columns: Composable) -> set[tuple[str, str]]:
     """Tables of partitions and foreign ones, besides the source, that the columns read, by way of views, too: the server's own plan
-    leaves those out of which no partition is of use. By what a view would depend on; nothing where our role may make none.
+    leaves those out of which no partition is of use. By what a view would depend on; where the session may make none, nothing.
+    Raises Refusal where our role may not, and something is looked up.
     """
     view = SQL("CREATE TEMP VIEW portal_reads AS SELECT ({}) IS NULL AS portal_read FROM {}").format(
         SQL("ROW({})").format(columns), Identifier(plan.source_schema, source)
@@ -105,8 +108,15 @@ def _unnamed(connection: Connection[Any], plan: Plan, source: str, columns: Comp
             connection.execute(view)
             found = {(row["schema"], row["name"]) for row in rows(connection, queries("capture")["reads_unnamed"])}
             return found - {(plan.source_schema, source)}
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
+    except psycopg.errors.ReadOnlySqlTransaction:
         return set()
+    except psycopg.errors.InsufficientPrivilege as error:
+        if "select" not in words(columns.as_string(connection)) and not plan.siblings(source)[0].view:
+            return set()
+        raise PlanError(
+            "What its expressions look up cannot be seen: our role may make no temporary view.", subject=source,
+            todo="GRANT TEMPORARY ON DATABASE … to the role of LEGACY_DATABASE_URL; or run without capture.",
+        ) from error  # fmt: skip
 
 
 def _relations(node: dict[str, Any], *, within: bool = False) -> Iterator[tuple[str, str]]:

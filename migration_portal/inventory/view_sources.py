@@ -98,14 +98,14 @@ def _said_alike(legacy: Connection[Any], plan: Plan, table: Table, read: Read, s
 
 
 def _kept_by_others(legacy: Connection[Any], plan: Plan, read: Read) -> Iterator[Finding]:
-    """Who moves to another table of the view's is deleted here, and what hangs on the row by a cascade would go, too."""
+    """Who moves to another table of the view's is deleted here, and what hangs on the row would go, too, or lose its reference."""
     name = Identifier(plan.source_schema, read.source).as_string(legacy)
     with legacy.transaction():
         found = rows(legacy, queries("catalog")["referring"], {"table": name})
-    if children := sorted({row["child"] for row in found if row["cascades"]}):
+    if children := sorted({row["child"] for row in found if row["goes_along"]}):
         yield Finding(
             "warning", read.source, f"Who becomes one of another table in the IAM waits while {', '.join(children)} refer to them.",
-            "They would go with the row (ON DELETE CASCADE); until legacy lets go of it, the tenant cannot come back.",
+            "They would go with the row, or lose their reference (ON DELETE); until then the tenant cannot come back.",
         )  # fmt: skip
 
 

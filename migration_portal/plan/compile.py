@@ -42,11 +42,11 @@ def mapped_columns(table: Table, target: TableInfo) -> Composed:
 
 
 def rejected(table: Table, *, casts: bool = True) -> Composable:
-    """True for the rows that the plan's reject rules name, with or without those that only guard a cast; never NULL."""
-    rules = [rule for rule in table.reject if casts or not rule.cast]
+    """True for the rows that the plan's reject rules name, with or without those that fail a cast by themselves; never NULL."""
+    rules = [rule.sql if casts or not rule.cast else rule.cast for rule in table.reject]
     if not rules:
         return SQL("false")
-    return SQL("({})").format(SQL(" OR ").join(SQL("({}) IS TRUE").format(raw(rule.sql)) for rule in rules))
+    return SQL("({})").format(SQL(" OR ").join(SQL("({}) IS TRUE").format(raw(sql)) for sql in rules))
 
 
 def kept(plan: Plan, table: Table, where: Composable, *, casts: bool = True) -> Composable:

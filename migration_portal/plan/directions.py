@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.errors import PlanError
-from migration_portal.plan.mentioned import words
+from migration_portal.plan.mentioned import columns, words
 from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo, Through
 from migration_portal.plan.one_to_one import told_apart
 
@@ -117,7 +117,7 @@ def owner(table: Table, source: Catalog, target: Catalog) -> list[Column]:
     found = []
     for name in target[table.target].primary_key:
         column = table.column(name)
-        mentioned = names & set(words(column.reading)) if column else set()
+        mentioned = names & set(columns(column.reading)) if column else set()
         if column is not None and mentioned and mentioned <= set(table.key) and not _looks_elsewhere(column):
             found.append(column)
     if not found:
@@ -141,7 +141,7 @@ def unfollowed(plan: Plan, source: Catalog, target: Catalog) -> Iterator[PlanErr
         except PlanError as error:
             yield error
             continue
-        said = {name for column in found for name in words(column.reading)} & set(table.key)
+        said = {name for column in found for name in columns(column.reading)} & set(table.key)
         if len(found) < len(target[table.target].primary_key) and said < set(table.key):
             yield PlanError(
                 f"Of the IAM's key only {', '.join(c.name for c in found)} follows from legacy's key, and from a part of it"
@@ -159,10 +159,25 @@ def unfollowed(plan: Plan, source: Catalog, target: Catalog) -> Iterator[PlanErr
                 yield refusal
 
 
+def kept_apart_by_indexes(plan: Plan, source: Catalog, target: Catalog) -> list[Table]:
+    """The tables whose rows would not be told apart without a unique index of legacy's, besides its key."""
+    bare = {name: replace(info, uniques={}) for name, info in source.items()}
+    return [table for table in plan.tables if not table.one_of_many and not _apart(table, bare, target)]
+
+
+def _apart(table: Table, source: Catalog, target: Catalog) -> bool:
+    return told_apart(table, owner(table, source, target), source[table.source], target[table.target])
+
+
+def no_longer_apart(tables: Iterable[Table], source: Catalog, target: Catalog) -> list[Table]:
+    """Of such tables those whose rows are not told apart as legacy is now; not those that are gone."""
+    return [table for table in tables if table.source in source and not _apart(table, source, target)]
+
+
 _TELL_APART = (
-    "Make it of the key's columns as they stand, hashed, or joined with a word between them; or give legacy a unique index over"
-    " what it is made of, as CREATE UNIQUE INDEX ON people (lower(login)); of uuids that legacy keeps as text, reject what is"
-    ' none, as id_not_uuid = { uuid = "id" }. Or run without capture.'
+    "Make it of the key's columns as they stand, hashed, or listed as md5(jsonb_build_array(a, b)::text)::uuid; or give"
+    " legacy a unique index over what it is made of, as CREATE UNIQUE INDEX ON people (lower(login)); of uuids that legacy keeps"
+    ' as text, reject what is none, as id_not_uuid = { uuid = "id" }. Or run without capture.'
 )
 
 
@@ -170,7 +185,7 @@ def _astray(table: Table, read: Read, found: list[Column], here: TableInfo, ther
     """Why a change that says a part of the key would not lead to the IAM's rows, to others' too, or to those of several tenants."""
     said = ", ".join(read.key)
     known = [column for column in found if follows(column, table, read.key)]
-    mentioned = {name for column in known for name in words(column.reading)} & set(table.key)
+    mentioned = {name for column in known for name in columns(column.reading)} & set(table.key)
     whose = {table.through.column} if table.through else set(words(table.target_tenant or ""))
     if not table.view:
         what, todo = (
@@ -205,7 +220,7 @@ _EXACT = {"uuid", "text", "character varying", "smallint", "integer", "bigint"}
 
 def follows(column: Column, table: Table, said: Iterable[str]) -> bool:
     """Whether the column follows from these of the columns of the source's key."""
-    return set(words(column.reading)) & set(table.key) <= set(said)
+    return set(columns(column.reading)) & set(table.key) <= set(said)
 
 
 def _through(plan: Plan, table: Table, source: Catalog) -> Through | None:

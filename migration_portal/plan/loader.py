@@ -22,10 +22,10 @@ _NEEDED = {
     "columns": "a section of its own, IAM column = SQL",
 }  # fmt: skip
 
-# Text that would fail a cast to uuid. One regular expression for the whole form takes six times as long.
-NOT_UUID = (
-    "NOT ({0} LIKE '________-____-____-____-____________' AND {0} NOT LIKE '%-%-%-%-%-%' AND {0} !~ '[^0-9A-Fa-f-]')"
-)
+# Text that a cast to uuid takes, but that is written in a way that nobody would look it up by: without hyphens, in both cases.
+OTHER_UUID = "NOT ({0} LIKE '________-____-____-____-____________' AND {0} IN (lower({0}), upper({0})))"
+# Or that would fail the cast. One regular expression for the whole form takes six times as long.
+NOT_UUID = OTHER_UUID + " OR {0} LIKE '%-%-%-%-%-%' OR {0} ~ '[^0-9A-Fa-f-]'"
 
 # Text that means a row of `table` whose id is, but for its case, that of another: the one in lower case is the one that arrives.
 # (Scalar sub-selects: looked up through the key, and only for ids that are not in lower case.)
@@ -292,7 +292,8 @@ def _rules(entries: dict[str, Any], place: str, source: str) -> tuple[Rule, ...]
             entry = {"sql": entry}
         only(entry, schema.settings_of(schema.RULE), f"{place}, rule {name}")
         sql = _rule(entry, place, name, source)
-        rules.append(Rule(name, sql, entry.get("advice", ""), cast="uuid" in entry))
+        cast = OTHER_UUID.format(entry["uuid"]) if "uuid" in entry else ""
+        rules.append(Rule(name, sql, entry.get("advice", ""), cast=cast))
     return tuple(rules)
 
 

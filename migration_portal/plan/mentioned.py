@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
+from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 _SQL = re.compile(
     r"""(?P<literal>e'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$) | --[^\n]* | /\*.*?\*/
-    | ::\s*(?P<cast>"(?:[^"]|"")*"|character\s+varying|double\s+precision|\w+) | "(?P<quoted>(?:[^"]|"")*)" | (?P<word>\w+)
+    | ::\s*(?P<cast>"(?:[^"]|"")*"|character\s+varying|double\s+precision|\w+) | "(?P<quoted>(?:[^"]|"")*)" | (?P<word>\w[\w$]*)
     | (?P<sign>\S)""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+
+
+_SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
+"""The server leaves other capitals as they are."""
 
 
 class Token(NamedTuple):
@@ -29,7 +35,7 @@ def tokens(text: str) -> Iterator[Token]:
         elif found["cast"]:
             yield Token("cast", " ".join(found["cast"].lower().split()))
         elif found["word"]:
-            yield Token("word", found["word"].lower())
+            yield Token("word", found["word"].translate(_SMALL))
         elif found["quoted"] is not None:
             yield Token("word", found["quoted"].replace('""', '"'))
         elif found["sign"]:
@@ -39,3 +45,10 @@ def tokens(text: str) -> Iterator[Token]:
 def words(text: str) -> Iterator[str]:
     """The identifiers, as the server knows them, and numbers in a piece of SQL: not what its literals and casts say."""
     return (token.text for token in tokens(text) if token.kind == "word")
+
+
+def columns(text: str) -> Iterator[str]:
+    """Those of the words that may be columns: what is called, and what a column is of, is none."""
+    for token, after in pairwise([*tokens(text), Token("sign", "")]):
+        if token.kind == "word" and after not in (Token("sign", "("), Token("sign", ".")):
+            yield token.text

@@ -91,13 +91,14 @@ class Column:
 class Rule:
     """A named SQL predicate over the source row, true for the rows it is about.
 
-    `cast` rules name rows on which a mapped cast fails anyway: where none fails, they need not be asked.
+    Most of the rows that a rule with a `cast` names fail a mapped cast anyway: where none fails, it is enough to ask for `cast`,
+    which names the others and is cheaper.
     """
 
     name: str
     sql: str
     advice: str = ""
-    cast: bool = False
+    cast: str = ""
     lookup: Lookup | None = None
     """Where it is about rows that a look-up does not find."""
     line: int = field(default=0, compare=False)

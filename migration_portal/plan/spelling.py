@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
-_SPELLING = re.compile(r'(?:lower\()?\s*(?:"((?:[^"]|"")+)"|(\w+))\s*\)?\s*(?:::\s*[\w ]+)?', re.IGNORECASE)
+_SPELLING = re.compile(
+    r"""[\s(]*(?:lower\s*[\s(]*)?(?:(?:"(?:[^"]|"")+"|\w+)\s*\.\s*)?(?:"((?:[^"]|"")+)"|(\w[\w$]*))[\s)]*(?:::\s*[\w ]+)?[\s)]*""",
+    re.IGNORECASE,
+)
+"""Brackets need not be counted: what is no SQL is refused elsewhere."""
 
 
 def spelled(sql: str) -> str:

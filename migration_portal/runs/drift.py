@@ -7,6 +7,7 @@ from django.db import transaction
 from migration_portal.audit import chain
 from migration_portal.engine import catalog
 from migration_portal.engine.transfer import Transfer
+from migration_portal.plan import directions
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
@@ -50,6 +51,13 @@ def _changes(run: Run, transfer: Transfer) -> list[str]:
         source = catalog.types(transfer.source, plan.source_schema, plan.read)
     legacy = catalog.drift(transfer.source_catalog, source, plan.read)
     iam = catalog.drift(transfer.target_catalog, catalog.types(transfer.target, plan.target_schema, targets), targets)
+    if run.capture and (
+        resting := directions.kept_apart_by_indexes(plan, transfer.source_catalog, transfer.target_catalog)
+    ):
+        with transfer.source.transaction():
+            now = catalog.read(transfer.source, plan.source_schema)
+        mixed = directions.no_longer_apart(resting, now, transfer.target_catalog)
+        legacy += [f"the unique index that tells rows of {table.source} apart{_GONE}" for table in mixed]
     changes = [f"legacy: {change}" for change in legacy]
     changes += [f"IAM: {change}" for change in iam if not change.endswith(_NEW)]
     return [change for change in changes if change not in run.accepted_drift]

@@ -143,6 +143,8 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
     keys = [(table, key) for table, its_keys in _by_table(entries).items() for key in its_keys]
     if len(keys) == 1:
         table, key = keys[0]
+        if _stands_for_nothing(flow, table, key):
+            return _settle(flow, entries, Merged(), {table: [key]}, {(table, key): entries})
         first = flow.transfer.plan.siblings(table)[0].target
         merged = Merged(collided={table: {key: (first, "cannot_be_stored", why)}})
         if source.is_open(key) and all(entry.id for entry in entries):
@@ -154,6 +156,24 @@ def _halves(flow: Flow, entries: Sequence[Entry], why: str, *, any_home: bool) -
         part = [e for e in entries if ((e.table_name, e.key_tuple) in first_half) is wanted]
         done.add(apply(flow, part, any_home=any_home))
     return done
+
+
+def _stands_for_nothing(flow: Flow, name: str, key: Key) -> bool:
+    """Whether the source has no such row any more, and none that it had could have arrived: its key there cannot be computed."""
+    transfer = flow.transfer
+    tables = transfer.plan.siblings(name)
+    if (
+        flow.direction != "forward"
+        or source.is_open(key)
+        or any(source.in_target(transfer, each, [key]) for each in tables)
+    ):
+        return False
+    with transfer.source.transaction():
+        there = source.there(transfer, tables[0], [key])
+    if not there:
+        about = {"run": transfer.run, "source": name, "key": list(key)}
+        transfer.target.execute(queries("catchup")["went"], about)
+    return not there
 
 
 def _only_gone(flow: Flow, entries: Sequence[Entry], table: str, key: Key) -> Merged | None:

@@ -21,6 +21,8 @@ from migration_portal.engine.catchup.removing import remove, writable
 from migration_portal.engine.catchup.uniques import free, wants_new_values
 from migration_portal.engine.catchup.work import (
     Merged,
+    Staying,
+    Stays,
     Work,
     at_home_in_target,
     key_of,
@@ -35,6 +37,7 @@ from migration_portal.engine.source import Key
 from migration_portal.locks import Lock
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import ForeignKey, Table
+from migration_portal.plan.spelling import spelled
 from migration_portal.plan.uniques import filled
 
 
@@ -74,10 +77,19 @@ def merge(
     `entries` are those of each source key. Not `guarded`, one row that cannot be cast fails the whole batch, which is otherwise
     a third faster. With `only_gone`, what the source has stays as it is in the target.
     """
-    work = Work(flow, keys, any_home, widen, guarded, entries)
-    if only_gone:
-        work.only_gone = True
-        work.protected = {name: {key for key in some if not source.is_open(key)} for name, some in keys.items()}
+    staying = Staying()
+    while True:  # each time at least one row more stays
+        work = Work(flow, keys, any_home, widen, guarded, entries, only_gone=only_gone, staying=staying)
+        try:
+            return _merged(work)
+        except Stays as more:
+            staying.add(more.staying)
+
+
+def _merged(work: Work) -> Merged:
+    flow = work.flow
+    if work.only_gone:
+        work.protected = {name: {key for key in some if not source.is_open(key)} for name, some in work.keys.items()}
     transfer = flow.transfer
     with alone(work):
         with transfer.source.transaction():
@@ -93,9 +105,11 @@ def merge(
             _write(work, table)
         for table in reversed(work.tables):
             remove(work, table)
+        if stuck := _stuck(work):
+            raise Stays(stuck)
         if flow.direction == "forward":
             for table in work.tables if flow.settled else ():
-                capabilities.follow(transfer, table, names_of(table)[1], frozenset() if any_home else work.homes)
+                capabilities.follow(transfer, table, names_of(table)[1], frozenset() if work.any_home else work.homes)
             quarantined.close(work)
             _touch(work)
         else:
@@ -105,14 +119,47 @@ def merge(
 
 def _move_between(work: Work, tables: list[Table]) -> None:
     """Rows that leave one of the tables for another leave it first: what cannot must not be in both."""
+    for reasons in work.staying.places.values():
+        for key, (target, reason, why) in reasons.items():
+            work.collide(work.flow.transfer.table(target), [key], reason, why)
     for table in reversed(tables):
         others = [names_of(other)[0] for other in tables if other.source == table.source and other is not table]
         staged = SQL(" UNION ALL ").join(SQL("SELECT portal_source_key FROM {}").format(stage) for stage in others)
         if others:
-            remove(work, table, SQL("k.portal_source_key IN ({})").format(staged))
+            moved = remove(work, table, SQL("k.portal_source_key IN ({})").format(staged))
+            work.moving.setdefault(table.source, set()).update(moved)
     for table in tables:
         withheld = query("withheld", stage=names_of(table)[0], protected=work.protect(table))
         work.flow.transfer.target.execute(withheld)
+
+
+def _stuck(work: Work) -> Staying:
+    """Rows that let go of a unique value and were then neither written nor removed; that left a table for none; and that others
+    went along with, and stayed themselves.
+    """
+    found, target = Staying(), work.flow.transfer.target
+    for table in work.tables:
+        stage, key = names_of(table)[0], key_of(work, table)
+        if parked := work.parked.get(table.target):
+            statement = query(
+                "still_there", target=work.flow.transfer.target_table(table.target), stage=stage,
+                key=compile.target_key(key, "t"), parked=source.array_of_keys(parked), same=compile.same(key, key, "t", "s"),
+            )  # fmt: skip
+            if keys := {tuple(row[0]) for row in target.execute(statement)}:
+                found.values[table.target] = keys
+        if table.target in work.counted_on:
+            stayed = query(
+                "stayed", target=work.flow.transfer.target_table(table.target), stage=stage, keys=names_of(table)[1],
+                key=compile.target_key(key, "t"), owned=owned_by(work, table), same=compile.same(key, key, "t", "s"),
+            )  # fmt: skip
+            known = work.staying.rows.get(table.target, set())
+            if keys := {tuple(row[0]) for row in target.execute(stayed)} - known:
+                found.rows[table.target] = keys
+    for name, keys in work.moving.items():
+        why = work.merged.collided.get(name, {})
+        if lost := {key: why[key] for key in keys if key in why}:
+            found.places[name] = lost
+    return found
 
 
 def _write(work: Work, table: Table) -> None:
@@ -125,6 +172,9 @@ def _write(work: Work, table: Table) -> None:
         _leave_to_their_owner(work, table)
     if flow.settled:
         _orphans(work, table)
+    namesakes.keep_back(work, table)
+    _keep_what_is_referred_to(work, table)
+    if flow.settled:  # who takes or lets go of unique values last: by then it is known who changes
         for name, unique in transfer.info(table).uniques.items():
             if filled(unique, table) and wants_new_values(work, table, unique):
                 free(work, table, unique, name)
@@ -134,8 +184,6 @@ def _write(work: Work, table: Table) -> None:
         "upsert", target=transfer.target_table(table.target), stage=stage, names=listed(table.column_names),
         key=listed(key_of(work, table)), action=upserts.on_conflict(transfer, table),
     )  # fmt: skip
-    namesakes.keep_back(work, table)
-    _keep_what_is_referred_to(work, table)
     with triggers.silent(transfer.target, table.target in flow.silenced):
         work.merged.written += transfer.target.execute(upsert).rowcount
     quarantined.release_orphans(work, table)
@@ -150,11 +198,15 @@ def _keep_what_is_referred_to(work: Work, table: Table) -> None:
     for child, columns, parents, name in referring(transfer, table, changing=table.target not in work.flow.silenced):
         if work.flow.direction == "forward" and name not in of_plan:
             continue
-        if set(parents) <= set(table.column_names) and not set(parents) <= set(key):
+        # What the plan does not map stays as it is, but for what legacy computes of what it does.
+        infos = transfer.info(table).columns
+        pairs = [(own, of) for own, of in zip(columns, parents, strict=True) if table.column(of) or infos[of].computed]
+        own, changing = tuple(own for own, _ in pairs), tuple(of for _, of in pairs)
+        if not set(changing) <= set(key):
             changed = query(
                 "referred_to", stage=stage, target=transfer.target_table(table.target), child=compile.raw(child),
-                same_key=compile.same(key, key, "t", "s"), same=compile.same(parents, parents, "t", "s"),
-                joined=compile.same(columns, parents, "c", "t"), brought=_brought(work, of_plan.get(name), columns, parents),
+                same_key=compile.same(key, key, "t", "s"), same=compile.same(changing, changing, "t", "s"),
+                joined=compile.same(columns, parents, "c", "t"), brought=_brought(work, of_plan.get(name), own, changing),
             )  # fmt: skip
             keys = [row[0] for row in transfer.target.execute(changed).fetchall()]
             side = "the IAM" if work.flow.direction == "reverse" else "legacy"
@@ -187,7 +239,9 @@ def _leave_to_their_owner(work: Work, table: Table) -> None:
 
 
 def respell(work: Work, table: Table, *, keys: bool = True) -> None:
-    """Write text ids as the target has them: rows' own, of the rows that are looked up, and of those they refer to."""
+    """Write text ids as the target has them: rows' own, of the rows that are looked up, and of those they refer to, also where no
+    foreign key says so.
+    """
     transfer, (stage, looked_up), info = work.flow.transfer, names_of(table), work.flow.transfer.info(table)
     own = [(name, table.target, name) for name in info.primary_key]
     others = [
@@ -207,6 +261,16 @@ def respell(work: Work, table: Table, *, keys: bool = True) -> None:
                     parent_column=Identifier(parent_column),
                 )  # fmt: skip
                 transfer.target.execute(respell)
+    key = key_of(work, table)
+    for mapped in table.columns:
+        of_source = transfer.source_catalog[table.source].columns.get(spelled(mapped.sql))
+        text = info.columns[mapped.name].type in ("text", "character varying")
+        if text and mapped.name not in key and of_source is not None and of_source.type == "uuid":
+            as_it_was = query(
+                "as_it_was", stage=stage, column=Identifier(mapped.name), target=transfer.target_table(table.target),
+                same=compile.same(key, key, "t", "s"),
+            )  # fmt: skip
+            transfer.target.execute(as_it_was)
 
 
 def remember(work: Work, table: Table, leaving: Composable) -> None:

@@ -25,11 +25,15 @@ def keep_back(work: Work, table: Table) -> None:
     if work.flow.direction == "reverse" and (holder := _holder(work, table)):
         same, target = compile.same(key, key, "t", "s"), transfer.target_table(table.target)
         held = query("held_by_another", stage=stage, target=target, same=same, holder=holder)
-        for row, other in transfer.target.execute(held).fetchall():
-            _leave_out(work, table, tuple(row), other)
         gone = query("gone_is_anothers", keys=keys, target=target, owned=owned_by(work, table), holder=holder)
-        for (row,) in transfer.target.execute(gone).fetchall():
-            work.protected.setdefault(table.source, set()).add(tuple(row))
+        staged, leaving = (transfer.target.execute(each).fetchall() for each in (held, gone))
+        there = source.there(transfer, table, [other for _, other in staged + leaving])
+        for row, other in staged:
+            if tuple(other) in there:
+                _leave_out(work, table, tuple(row), other)
+        for row, other in leaving:
+            if tuple(other) in there:
+                work.protected.setdefault(table.source, set()).add(tuple(row))
     twice = query("staged_twice", stage=stage, same=compile.same(key, key, "o", "s"))
     for row, other in transfer.target.execute(twice).fetchall():
         _leave_out(work, table, tuple(row), other)
@@ -39,13 +43,12 @@ def _leave_out(work: Work, table: Table, key: tuple[str, ...], holder: list[str]
     transfer, detail = work.flow.transfer, f"In {table.target} it would be the same row as {', '.join(holder)}."
     if work.flow.direction == "reverse":
         work.collide(table, [key], _REASON, detail)
-        tables = transfer.plan.siblings(table.source)
-    else:
-        rejected = quarantine.rejections(transfer, table, [list(key)], _REASON, detail)
-        work.merged.rejected += quarantine.add(transfer, table, rejected)
-        tables = [table]
-    for each in tables:
-        transfer.target.execute(query("left_out", stage=names_of(each)[0], key=SQL("{}::text[]").format(list(key))))
+    siblings = transfer.plan.siblings(table.source)
+    for each in siblings[siblings.index(table) :]:  # what else is made of it would become that row's
+        left_out = query("left_out", stage=names_of(each)[0], key=SQL("{}::text[]").format(list(key)))
+        if transfer.target.execute(left_out).rowcount and work.flow.direction == "forward":
+            rejected = quarantine.rejections(transfer, each, [list(key)], _REASON, detail)
+            work.merged.rejected += quarantine.add(transfer, each, rejected)
 
 
 def _holder(work: Work, table: Table) -> Composable | None:

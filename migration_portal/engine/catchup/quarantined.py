@@ -7,7 +7,6 @@ from psycopg.sql import SQL, Identifier
 from migration_portal.engine import quarantine, source
 from migration_portal.engine.catchup.work import Work, key_of, names_of, query
 from migration_portal.engine.queries import queries
-from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
 
@@ -21,12 +20,7 @@ def close(work: Work) -> None:
         waiting = {tuple(key) for key in quarantined} & set(work.keys[table.source])
         if waiting:
             with transfer.source.transaction():
-                statement = queries("source")["keys"].format(
-                    key=compile.source_key(table),
-                    table=compile.source_table(transfer.plan, table),
-                    where=source.by_source_key(table, list(waiting)),
-                )
-                there = {tuple(row[0]) for row in transfer.source.execute(statement)}
+                there = source.there(transfer, table, list(waiting))
             for key in waiting - there:
                 gone = {"run": transfer.run, "source": table.source, "key": list(key)}
                 transfer.target.execute(queries("catchup")["went"], gone)

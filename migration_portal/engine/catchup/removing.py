@@ -10,6 +10,7 @@ from migration_portal.engine.catchup.work import Work, at_home_in_target, key_of
 from migration_portal.engine.errors import describe
 from migration_portal.engine.queries import queries
 from migration_portal.engine.references import Of, changing_nobody, refers_to_itself, taking_nobody_along, unreferenced
+from migration_portal.engine.source import Key
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
 
@@ -17,14 +18,14 @@ REFERRED_TO = "Rows that refer to it would go or change with it (ON DELETE), or 
 """Why a row that the source has no more stays."""
 
 
-def remove(work: Work, table: Table, only: Composable | None = None) -> None:
-    """`only`: of the keys `k` of the batch, those whose rows go."""
+def remove(work: Work, table: Table, only: Composable | None = None) -> list[Key]:
+    """`only`: of the keys `k` of the batch, those whose rows go. Returns the source keys of those that went."""
     transfer = work.flow.transfer
     stage, keys = names_of(table)
     key = key_of(work, table)
     owner = directions.owner(table, transfer.source_catalog, transfer.target_catalog)
     if table.target in work.complete and len(owner) == len(key):
-        return
+        return []
     mine, owned = writable(work, table), owned_by(work, table)
     if only is not None:
         mine = SQL("{} AND {}").format(mine, only)
@@ -49,16 +50,23 @@ def remove(work: Work, table: Table, only: Composable | None = None) -> None:
         with transfer.target.transaction():
             free = parts | {"mine": SQL("({}){}").format(mine, spared)}
             with triggers.silent(transfer.target, silent):
-                work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
+                gone = _delete(work, free)
         if only is None and spared == SQL("") and table.target not in work.flow.silenced:
-            return
+            return gone
     except psycopg.errors.ForeignKeyViolation as error:
         # What refers to a row may be on its way to another: the row waits for that, and the rest of the batch need not.
         free = parts | {"mine": SQL("({}){}").format(mine, unreferenced(transfer, table))}
-        work.merged.removed += transfer.target.execute(query("delete", **free)).rowcount
+        gone = _delete(work, free)
         why = str(describe(error))
     left = transfer.target.execute(query("left", **parts)).fetchall()
     work.collide(table, [row[0] for row in left], "still_referenced", why)
+    return gone
+
+
+def _delete(work: Work, parts: dict[str, Composable]) -> list[Key]:
+    gone = work.flow.transfer.target.execute(query("delete", **parts)).fetchall()
+    work.merged.removed += len(gone)
+    return [tuple(row[0]) for row in gone]
 
 
 def sparing(work: Work, table: Table, going: Of | None = None) -> Composable:
@@ -93,25 +101,40 @@ def _spared_together(work: Work, table: Table, parts: dict[str, Composable]) -> 
 def _of_others(work: Work, table: Table) -> dict[str, Of]:
     """Of each table of the plan, the rows that must not change along with a row of `table` which goes.
 
-    All of them: what the source deleted as well has gone before, or comes. But for what belongs to a row of legacy's in tables that
-    it is read with, and what was discarded from quarantine.
+    But for what goes itself with this batch; on the way back also for what belongs to a row of legacy's in tables that it is read
+    with, and for what was discarded from quarantine.
     """
     plan = work.flow.transfer.plan
-    if work.flow.direction == "forward" or table.forward is None:
-        return {each.target: lambda alias: SQL("true") for each in plan.tables}
-    own = table.read.link if table.read else table.forward.key
-    links = {read.source: read.link for read in table.forward.reads}
-    forward = {each.forward.source: each.forward for each in plan.tables if each.forward}
+    names, links, forward = [each.target for each in plan.tables], {}, {}
+    if work.flow.direction == "reverse" and table.forward is not None:
+        names, own = list(plan.captured), table.read.link if table.read else table.forward.key
+        links = {read.source: read.link for read in table.forward.reads}
+        forward = {each.forward.source: each.forward for each in plan.tables if each.forward}
 
     def of_others(name: str) -> Of:
         def condition(alias: str) -> Composable:
-            may_go: list[Composable] = [compile.same(links[name], own, alias, "t")] if name in links else []
+            may_go = [
+                _goes_itself(work, each, alias) for each in work.tables if each.target == name and each is not table
+            ]
+            may_go += [compile.same(links[name], own, alias, "t")] if name in links else []
             may_go += [_discarded(work, forward[name], alias)] if name in forward else []
             return SQL("({}) IS NOT TRUE").format(source.any_of(may_go))
 
         return condition
 
-    return {name: of_others(name) for name in plan.captured}
+    return {name: of_others(name) for name in names}
+
+
+def _goes_itself(work: Work, table: Table, alias: str) -> Composable:
+    """The source has the row no more, and it was not found to stay: see `Staying`."""
+    transfer, key, (stage, keys) = work.flow.transfer, key_of(work, table), names_of(table)
+    work.counted_on.add(table.target)
+    owner = [each.name for each in directions.owner(table, transfer.source_catalog, transfer.target_catalog)]
+    return query(
+        "goes_itself", keys=keys, stage=stage, owned=compile.same(owner, owner, alias, "k"), protected=work.protect(table),
+        same=compile.same(key, key, alias, "s"), key=compile.target_key(key, alias),
+        staying=source.array_of_keys(work.staying.rows.get(table.target, ())),
+    )  # fmt: skip
 
 
 def _discarded(work: Work, table: Table, alias: str) -> Composable:

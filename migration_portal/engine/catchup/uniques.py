@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_portal.engine import capture_queue, source
+from migration_portal.engine import capture_queue, source, triggers
 from migration_portal.engine.catchup.work import (
     Widen,
     Work,
@@ -58,15 +58,18 @@ def free(work: Work, table: Table, unique: Unique, name: str) -> None:
             raise Widen({table.source: new})
     parked = _parked(work, table, unique)
     if parked is not None:
-        # A row that its owner keeps on this side lets go of nothing.
-        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({})) AND {}").format(
-            parts["owned"], work.protect(table), at_home_in_target(work, table)
+        # A row that its owner keeps on this side lets go of nothing, nor does one that would get nothing instead.
+        staying = source.array_of_keys(work.staying.values.get(table.target, ()))
+        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({})) AND {} AND NOT ({}::text = ANY({}))").format(
+            parts["owned"], work.protect(table), at_home_in_target(work, table), compile.target_key(key, "t"), staying
         )
         changed: dict[str, Composable] = {
             "target": transfer.target_table(table.target), "column": parked[0], "parked": parked[1], "owned": owned,
-            "same": uniques.collide(unique, "t", "s", in_searched=False),
+            "same": uniques.collide(unique, "t", "s", in_searched=False), "key": compile.target_key(key, "t"),
         }  # fmt: skip
-        transfer.target.execute(query("park", **(parts | changed)))
+        with triggers.silent(transfer.target, table.target in work.flow.silenced):
+            parked_rows = transfer.target.execute(query("park", **(parts | changed))).fetchall()
+        work.parked.setdefault(table.target, set()).update(tuple(row[0]) for row in parked_rows)
     taken = transfer.target.execute(query("taken", **parts)).fetchall()
     work.collide(table, [row[0] for row in taken], reason, name)
 

@@ -27,6 +27,36 @@ class Widen(Exception):
         self.keys = keys
 
 
+class Stays(Exception):
+    """Rows that let go of a unique value, or of their table, got nothing instead: once more, and they keep what they have."""
+
+    def __init__(self, staying: Staying) -> None:
+        self.staying = staying
+
+
+@dataclass
+class Staying:
+    """Rows that let go of nothing: `values` by target table and key, `places` by source table and key, with what keeps them.
+
+    Of `rows`, by target table and key, nobody is to think that they go.
+    """
+
+    values: dict[str, set[Key]] = field(default_factory=dict)
+    rows: dict[str, set[Key]] = field(default_factory=dict)
+    places: dict[str, dict[Key, Collision]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.rows or self.places)
+
+    def add(self, more: Staying) -> None:
+        for table, keys in more.values.items():
+            self.values.setdefault(table, set()).update(keys)
+        for table, keys in more.rows.items():
+            self.rows.setdefault(table, set()).update(keys)
+        for table, reasons in more.places.items():
+            self.places.setdefault(table, {}).update(reasons)
+
+
 @dataclass
 class Merged:
     """What a transaction did; `collided` maps a source table's keys to why they could not be written."""
@@ -61,6 +91,13 @@ class Work:
     homes: frozenset[str] = frozenset()
     protected: dict[str, set[Key]] = field(default_factory=dict)
     merged: Merged = field(default_factory=Merged)
+    staying: Staying = field(default_factory=Staying)
+    counted_on: set[str] = field(default_factory=set)
+    """Target tables of which others go because rows of theirs were to go, too."""
+    parked: dict[str, set[Key]] = field(default_factory=dict)
+    """By target table, the rows that let go of a unique value."""
+    moving: dict[str, set[Key]] = field(default_factory=dict)
+    """By source table, the keys of rows that left one of its tables for another."""
 
     @property
     def tables(self) -> list[Table]:

@@ -6,12 +6,13 @@ edited since, and rows that others refer to by now, stay where they are and are 
 
 from __future__ import annotations
 
+import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_portal.engine import blocks, ledger
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
-from migration_portal.engine.references import unreferenced
+from migration_portal.engine.references import Of, refers_to_itself, unreferenced
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
@@ -44,6 +45,7 @@ def whole(transfer: Transfer, table: Table) -> int:
     ours = Literal(list(ledger.xids(transfer.target, transfer.run, table.target)))
     _restore(transfer, table, ours)
     _remove(transfer, table, ours, SQL("true"))
+    _remove_together(transfer, table, ours)
     return _report_left(transfer, table)
 
 
@@ -52,10 +54,13 @@ def conclude(transfer: Transfer, chunk: Chunk) -> Outcome:
     table = transfer.table(chunk.table_name)
     with transfer.target.transaction():
         ledger.fence(transfer.target, chunk)
+        removed = _remove_together(
+            transfer, table, Literal(list(ledger.xids(transfer.target, transfer.run, table.target)))
+        )
         left = _report_left(transfer, table)
         about = {"run": transfer.run, "table": table.target}
         transfer.target.execute(queries("undo")["discard_quarantine"], about)
-        outcome = Outcome(read=left)
+        outcome = Outcome(read=left, written=-removed)
         ledger.done(transfer.target, chunk, outcome)
     return outcome
 
@@ -109,15 +114,30 @@ def _restore(transfer: Transfer, table: Table, ours: Composable) -> None:
     transfer.target.execute(statement)
 
 
-def _remove(transfer: Transfer, table: Table, ours: Composable, piece: Composable) -> int:
+def _remove(transfer: Transfer, table: Table, ours: Composable, piece: Composable, *, going: Of | None = None) -> int:
     statement = queries("undo")["remove"].format(
         target=transfer.target_table(table.target),
         blocks=piece,
         ours=ours,
         was_there=_image("was_there", transfer, table),
-        unreferenced=unreferenced(transfer, table),
+        unreferenced=unreferenced(transfer, table, going),
     )
     return transfer.target.execute(statement).rowcount
+
+
+def _remove_together(transfer: Transfer, table: Table, ours: Composable) -> int:
+    """Rows of ours that refer to each other; where something keeps one of them, from the ends of their chains."""
+    if not refers_to_itself(transfer, table):
+        return 0
+
+    def of_ours(alias: str) -> Composable:
+        return SQL("({}.xmin::text = ANY({}))").format(Identifier(alias), ours)
+
+    try:
+        with transfer.target.transaction():
+            return _remove(transfer, table, ours, SQL("true"), going=of_ours)
+    except psycopg.errors.ForeignKeyViolation:
+        return sum(iter(lambda: _remove(transfer, table, ours, SQL("true")), 0))
 
 
 def _report_left(transfer: Transfer, table: Table) -> int:

@@ -30,8 +30,15 @@ EXISTS (SELECT FROM portal_ledger.commits AS c WHERE c.xid = t.xmin AND c.table_
 -- A UUID that legacy has as text in another way of writing it keeps that way; two ways of writing one would be two rows.
 UPDATE {stage} AS s SET {column} = p.{parent_column} FROM {parent} AS p
 WHERE s.{column} COLLATE "C" ~* '^[{{(]?[0-9a-f]{{8}}(-?[0-9a-f]{{4}}){{3}}-?[0-9a-f]{{12}}[)}}]?$'
-  AND p.{parent_column} IN (upper(s.{column}), lower(s.{column})) AND p.{parent_column} <> s.{column}
+  AND p.{parent_column} IN (upper(s.{column}), lower(s.{column}), replace(upper(s.{column}), '-', ''),
+                            replace(lower(s.{column}), '-', ''), '{{' || upper(s.{column}) || '}}', '{{' || lower(s.{column}) || '}}')
+  AND p.{parent_column} <> s.{column}
   AND NOT EXISTS (SELECT FROM {parent} AS q WHERE q.{parent_column} = s.{column})
+
+-- name: as_it_was
+-- What the row has said already stays as it is written.
+UPDATE {stage} AS s SET {column} = t.{column} FROM {target} AS t
+WHERE {same} AND t.{column} <> s.{column} AND lower(translate(t.{column}, '{{}}-', '')) = lower(translate(s.{column}, '{{}}-', ''))
 
 -- name: new_values
 SELECT EXISTS (SELECT FROM {stage} AS s WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {same_key} AND {same}))
@@ -65,6 +72,19 @@ WHERE NOT ({same_key}) AND NOT EXISTS (SELECT FROM {keys} AS k WHERE {owned})
 UPDATE {target} AS t SET {column} = {parked}
 WHERE EXISTS (SELECT FROM {stage} AS s WHERE {same} AND NOT ({same_key}))
   AND EXISTS (SELECT FROM {keys} AS k WHERE {owned})
+RETURNING {key}
+
+-- name: goes_itself
+EXISTS (SELECT FROM {keys} AS k WHERE {owned} AND NOT (k.portal_source_key::text = ANY({protected})))
+AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND NOT ({key}::text = ANY({staying}))
+
+-- name: stayed
+SELECT {key} FROM {target} AS t JOIN {keys} AS k ON {owned} WHERE NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
+
+-- name: still_there
+-- Of these rows those that nothing was written over, and nobody removed.
+SELECT {key} FROM {target} AS t
+WHERE {key}::text = ANY({parked}) AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
 
 -- name: leaving
 DELETE FROM {stage} AS s WHERE EXISTS (SELECT FROM {parent_keys} AS k WHERE {owned}
@@ -84,7 +104,7 @@ RETURNING s.portal_source_key
 SELECT s.portal_source_key, {holder} FROM {stage} AS s JOIN {target} AS t ON {same} WHERE {holder} <> s.portal_source_key
 
 -- name: gone_is_anothers
-SELECT k.portal_source_key FROM {keys} AS k JOIN {target} AS t ON {owned}
+SELECT k.portal_source_key, max({holder}) FROM {keys} AS k JOIN {target} AS t ON {owned}
 GROUP BY 1 HAVING bool_and({holder} <> k.portal_source_key)
 
 -- name: staged_twice
@@ -105,6 +125,7 @@ INSERT INTO {target} AS t ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM 
 DELETE FROM {target} AS t USING {keys} AS k
 WHERE {owned} AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same}) AND {mine}
   AND NOT (k.portal_source_key::text = ANY({protected}))
+RETURNING k.portal_source_key
 
 -- name: leaves
 EXISTS (SELECT FROM {keys} AS k WHERE {owned} AND NOT (k.portal_source_key::text = ANY({protected})))
