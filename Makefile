@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run serve test check format docs endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves bench-audit bench-pages clean
+.PHONY: run serve test check format docs pictures endure seams mutate bench bench-live bench-growth bench-api bench-backup bench-monitoring bench-rehearsal bench-capabilities bench-moves bench-audit bench-pages clean
 .DEFAULT_GOAL := run
 
 # Where it is set, each of the portal's processes compiles all of it anew.
@@ -70,6 +70,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m config.gates
+
+# The pictures of the docs, of the console as it is now.
+pictures: $(VENV)/.dev
+	@PORTAL_PICTURES=1 $(BIN)/python -m pytest -q tests/console/test_pictures.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

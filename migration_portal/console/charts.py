@@ -36,6 +36,10 @@ class Chart:
         """The largest figure, for who does not see the chart."""
         return max((value for line in self.lines for value in line.data if value is not None), default=0)
 
+    @property
+    def empty(self) -> bool:
+        return all(value is None for line in self.lines for value in line.data)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

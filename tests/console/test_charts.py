@@ -19,6 +19,11 @@ def test_a_chart_over_time_says_its_moments_in_both_zones() -> None:
     assert list(chart.labels) == ["00:30:05"] and list(chart.whole) == ["2026-11-29 00:30:05 CET · 23:30:05 UTC"]
 
 
+def test_a_chart_of_gaps_alone_is_empty() -> None:
+    assert over_time("lag", "Lag", "entries", [AT], [Line("forward", [None]), Line("reverse", [None])]).empty
+    assert not over_time("lag", "Lag", "entries", [AT], [Line("forward", [0])]).empty
+
+
 def test_a_day_and_a_time_of_day_are_the_readers_with_utc_behind_them() -> None:
     with timezone.override(ZoneInfo("Europe/Berlin")):
         day, clock = portal.day(AT), portal.clock(AT)
