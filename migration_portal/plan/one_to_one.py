@@ -272,7 +272,7 @@ def _chain(chain: Sequence[_Item]) -> Piece | None:
     if not pieces or sum(piece.chars not in ("digits", "hex") for piece in open_ones) > 1:
         return None
     if len(open_ones) > 1:
-        ends = re.compile("[^'0-9a-fA-F]" if any(piece.chars == "hex" for piece in open_ones) else "[^'0-9]")
+        ends = re.compile("[^'0-9a-fA-F-]" if any(piece.chars == "hex" for piece in open_ones) else "[^'0-9-]")
         apart = True
         for each in chain:
             if isinstance(each, Token):

@@ -106,6 +106,7 @@ def test_what_shows_that_they_differ(sql: str, keys: list[str], into: str) -> No
         ("md5(realm || id)::uuid", ["realm text", "id text"], "uuid"),
         ("md5(realm || ':' || id)::uuid", ["realm text", "id text"], "uuid"),
         ("concat_ws(':', realm, id)", ["realm text", "id text"], "text"),
+        ("concat_ws('-', realm, id)", ["realm text", "id integer"], "text"),
         ("md5(concat_ws(realm, id))::uuid", ["realm text", "id text"], "uuid"),
         ("md5(concat_ws(':', 'users', realm || id))::uuid", ["realm text", "id text"], "uuid"),
         ("md5(to_hex(realm) || 'a' || to_hex(id))::uuid", ["realm integer", "id integer"], "uuid"),
