@@ -18,6 +18,8 @@ from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
 
+DOUBLE = "duplicate_key"
+"""The reason of a row whose key in the target another row has."""
 _LONGEST = 300
 _AT_ONCE = 1000
 
@@ -144,6 +146,12 @@ def open_keys(transfer: Transfer, table: Table, reasons: str = "%") -> list[list
     """The source keys of this run's rows that are not in the target, for verification to pass over; `reasons` is a LIKE pattern."""
     about = {"run": transfer.run, "table": table.target, "reasons": reasons}
     return [row[0] for row in transfer.target.execute(queries("quarantine")["absent"], about)]
+
+
+def doubles(transfer: Transfer, table: Table, parent: str) -> list[list[str]]:
+    """The source keys of rows of the table that were set aside in a parent of the same source, where another has their key."""
+    beside = any(each.target == parent for each in transfer.plan.siblings(table.source))
+    return open_keys(transfer, transfer.table(parent), DOUBLE) if beside and parent != table.target else []
 
 
 def of_tenant(transfer: Transfer, table: Table, tenant: str) -> Composable:

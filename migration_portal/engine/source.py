@@ -125,6 +125,21 @@ def by_target_key(
     return rows
 
 
+def in_target_whole(
+    transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]
+) -> list[tuple[list[str], list[str], str]]:
+    """Those of the source rows that are there, with their whole key in the target: (source key, target key, row as JSON text)."""
+    made = _select(transfer, table, by_source_key(table, keys)) if keys else []
+    return [row for row in made if None not in row[1]]
+
+
+def all_of_target_key(
+    transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]
+) -> list[tuple[list[str], list[str], str]]:
+    """As `by_target_key`, but every row that has one of the keys, by a pass over the table."""
+    return _select(transfer, table, keys_in(_mapped_key(transfer, table), keys)) if keys else []
+
+
 def _guessed(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]]) -> list[list[str]]:
     """What the source keys may be: the same text, or the numbers that UUIDs stand for; none where the type takes neither."""
     if len(table.key) != 1:

@@ -21,6 +21,8 @@ from migration_portal.plan import compile, uniques
 from migration_portal.plan.model import Table
 from migration_portal.refusal import Refusal
 
+_OF_ANOTHER = "The row that it is of was set aside: another has its key."
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -153,7 +155,9 @@ def _put_back(transfer: Transfer, chunk: Chunk, *, settle: bool, constraint: boo
             if constraint and definition.kind == "unique":
                 _adopt_index(transfer, table, definition)
             else:
-                removed = _build_or_settle(transfer, table, definition, settle=settle)
+                if settle and definition.kind == "foreign_key":
+                    removed = _remove_doubles(transfer, table, definition)
+                removed += _build_or_settle(transfer, table, definition, settle=settle)
             if constraint or not definition.is_constraint:
                 about = {"run": transfer.run, "table": table.target, "name": definition.name}
                 target.execute(queries("constraints")["restored"], about)
@@ -233,6 +237,30 @@ def _settle(transfer: Transfer, table: Table, definition: Definition) -> int:
         set=uniques.counts(unique),
     )
     return _remove(transfer, table, duplicate, uniques.reason(unique))
+
+
+def _remove_doubles(transfer: Transfer, table: Table, definition: Definition) -> int:
+    """Quarantine what was made of source rows whose row of the parent is another's by now. Returns how many."""
+    key = next(key for key in transfer.info(table).foreign_keys if key.name == definition.name)
+    doubles = {tuple(own) for own in quarantine.doubles(transfer, table, key.parent)}
+    if not doubles:
+        return 0
+    made = source.in_target_whole(transfer, table, [list(own) for own in doubles])
+    of_others = {
+        tuple(target)
+        for own, target, _ in source.all_of_target_key(transfer, table, [target for _, target, _ in made])
+        if tuple(own) not in doubles
+    }
+    alone = [tuple(target) for _, target, _ in made if tuple(target) not in of_others]
+    primary_key = compile.target_key(transfer.info(table).primary_key)
+    statement = SQL("DELETE FROM {} AS s WHERE {}::text = ANY({}) RETURNING {}").format(
+        transfer.target_table(table.target), primary_key, source.array_of_keys(alone), primary_key
+    )
+    gone = {tuple(row[0]) for row in transfer.target.execute(statement)}
+    rejected = [
+        Rejected(own, quarantine.DOUBLE, row, _OF_ANOTHER) for own, target, row in made if tuple(target) in gone
+    ]
+    return quarantine.add(transfer, table, rejected)
 
 
 def _remove(transfer: Transfer, table: Table, condition: Composable, reason: str) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from migration_portal.engine import ledger, quarantine, single_out, upserts
+from migration_portal.engine import ledger, quarantine, single_out, source, upserts
 from migration_portal.engine.copy.reading import count, quarantine_rejected
 from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.ledger import Outcome
@@ -56,7 +56,7 @@ def _foreseen(transfer: Transfer, table: Table) -> list[Rejected]:
     """Take out of the stage what would collide: same key twice, key of another row of this run, taken uniques, orphans."""
     info = transfer.info(table)
     alike: Composable = SQL(", ").join(map(Identifier, info.primary_key))
-    rejected = _twice(transfer, table, alike, "duplicate_key", among=SQL("true"))
+    rejected = _twice(transfer, table, alike, quarantine.DOUBLE, among=SQL("true"))
     rejected += _taken_by_this_run(transfer, table, info.primary_key)
     if _constraints_suspended(transfer, table):
         return rejected  # settled when they are built: parents may still be on their way
@@ -70,6 +70,9 @@ def _foreseen(transfer: Transfer, table: Table) -> list[Rejected]:
             parent = transfer.target_table(key.parent)
             orphan = compile.orphan(key.columns, parent, key.parent_columns)
             rejected += _take_out(transfer, table, orphan, f"missing_{key.parent}")
+            doubles = source.array_of_keys(quarantine.doubles(transfer, table, key.parent))
+            double = SQL("s.portal_source_key::text = ANY({})").format(doubles)
+            rejected += _take_out(transfer, table, double, quarantine.DOUBLE)
     return rejected
 
 
@@ -94,7 +97,7 @@ def _taken_by_this_run(transfer: Transfer, table: Table, primary_key: Sequence[s
         compile.same(primary_key, primary_key, "t", "s"),
         Literal(list(ledger.xids(transfer.target, transfer.run, table.target))),
     )
-    return _take_out(transfer, table, taken, "duplicate_key")
+    return _take_out(transfer, table, taken, quarantine.DOUBLE)
 
 
 def _unique_taken(transfer: Transfer, table: Table, unique: Unique, name: str) -> list[Rejected]:
