@@ -81,6 +81,14 @@ def types(connection: Connection[Any], schema: str, names: Iterable[str]) -> Typ
     return found
 
 
+def unique_columns(connection: Connection[Any], schema: str, names: Iterable[str]) -> dict[str, list[set[str]]]:
+    """The sets of columns in which no two rows of these tables may be the same, by indexes over all rows."""
+    found: dict[str, list[set[str]]] = {}
+    for row in rows(connection, queries("catalog")["unique_columns"], {"schema": schema, "tables": list(names)}):
+        found.setdefault(row["table_name"], []).append(set(row["columns"]))
+    return found
+
+
 def drift(remembered: Catalog, now: Types, names: Iterable[str]) -> list[str]:
     """How these tables' columns differ from what the run began with, in words."""
     changes: list[str] = []

@@ -86,17 +86,19 @@ def _along(
 
 
 def unreferenced(transfer: Transfer, table: Table, going: Of | None = None) -> Composable:
-    """Nobody refers to the row `t` but itself, or who is `going`: what still stands on it was edited or added, and keeps it.
+    """Nobody refers to the row `t` but itself, or who is `going`: what still stands on it was edited or added, and keeps it."""
+    return _nobody(table, of_plan_too(transfer, table), going or _itself(transfer, table))
 
-    The plan's own foreign keys are asked too: suspended ones are not in the catalog.
-    """
+
+def of_plan_too(transfer: Transfer, table: Table) -> set[Reference]:
+    """Who refers to the table's rows, by the plan's own foreign keys, too: suspended ones are not in the catalog."""
     references = set(referring(transfer, table))
     for other in transfer.plan.tables:
         for key in transfer.info(other).foreign_keys:
             if key.parent == table.target:
                 child = transfer.target_table(other.target).as_string(transfer.target)
                 references.add(Reference(child, key.columns, key.parent_columns, other.target))
-    return _nobody(table, references, going or _itself(transfer, table))
+    return references
 
 
 def _nobody(table: Table, references: Iterable[Reference], going: Of) -> Composable:

@@ -239,22 +239,23 @@ def twins(transfer: Transfer, table: Table, keys: Sequence[Sequence[str]], *, go
     Where a reject rule reads other rows, which of them is rejected depends on the others: asked if some of these rows are `gone`.
     """
     own = {tuple(key) for key in keys if not is_open(key)}
-    uuids = set(text_uuids(table, transfer.source_catalog[table.source]))
+    here = transfer.source_catalog[table.source]
+    uuids = set(text_uuids(table, here))
     if gone and len(table.key) == 1 and any(_reads_rows(rule) for rule in table.reject):
-        uuids.add(table.key[0])
+        uuids |= {name for name in table.key if here.columns[name].type in ("text", "character varying")}
+    ruled = {rule.about for rule in table.reject}
+    several = len(uuids) > 1  # each in its own way would be too many
     worded = dict(_worded(table))
-    ruled = {word for rule in table.reject if rule.cast for word in words(rule.sql)}
 
     def alike(place: int, part: str) -> set[str]:
-        lookup = worded.get(place)
-        name = table.key[place]
+        name, lookup = table.key[place], worded.get(place)
         written = {part}
         if name in uuids:
-            written |= {part.lower(), part.upper()} if name in ruled else _ways_of_uuid(part)
+            written |= {part.lower(), part.upper()} if several or name in ruled else _ways_of_uuid(part)
         return written | (set(lookup.alike(part)) if lookup else set())
 
     ways = {way for key in own for way in product(*(alike(place, part) for place, part in enumerate(key)))}
-    return [list(key) for key in sorted(there(transfer, table, sorted(ways - own)))]
+    return [list(key) for key in sorted(there(transfer, table, sorted(ways - own)) - own)]
 
 
 def _ways_of_uuid(text: str) -> set[str]:
@@ -263,7 +264,7 @@ def _ways_of_uuid(text: str) -> set[str]:
     if len(plain) != _HEX_DIGITS:
         return {text, text.lower(), text.upper()}
     parts = [plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]]
-    ways = ["-".join(parts), plain, "{" + "-".join(parts) + "}"]
+    ways = ["-".join(parts), plain, "{" + "-".join(parts) + "}", "{" + plain + "}"]
     return {text, *ways, *map(str.upper, ways)}
 
 

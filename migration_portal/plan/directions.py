@@ -171,7 +171,10 @@ def _apart(table: Table, source: Catalog, target: Catalog) -> bool:
 
 def no_longer_apart(tables: Iterable[Table], source: Catalog, target: Catalog) -> list[Table]:
     """Of such tables those whose rows are not told apart as legacy is now; not those that are gone."""
-    return [table for table in tables if table.source in source and not _apart(table, source, target)]
+    return [
+        table for table in tables
+        if table.source in source and set(table.key) <= source[table.source].columns.keys() and not _apart(table, source, target)
+    ]  # fmt: skip
 
 
 _TELL_APART = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from migration_portal.plan import lookups, numbers, places, schema
 from migration_portal.plan.errors import PlanError
+from migration_portal.plan.mentioned import tokens, words
 from migration_portal.plan.model import Column, Given, Plan, Read, Rule, Table, Through
 from migration_portal.plan.places import Place
 from migration_portal.plan.settings import only, typed
@@ -293,7 +294,8 @@ def _rules(entries: dict[str, Any], place: str, source: str) -> tuple[Rule, ...]
         only(entry, schema.settings_of(schema.RULE), f"{place}, rule {name}")
         sql = _rule(entry, place, name, source)
         cast = OTHER_UUID.format(entry["uuid"]) if "uuid" in entry else ""
-        rules.append(Rule(name, sql, entry.get("advice", ""), cast=cast))
+        about = next(iter(words(entry["uuid"])), "") if cast and len(list(tokens(entry["uuid"]))) == 1 else ""
+        rules.append(Rule(name, sql, entry.get("advice", ""), cast=cast, about=about))
     return tuple(rules)
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 _SQL = re.compile(
     r"""(?P<literal>e'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$) | --[^\n]* | /\*.*?\*/
-    | ::\s*(?P<cast>"(?:[^"]|"")*"|character\s+varying|double\s+precision|\w+) | "(?P<quoted>(?:[^"]|"")*)" | (?P<word>\w[\w$]*)
+    | ::\s*(?P<cast>"(?:[^"]|"")*"|character\s+varying|double\s+precision|\w+) | "(?P<quoted>(?:[^"]|"")*)"
+    | (?P<word>character\s+varying|double\s+precision|\w[\w$]*)
     | (?P<sign>\S)""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
@@ -35,7 +36,7 @@ def tokens(text: str) -> Iterator[Token]:
         elif found["cast"]:
             yield Token("cast", " ".join(found["cast"].lower().split()))
         elif found["word"]:
-            yield Token("word", found["word"].translate(_SMALL))
+            yield Token("word", " ".join(found["word"].translate(_SMALL).split()))
         elif found["quoted"] is not None:
             yield Token("word", found["quoted"].replace('""', '"'))
         elif found["sign"]:

@@ -99,6 +99,8 @@ class Rule:
     sql: str
     advice: str = ""
     cast: str = ""
+    about: str = ""
+    """The column whose text it wants to be a uuid, where it is no more than that."""
     lookup: Lookup | None = None
     """Where it is about rows that a look-up does not find."""
     line: int = field(default=0, compare=False)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from migration_portal.plan.mentioned import Token, tokens, words
+from migration_portal.plan.mentioned import Token, tokens
 from migration_portal.plan.model import Column, ColumnInfo, Table, TableInfo
 
 _TEXT = {"text", "varchar", "character varying"}
@@ -31,7 +31,7 @@ class Piece:
 
     `chars` is what it may be made of: "digits" (and a sign), "hex", "uuid" or "any"; `longest` how many at most, 0 where nobody
     knows; `fixed`: always as many. `alone` is the part that it is as it stands. `canonical`: as a uuid it is another for every
-    other value, too.
+    other value, too. `nullable`: it may be NULL, of which a unique index takes as many as there are.
     """
 
     parts: frozenset[str]
@@ -41,6 +41,7 @@ class Piece:
     alone: str = ""
     canonical: bool = False
     hashed: bool = False
+    nullable: bool = False
 
 
 _Item = Token | Piece
@@ -92,7 +93,7 @@ def _shown_by(table: Table, column: Column, kinds: Mapping[str, ColumnInfo | Non
 
 
 def _piece(table: Table, part: str, info: ColumnInfo | None, spelt: Sequence[Token]) -> Piece:
-    piece = Piece(frozenset({part}), alone=part)
+    piece = Piece(frozenset({part}), alone=part, nullable=info is None or not info.not_null)
     if info is None:  # what an index is made of
         return replace(piece, canonical=spelt[-1] == Token("cast", "uuid"))
     if longest := _digits(info):
@@ -149,7 +150,9 @@ def _cast(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
             piece, kind, kinds, last=False
         ):
             return piece, 6
-        case ["cast", "(", Piece(canonical=True) as piece, "as", "uuid", ")"] if at == 0 and len(items) == 6:
+        case ["cast", "(", Piece() as piece, "as", "uuid", ")"] if (
+            (piece.canonical or piece.hashed) and at == 0 and len(items) == 6
+        ):
             return replace(piece, alone=""), 6
     match [*_texts(items[at : at + 2]), *items[at + 2 : at + 3], *_texts(items[at + 3 : at + 9])]:
         case ["cast", "(", Piece() as piece, "as", str(to), "(", str(length), ")", ")"] if (
@@ -213,7 +216,7 @@ def _hashed(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
 
 
 def _of_hash(piece: Piece, length: int) -> Piece:
-    return Piece(piece.parts, "any", length, fixed=True, hashed=True)
+    return Piece(piece.parts, "any", length, fixed=True, hashed=True, nullable=piece.nullable)
 
 
 def _listed(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
@@ -225,7 +228,8 @@ def _listed(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
     given: list[_Item] = []
     for place in range(0, len(inside) - 1, 2):
         item, sign = inside[place], inside[place + 1]
-        if not (isinstance(item, Piece) or item.kind == "literal") or not isinstance(sign, Token):
+        said = not item.nullable if isinstance(item, Piece) else item.kind == "literal"
+        if not said or not isinstance(sign, Token):  # a list takes NULL for a value
             return None
         given.append(item)
         if sign.text == ")":
@@ -276,14 +280,15 @@ def _chain(chain: Sequence[_Item]) -> Piece | None:
         apart = True
         for each in chain:
             if isinstance(each, Token):
-                apart = apart or bool(ends.search(each.text))
+                apart = apart or (each.text.startswith("'") and bool(ends.search(each.text)))
             elif not each.fixed:
                 if not apart:
                     return None
                 apart = False
+    # As a uuid, which passes over hyphens, it is another only where each piece has its place.
     return Piece(
         frozenset().union(*(piece.parts for piece in pieces)), fixed=all(piece.fixed for piece in pieces),
-        canonical=all(piece.canonical and piece.chars != "any" for piece in pieces),
+        canonical=all(piece.canonical and piece.fixed for piece in pieces), nullable=any(piece.nullable for piece in pieces),
     )  # fmt: skip
 
 
@@ -323,9 +328,7 @@ def _as_uuid(table: Table, part: str) -> bool:
     """Whether the plan takes the text for a uuid, by a cast or a rule: catch-up knows that it may be written in two ways."""
     name = '"' + part.replace('"', '""') + '"'
     casts = [_simple(f"{name}::uuid"), _simple(f"CAST({name} AS uuid)")]
-    by_rule = (
-        (rule.cast and part in words(rule.sql)) or f"lower({table.source}.{part})" in rule.sql for rule in table.reject
-    )
+    by_rule = (rule.about == part or f"lower({table.source}.{part})" in rule.sql for rule in table.reject)
     return any(by_rule) or any(_simple(column.reading, table.source) in casts for column in table.columns)
 
 

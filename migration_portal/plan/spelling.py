@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 _SPELLING = re.compile(
-    r"""[\s(]*(?:lower\s*[\s(]*)?(?:(?:"(?:[^"]|"")+"|\w+)\s*\.\s*)?(?:"((?:[^"]|"")+)"|(\w[\w$]*))[\s)]*(?:::\s*[\w ]+)?[\s)]*""",
-    re.IGNORECASE,
+    r"""[\s(]* (?:lower\s*\([\s(]*)?
+    (?:(?:"(?:[^"]|"")+"|\w+)\s*\.\s*)? (?:"((?:[^"]|"")+)"|(\w[\w$]*))
+    [\s)]* (?:::\s*[\w\ ]+)? [\s)]*""",
+    re.IGNORECASE | re.VERBOSE,
 )
 """Brackets need not be counted: what is no SQL is refused elsewhere."""
 

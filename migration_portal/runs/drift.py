@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from django.db import transaction
 
 from migration_portal.audit import chain
@@ -49,15 +51,25 @@ def _changes(run: Run, transfer: Transfer) -> list[str]:
     targets = [table.target for table in plan.tables]
     with transfer.source.transaction():
         source = catalog.types(transfer.source, plan.source_schema, plan.read)
+        unique = catalog.unique_columns(transfer.source, plan.source_schema, plan.sources)
     legacy = catalog.drift(transfer.source_catalog, source, plan.read)
     iam = catalog.drift(transfer.target_catalog, catalog.types(transfer.target, plan.target_schema, targets), targets)
-    if run.capture and (
-        resting := directions.kept_apart_by_indexes(plan, transfer.source_catalog, transfer.target_catalog)
-    ):
-        with transfer.source.transaction():
-            now = catalog.read(transfer.source, plan.source_schema)
-        mixed = directions.no_longer_apart(resting, now, transfer.target_catalog)
-        legacy += [f"the unique index that tells rows of {table.source} apart{_GONE}" for table in mixed]
+    if run.capture:
+        legacy += _no_longer_unique(transfer, unique)
     changes = [f"legacy: {change}" for change in legacy]
     changes += [f"IAM: {change}" for change in iam if not change.endswith(_NEW)]
     return [change for change in changes if change not in run.accepted_drift]
+
+
+def _no_longer_unique(transfer: Transfer, unique: Mapping[str, list[set[str]]]) -> Iterator[str]:
+    """Keys, and indexes that tell rows apart which the IAM would take for one, that are gone: changes would be others', too."""
+    plan, remembered = transfer.plan, transfer.source_catalog
+    for table in plan.tables:
+        was, now = remembered[table.source].keys, unique.get(table.source, [])
+        if any(key and set(key) <= set(table.key) for key in was) and not any(key <= set(table.key) for key in now):
+            yield f"what makes the key of {table.source} unique{_GONE}"
+    if resting := directions.kept_apart_by_indexes(plan, remembered, transfer.target_catalog):
+        with transfer.source.transaction():
+            source = catalog.read(transfer.source, plan.source_schema)
+        for table in directions.no_longer_apart(resting, source, transfer.target_catalog):
+            yield f"the unique index that tells rows of {table.source} apart{_GONE}"

@@ -210,6 +210,7 @@ def test_a_firm_born_after_the_end_is_final(world: World, settings: Any) -> None
     begun(world, settings, "05_roles_by_name")
     builders.decided()
     for tenant in TenantHome.objects.values_list("pk", flat=True):
+        both_loops()  # the loops go on meanwhile
         assert moved(tenant).error == ""
     both_loops()
     finalize.finalize(by="tester", reason="done")

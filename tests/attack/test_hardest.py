@@ -10,6 +10,9 @@ import pytest
 
 from migration_portal.catchup.models import FlowStatus
 from migration_portal.cutover.tenants import sync_tenants
+from migration_portal.engine.catchup import merging
+from migration_portal.runs import drift
+from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Finding, QuarantinedRow, Run
 from migration_portal.runs.undo import undo
 from migration_portal.schema import apply
@@ -1032,3 +1035,187 @@ def test_one_of_two_that_refer_to_each_other_that_is_kept_keeps_the_other(
     both_loops()
     assert legacy(world, "SELECT p.login, k.key FROM people p JOIN licence_keys k ON k.id = p.main") == [("ann", "k")]
     assert waits()
+
+
+@pytest.mark.parametrize("trigger", [True, False])
+def test_who_refers_to_one_that_waits_for_a_login_does_not_arrive_without_what_it_refers_to(
+    world: World, settings: Any, joined: Any, trigger: bool
+) -> None:
+    """In the IAM bolt's 'root' is new and the boss of 'new'; legacy has a 'root' of acme's: the boss waits."""
+    iam(world, "ALTER TABLE users ADD boss uuid REFERENCES users")
+    joined(
+        ('is_active = "active"\n', 'is_active = "active"\nboss = "boss"\n'),
+        ('active = "is_active"', 'active = "is_active"\nboss = "boss"'),
+    )
+    legacy(world, "ALTER TABLE people ADD boss uuid REFERENCES people")
+    if trigger:
+        legacy(world, "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+        legacy(
+            world, "CREATE TRIGGER nothing BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION nothing()"
+        )
+    person(world, "root")
+    person(world, "ann", org="bolt")
+    run = begun(world)
+    bolt = org(world, "bolt")
+    assert moved(bolt).error == ""
+    with world.iam() as there, there.transaction():
+        [(boss,)] = there.execute(
+            "INSERT INTO users (tenant_id, username, email, hashed_password) VALUES (%s, 'root', 'r@x', 'x') RETURNING id",
+            [bolt],
+        ).fetchall()
+        there.execute(
+            "INSERT INTO users (tenant_id, username, email, hashed_password, boss) VALUES (%s, 'new', 'n@x', 'x', %s)",
+            [bolt, boss],
+        )
+    both_loops()
+    dangling = legacy(
+        world,
+        "SELECT login FROM people p WHERE boss IS NOT NULL AND NOT EXISTS (SELECT FROM people b WHERE b.id = p.boss)",
+    )
+    assert dangling == [], (dangling, told(run), waits())
+
+
+@pytest.fixture
+def merges(monkeypatch: Any) -> list[Any]:
+    counted: list[Any] = []
+    real = merging._merged
+    monkeypatch.setattr(merging, "_merged", lambda work: (counted.append((dict(work.keys), work.widen)), real(work))[1])
+    return counted
+
+
+def test_a_chain_of_logins_whose_end_is_taken_is_settled_in_a_few_transactions(
+    world: World, settings: Any, joined: Any, merges: list[Any]
+) -> None:
+    """In the IAM everybody of acme's gets the next one's login; the last one's new login is bolt's in legacy."""
+    joined()
+    many = 40
+    person(world, "p9999", org="bolt")
+    for n in range(many):
+        person(world, f"p{n:04}")
+    run = begun(world)
+    assert moved(org(world, "acme")).error == ""
+    with world.iam() as there, there.transaction():
+        acme = "tenant_id = (SELECT id FROM tenants WHERE slug = 'acme')"
+        there.execute(f"UPDATE users SET username = 'x' || username WHERE {acme}")
+        there.execute(
+            "UPDATE users SET username = CASE substr(username, 3)::int WHEN %s THEN 'p9999'"
+            f" ELSE 'p' || lpad((substr(username, 3)::int + 1)::text, 4, '0') END WHERE {acme}",
+            [many - 1],
+        )
+    merges.clear()
+    loops()
+    assert len(merges) < 5 and waits(), told(run)
+
+
+def test_a_batch_with_a_deletion_of_a_table_whose_rule_looks_elsewhere_is_made_once(
+    world: World, settings: Any, joined: Any, merges: list[Any]
+) -> None:
+    joined()
+    add(settings, "")
+    text = settings.MIGRATION_PLAN.read_text()
+    place = text.rindex("[tables.reverse]")
+    rule = '[tables.reject]\nno_org = "NOT EXISTS (SELECT FROM orgs AS o WHERE o.id = people.org)"\n'
+    settings.MIGRATION_PLAN.write_text(text[:place] + rule + text[place:])
+    ann = person(world, "ann")
+    person(world, "bob")
+    run = begun(world, guarded=False)
+    merges.clear()
+    with world.legacy() as there, there.transaction():
+        there.execute("DELETE FROM people WHERE id = %s", [ann])
+        there.execute("UPDATE people SET mail = 'new' WHERE login = 'bob'")
+    loops()
+    assert iam(world, "SELECT username, email FROM users") == [("bob", "new")], told(run)
+    assert len(merges) <= 1 and all(widen for _, widen in merges), merges
+
+
+def on_logins(world: World, settings: Any, tmp_path: Any, *, index: bool = True) -> Run:
+    legacy(world, "CREATE TABLE people (login text PRIMARY KEY, mail text)")
+    if index:
+        legacy(world, "CREATE UNIQUE INDEX small ON people (lower(login))")
+    legacy(world, "INSERT INTO people VALUES ('ann', 'first')")
+    use(settings, tmp_path, LOGINS % ('"login"', "md5(lower(login))::uuid" if index else "md5(login)::uuid"))
+    organizations(world, ONE)
+    return captured(world)
+
+
+def test_a_key_that_is_renamed_is_told_as_drift_where_an_index_tells_rows_apart(
+    world: World, settings: Any, tmp_path: Any
+) -> None:
+    run = on_logins(world, settings, tmp_path)
+    legacy(world, "ALTER TABLE people RENAME login TO logon")
+    with open_transfer(run, "test") as transfer:
+        assert "people.login is gone" in drift.drift(run, transfer)
+
+
+def test_a_key_that_is_unique_no_more_is_missed(world: World, settings: Any, tmp_path: Any) -> None:
+    run = on_logins(world, settings, tmp_path, index=False)
+    legacy(world, "ALTER TABLE people DROP CONSTRAINT people_pkey")
+    both_loops()
+    legacy(world, "INSERT INTO people VALUES ('ann', 'second')")
+    both_loops()
+    seen = iam(world, "SELECT email FROM users"), told(run)
+    legacy(world, "DELETE FROM people WHERE mail = 'second'")
+    both_loops()
+    assert seen[1] or iam(world, "SELECT email FROM users") == [("first",)] == seen[0], (seen, told(run))
+
+
+def test_who_swaps_a_unique_value_keeps_what_the_iam_alone_says(world: World, settings: Any, joined: Any) -> None:
+    """A column with a default of the plan's is the IAM's own from then on, and here a part of a unique constraint."""
+    iam(world, "ALTER TABLE users ADD badge text, ADD UNIQUE (badge, email)")
+    joined()
+    text = settings.MIGRATION_PLAN.read_text()
+    place = text.rindex("[tables.reverse]")
+    settings.MIGRATION_PLAN.write_text(text[:place] + "[tables.defaults]\nbadge = \"'plain'\"\n" + text[place:])
+    ann, bob = person(world, "ann"), person(world, "bob")
+    run = begun(world, guarded=False)
+    assert iam(world, "SELECT username, badge FROM users ORDER BY 1") == [("ann", "plain"), ("bob", "plain")]
+    with world.legacy() as there, there.transaction():
+        there.execute("UPDATE people SET mail = 'bob' WHERE id = %s", [ann])
+        there.execute("UPDATE people SET mail = 'ann' WHERE id = %s", [bob])
+    loops()
+    assert iam(world, "SELECT username, email, badge FROM users ORDER BY 1") == [
+        ("ann", "bob", "plain"), ("bob", "ann", "plain")
+    ], told(run)  # fmt: skip
+
+
+def test_two_words_for_one_role_keep_it_where_the_column_is_called_lower_role(
+    world: World, settings: Any, tmp_path: Any
+) -> None:
+    from tests.attack.test_lookups import granted, of_grants, schema, write
+    from tests.attack.test_lookups import person as somebody
+
+    schema(world)
+    text = of_grants(settings, tmp_path, words='boss = "admin", chief = "admin"')
+    write(settings, text.replace('value = "role"', 'value = "lower_role"').replace(
+        '"person", "role"', '"person", "lower_role"').replace("\nrole = {", "\nlower_role = {"))  # fmt: skip
+    ann = somebody(world, "ann", "boss")
+    legacy(world, "ALTER TABLE grants RENAME role TO lower_role")
+    captured(world)
+    for change, has in (
+        ("INSERT INTO grants VALUES (%s, 'chief')", True),
+        ("DELETE FROM grants WHERE person = %s AND lower_role = 'chief'", True),
+    ):
+        legacy(world, change, ann)
+        both_loops()
+        assert granted(world) == ({("ann", "admin")} if has else set()), change
+
+
+def test_a_deleted_row_with_a_key_of_bytes_goes_where_a_rule_looks_elsewhere(
+    world: World, settings: Any, tmp_path: Any
+) -> None:
+    legacy(world, "CREATE TABLE people (id bytea PRIMARY KEY, mail text)")
+    legacy(world, "CREATE TABLE blocked (id bytea PRIMARY KEY)")
+    legacy(world, "CREATE UNIQUE INDEX ON people ((encode(id, 'hex')::uuid))")
+    for n in (1, 2):
+        legacy(world, "INSERT INTO people VALUES (decode(md5(%s), 'hex'), %s)", str(n), str(n))
+    rule = '[tables.reject]\nblocked = "EXISTS (SELECT FROM blocked AS b WHERE b.id = people.id)"\n'
+    text = LOGINS % ('"id"', "encode(id, 'hex')::uuid")
+    text = text.replace(
+        'tenant = "tenant_id"\n', 'tenant = "tenant_id"\n[tables.reads.blocked]\nlink = { id = "id" }\n'
+    )
+    use(settings, tmp_path, text + rule)
+    organizations(world, ONE)
+    run = captured(world)
+    legacy(world, "DELETE FROM people WHERE mail = '1'")
+    both_loops()
+    assert iam(world, "SELECT email FROM users") == [("2",)], (told(run), waits())

@@ -66,6 +66,8 @@ def shown(
         ("('00000000-0000-4000-' || lpad(to_hex(id), 16, '0'))::uuid", ["id bigint"], "uuid"),
         ("lpad(id::text, 32, '0')::uuid", ["id numeric(10,0)"], "uuid"),
         ("CAST(id AS uuid)", ["id text"], "uuid"),
+        ("CAST(md5('user:' || id) AS uuid)", ["id text"], "uuid"),
+        ("md5(CAST(id AS character varying))::uuid", ["id integer"], "uuid"),
         ("id", ["id numeric(10,0)"], "bigint"),
         ("md5(realm::text || id::text)::uuid", ["realm uuid", "id uuid"], "uuid"),
         ("uuid_generate_v5(uuid_ns_dns(), id)", ["id text"], "uuid"),
@@ -107,6 +109,9 @@ def test_what_shows_that_they_differ(sql: str, keys: list[str], into: str) -> No
         ("md5(realm || ':' || id)::uuid", ["realm text", "id text"], "uuid"),
         ("concat_ws(':', realm, id)", ["realm text", "id text"], "text"),
         ("concat_ws('-', realm, id)", ["realm text", "id integer"], "text"),
+        ("md5(realm::text || E'\\x31' || id::text)::uuid", ["realm integer", "id integer"], "uuid"),
+        ("md5(realm::text || $$1$$ || id::text)::uuid", ["realm integer", "id integer"], "uuid"),
+        ("('0000000000000000000000000000' || id::text)::uuid", ["id integer"], "uuid"),
         ("md5(concat_ws(realm, id))::uuid", ["realm text", "id text"], "uuid"),
         ("md5(concat_ws(':', 'users', realm || id))::uuid", ["realm text", "id text"], "uuid"),
         ("md5(to_hex(realm) || 'a' || to_hex(id))::uuid", ["realm integer", "id integer"], "uuid"),
@@ -145,6 +150,11 @@ def test_what_a_unique_index_is_made_of_differs(sql: str, unique: str) -> None:
 def test_brackets_that_an_index_has_are_not_missed_in_the_plan() -> None:
     assert shown("md5(realm || login)::uuid", "realm text", "login text", unique=("((realm || login))",))
     assert not shown("md5(realm || login)::uuid", "realm text", "login text", unique=("(realm || '-') || login",))
+
+
+def test_an_index_over_what_may_be_null_says_nothing_of_a_list() -> None:
+    for sql in ("md5(concat('x', nullif(login, '')))::uuid", "md5(jsonb_build_array(nullif(login, ''))::text)::uuid"):
+        assert not shown(sql, "login text", unique=("nullif(login, '')",))
 
 
 def test_what_a_rule_says_of_a_uuid_in_text() -> None:

@@ -141,9 +141,15 @@ def _stuck(work: Work) -> Staying:
     for table in work.tables:
         stage, key = names_of(table)[0], key_of(work, table)
         if parked := work.parked.get(table.target):
+            infos, kept = work.flow.transfer.info(table).columns, sorted(parked)
+            columns = [
+                SQL("{}::text[]::{}[]").format(Literal([each[at] for each in kept]), compile.raw(infos[name].type))
+                for at, name in enumerate(key)
+            ]
             statement = query(
                 "still_there", target=work.flow.transfer.target_table(table.target), stage=stage,
-                key=compile.target_key(key, "t"), parked=source.array_of_keys(parked), same=compile.same(key, key, "t", "s"),
+                key=compile.target_key(key, "t"), parked=SQL(", ").join(columns), names=listed(key),
+                those=compile.same(key, key, "t", "p"), same=compile.same(key, key, "t", "s"),
             )  # fmt: skip
             if keys := {tuple(row[0]) for row in target.execute(statement)}:
                 found.values[table.target] = keys
@@ -178,6 +184,8 @@ def _write(work: Work, table: Table) -> None:
         for name, unique in transfer.info(table).uniques.items():
             if filled(unique, table) and wants_new_values(work, table, unique):
                 free(work, table, unique, name)
+        if table.target in flow.silenced:  # of those that refer to each other, some may wait by now
+            _orphans(work, table)
     if flow.direction == "forward":
         ledger.record_commit(transfer.target, transfer.run, table.target)
     upsert = query(

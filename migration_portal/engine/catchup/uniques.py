@@ -56,22 +56,38 @@ def free(work: Work, table: Table, unique: Unique, name: str) -> None:
         new = [key for key in _changed(work, table, holders) if key not in inside]
         if new:
             raise Widen({table.source: new})
-    parked = _parked(work, table, unique)
-    if parked is not None:
-        # A row that its owner keeps on this side lets go of nothing, nor does one that would get nothing instead.
-        staying = source.array_of_keys(work.staying.values.get(table.target, ()))
-        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({})) AND {} AND NOT ({}::text = ANY({}))").format(
-            parts["owned"], work.protect(table), at_home_in_target(work, table), compile.target_key(key, "t"), staying
-        )
-        changed: dict[str, Composable] = {
-            "target": transfer.target_table(table.target), "column": parked[0], "parked": parked[1], "owned": owned,
-            "same": uniques.collide(unique, "t", "s", in_searched=False), "key": compile.target_key(key, "t"),
-        }  # fmt: skip
-        with triggers.silent(transfer.target, table.target in work.flow.silenced):
-            parked_rows = transfer.target.execute(query("park", **(parts | changed))).fetchall()
-        work.parked.setdefault(table.target, set()).update(tuple(row[0]) for row in parked_rows)
+    if (parked := _parked(work, table, unique)) is not None:
+        _let_go(work, table, parts, parked, unique, name)
     taken = transfer.target.execute(query("taken", **parts)).fetchall()
     work.collide(table, [row[0] for row in taken], reason, name)
+
+
+def _let_go(
+    work: Work,
+    table: Table,
+    parts: dict[str, Composable],
+    parked: tuple[Composable, Composable],
+    unique: Unique,
+    name: str,
+) -> None:
+    """Rows that get another value let go of theirs; not those that stay as they are, nor whoever wants what those keep."""
+    target, key = work.flow.transfer.target, compile.target_key(key_of(work, table), "t")
+    staying = source.array_of_keys(work.staying.values.get(table.target, ()))
+    while True:  # from the end of a chain to its beginning
+        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({})) AND {} AND NOT ({}::text = ANY({}))").format(
+            parts["owned"], work.protect(table), at_home_in_target(work, table), key, staying
+        )
+        kept = target.execute(query("kept_by_another", **(parts | {"owned": owned}))).fetchall()
+        if not kept:
+            break
+        work.collide(table, [row[0] for row in kept], uniques.reason(unique), name)
+    changed = parts | {
+        "target": work.flow.transfer.target_table(table.target), "column": parked[0], "parked": parked[1], "owned": owned,
+        "same": uniques.collide(unique, "t", "s", in_searched=False), "key": key,
+    }  # fmt: skip
+    with triggers.silent(target, table.target in work.flow.silenced):
+        gone = target.execute(query("park", **changed)).fetchall()
+    work.parked.setdefault(table.target, set()).update(tuple(row[0]) for row in gone)
 
 
 def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
@@ -89,7 +105,8 @@ def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
 def _parked(work: Work, table: Table, unique: Unique) -> tuple[Composable, Composable] | None:
     """A column to let go of, and what to put there for a moment; None where nothing fits."""
     infos = work.flow.transfer.info(table).columns
-    columns = unique.compared
+    written = {column.name for column in table.columns if not column.default}
+    columns = [name for name in unique.compared if name in written]
     another = [
         (Identifier(name), SQL("gen_random_uuid()::text"))
         for name in columns

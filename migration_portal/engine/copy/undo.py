@@ -6,13 +6,11 @@ edited since, and rows that others refer to by now, stay where they are and are 
 
 from __future__ import annotations
 
-import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_portal.engine import blocks, ledger
+from migration_portal.engine import blocks, ledger, references, source
 from migration_portal.engine.ledger import Chunk, NewChunk, Outcome
 from migration_portal.engine.queries import queries
-from migration_portal.engine.references import Of, refers_to_itself, unreferenced
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
@@ -114,30 +112,33 @@ def _restore(transfer: Transfer, table: Table, ours: Composable) -> None:
     transfer.target.execute(statement)
 
 
-def _remove(transfer: Transfer, table: Table, ours: Composable, piece: Composable, *, going: Of | None = None) -> int:
+def _remove(transfer: Transfer, table: Table, ours: Composable, piece: Composable) -> int:
     statement = queries("undo")["remove"].format(
         target=transfer.target_table(table.target),
         blocks=piece,
         ours=ours,
         was_there=_image("was_there", transfer, table),
-        unreferenced=unreferenced(transfer, table, going),
+        unreferenced=references.unreferenced(transfer, table),
     )
     return transfer.target.execute(statement).rowcount
 
 
 def _remove_together(transfer: Transfer, table: Table, ours: Composable) -> int:
-    """Rows of ours that refer to each other; where something keeps one of them, from the ends of their chains."""
-    if not refers_to_itself(transfer, table):
+    """Rows of ours that refer to each other, in one statement; nobody goes to whom something leads that stays."""
+    itself = [each for each in references.of_plan_too(transfer, table) if each.name == table.target]
+    if not itself:
         return 0
-
-    def of_ours(alias: str) -> Composable:
-        return SQL("({}.xmin::text = ANY({}))").format(Identifier(alias), ours)
-
-    try:
-        with transfer.target.transaction():
-            return _remove(transfer, table, ours, SQL("true"), going=of_ours)
-    except psycopg.errors.ForeignKeyViolation:
-        return sum(iter(lambda: _remove(transfer, table, ours, SQL("true")), 0))
+    key = transfer.info(table).primary_key
+    names = SQL(", ").join(map(Identifier, key))
+    statement = queries("undo")["remove_together"].format(
+        target=transfer.target_table(table.target), ours=ours, was_there=_image("was_there", transfer, table),
+        unreferenced=references.unreferenced(transfer, table, lambda alias: SQL("true")), key=names,
+        of_parent=SQL(", ").join(SQL("p.{}").format(Identifier(name)) for name in key),
+        refers=source.any_of(compile.same(each.columns, each.parent_columns, "c", "p") for each in itself),
+        itself=compile.same(key, key, "g", "c"), known=compile.same(key, key, "c", "k"),
+        same=compile.same(key, key, "g", "t"), stays=compile.same(key, key, "k", "g"),
+    )  # fmt: skip
+    return transfer.target.execute(statement).rowcount
 
 
 def _report_left(transfer: Transfer, table: Table) -> int:

@@ -39,6 +39,15 @@ JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdro
 WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s) AND c.relname = ANY (%(tables)s)
   AND c.relkind IN ('r', 'p', 'v')
 
+-- name: unique_columns
+-- What must differ in these tables' rows, by indexes over columns and all rows.
+SELECT c.relname AS table_name,
+       ARRAY(SELECT a.attname FROM unnest((x.indkey::int2[])[0:x.indnkeyatts - 1]) AS k(attnum)
+             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum)::text[] AS columns
+FROM pg_index AS x JOIN pg_class AS c ON c.oid = x.indrelid
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s) AND c.relname = ANY (%(tables)s)
+  AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL
+
 -- name: keys
 -- Primary keys and unique indexes. `parts` are empty where every row counts and its columns, which the index INCLUDEs no others of, are what must differ.
 -- What an index over expressions or some rows is made of, its dependencies say; that NULLs are alike, only PostgreSQL 15 and later.

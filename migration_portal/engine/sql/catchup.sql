@@ -67,6 +67,12 @@ DELETE FROM {stage} AS s WHERE portal_source_key::text = ANY({protected})
 SELECT DISTINCT {key} FROM {target} AS t JOIN {stage} AS s ON {same}
 WHERE NOT ({same_key}) AND NOT EXISTS (SELECT FROM {keys} AS k WHERE {owned})
 
+-- name: kept_by_another
+-- Values that a row keeps that lets go of none: who wants one keeps its own, which another may want.
+DELETE FROM {stage} AS s
+WHERE EXISTS (SELECT FROM {target} AS t WHERE {same} AND NOT ({same_key}) AND NOT EXISTS (SELECT FROM {keys} AS k WHERE {owned}))
+RETURNING s.portal_source_key
+
 -- name: park
 -- Rows of the batch that change or go let go of their unique values first: so two rows can swap theirs.
 UPDATE {target} AS t SET {column} = {parked}
@@ -83,8 +89,8 @@ SELECT {key} FROM {target} AS t JOIN {keys} AS k ON {owned} WHERE NOT EXISTS (SE
 
 -- name: still_there
 -- Of these rows those that nothing was written over, and nobody removed.
-SELECT {key} FROM {target} AS t
-WHERE {key}::text = ANY({parked}) AND NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
+SELECT {key} FROM (SELECT * FROM unnest({parked})) AS p ({names}) JOIN {target} AS t ON {those}
+WHERE NOT EXISTS (SELECT FROM {stage} AS s WHERE {same})
 
 -- name: leaving
 DELETE FROM {stage} AS s WHERE EXISTS (SELECT FROM {parent_keys} AS k WHERE {owned}

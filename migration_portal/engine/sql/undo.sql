@@ -52,6 +52,19 @@ EXISTS (SELECT FROM portal_ledger.overwritten AS o
 -- name: remove
 DELETE FROM {target} AS t WHERE {blocks} AND t.xmin::text = ANY({ours}) AND NOT {was_there}{unreferenced}
 
+-- name: remove_together
+-- Of rows that refer to each other: not those that one which stays refers to, by whatever rows between.
+WITH RECURSIVE going AS MATERIALIZED (
+    SELECT t.* FROM {target} AS t WHERE t.xmin::text = ANY({ours}) AND NOT {was_there}{unreferenced}
+), kept ({key}) AS (
+    SELECT {of_parent} FROM going AS p JOIN {target} AS c ON {refers}
+    WHERE NOT EXISTS (SELECT FROM going AS g WHERE {itself})
+    UNION
+    SELECT {of_parent} FROM kept AS k JOIN {target} AS c ON {known} JOIN going AS p ON {refers}
+)
+DELETE FROM {target} AS t USING going AS g
+WHERE {same} AND NOT EXISTS (SELECT FROM kept AS k WHERE {stays})
+
 -- name: touched
 EXISTS (SELECT FROM portal_ledger.overwritten AS o WHERE o.run = {run} AND o.table_name = {name} AND o.key = {key})
 
