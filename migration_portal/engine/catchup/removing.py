@@ -113,9 +113,11 @@ def _of_others(work: Work, table: Table) -> dict[str, Of]:
 
     def of_others(name: str) -> Of:
         def condition(alias: str) -> Composable:
-            may_go = [
-                _goes_itself(work, each, alias) for each in work.tables if each.target == name and each is not table
+            # Where a whole table is looked at, nobody has listed which of the others' rows go.
+            others = [
+                each for each in work.tables if each.target == name and each is not table and work.keys[each.source]
             ]
+            may_go = [_goes_itself(work, each, alias) for each in others]
             may_go += [compile.same(links[name], own, alias, "t")] if name in links else []
             may_go += [_discarded(work, forward[name], alias)] if name in forward else []
             return SQL("({}) IS NOT TRUE").format(source.any_of(may_go))

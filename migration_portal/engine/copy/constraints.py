@@ -21,7 +21,7 @@ from migration_portal.plan import compile, uniques
 from migration_portal.plan.model import Table
 from migration_portal.refusal import Refusal
 
-_OF_ANOTHER = "The row that it is of was set aside: another has its key."
+_OF_ANOTHER = "The row that it is of was kept back: another has its key."
 
 
 @dataclass(frozen=True)
