@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from django.db import transaction
 
@@ -51,19 +51,20 @@ def _changes(run: Run, transfer: Transfer) -> list[str]:
     targets = [table.target for table in plan.tables]
     with transfer.source.transaction():
         source = catalog.types(transfer.source, plan.source_schema, plan.read)
-        unique = catalog.unique_columns(transfer.source, plan.source_schema, plan.sources)
     legacy = catalog.drift(transfer.source_catalog, source, plan.read)
     iam = catalog.drift(transfer.target_catalog, catalog.types(transfer.target, plan.target_schema, targets), targets)
     if run.capture:
-        legacy += _no_longer_unique(transfer, unique)
+        legacy += _no_longer_unique(transfer)
     changes = [f"legacy: {change}" for change in legacy]
     changes += [f"IAM: {change}" for change in iam if not change.endswith(_NEW)]
     return [change for change in changes if change not in run.accepted_drift]
 
 
-def _no_longer_unique(transfer: Transfer, unique: Mapping[str, list[set[str]]]) -> Iterator[str]:
+def _no_longer_unique(transfer: Transfer) -> Iterator[str]:
     """Keys, and indexes that tell rows apart which the IAM would take for one, that are gone: changes would be others', too."""
     plan, remembered = transfer.plan, transfer.source_catalog
+    with transfer.source.transaction():
+        unique = catalog.unique_columns(transfer.source, plan.source_schema, plan.sources)
     for table in plan.tables:
         was, now = remembered[table.source].keys, unique.get(table.source, [])
         if any(key and set(key) <= set(table.key) for key in was) and not any(key <= set(table.key) for key in now):

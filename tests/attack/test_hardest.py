@@ -22,7 +22,7 @@ from tests.attack.test_links_and_keys import FEATURES, KEYS, LICENCES, add, both
 from tests.attack.test_lookups import granted, of_grants, schema, write
 from tests.attack.test_lookups import person as somebody
 from tests.attack.test_views import begun
-from tests.attack.test_yet_harder import HELD_BY
+from tests.attack.test_yet_harder import HELD_BY, LOGINS
 from tests.cutover.moves import both_loops as loops
 from tests.cutover.moves import iam, legacy, moved
 from tests.journeys.other_schemas import ONE, org, organizations, person, unlike
@@ -32,21 +32,6 @@ from tests.journeys.test_foreign import roles as roles
 from tests.journeys.test_views import changed, firm
 from tests.servers import on_server
 from tests.world import World
-
-LOGINS = f"""
-name = "logins"
-[[tables]]
-source = "people"
-target = "users"
-key = [%s]
-tenant = "tenant_id"
-[tables.columns]
-id = "%s"
-tenant_id = "'{ONE}'::uuid"
-username = "mail"
-email = "mail"
-hashed_password = "'x'"
-"""
 
 
 def refused_or_captured(world: World) -> Run | None:
@@ -326,13 +311,7 @@ def test_a_key_that_is_another_for_every_row_is_captured(world: World, settings:
     assert run.state == "completed", run.failures
 
 
-def test_a_whole_number_of_type_numeric_may_be_a_bigint(world: World, settings: Any, tmp_path: Any) -> None:
-    legacy(world, "CREATE TABLE seats (id numeric(10,0) PRIMARY KEY, note text)")
-    iam(world, "CREATE TABLE seats (id bigint PRIMARY KEY, note text)")
-    use(
-        settings,
-        tmp_path,
-        """
+SEATS = """
 name = "seats"
 [[tables]]
 source = "seats"
@@ -341,8 +320,13 @@ key = ["id"]
 [tables.columns]
 id = "id"
 note = "note"
-""",
-    )
+"""
+
+
+def test_a_whole_number_of_type_numeric_may_be_a_bigint(world: World, settings: Any, tmp_path: Any) -> None:
+    legacy(world, "CREATE TABLE seats (id numeric(10,0) PRIMARY KEY, note text)")
+    iam(world, "CREATE TABLE seats (id bigint PRIMARY KEY, note text)")
+    use(settings, tmp_path, SEATS)
     run = builders.migrated(world, capture=True)
     assert run.state == "completed", run.failures
 
@@ -464,20 +448,7 @@ def test_a_domain_of_the_same_name_that_takes_two_values_for_one_is_no_proof(
     iam(world, "CREATE DOMAIN code AS citext")
     iam(world, "CREATE TABLE seats (id code PRIMARY KEY, note text)")
     legacy(world, "INSERT INTO seats VALUES ('sso', 'first')")
-    use(
-        settings,
-        tmp_path,
-        """
-name = "seats"
-[[tables]]
-source = "seats"
-target = "seats"
-key = ["id"]
-[tables.columns]
-id = "id"
-note = "note"
-""",
-    )
+    use(settings, tmp_path, SEATS)
     run = refused_or_captured(world)
     if run is None:
         return
