@@ -9,6 +9,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import Composed
 
+from migration_portal.plan.errors import PlanError
 from migration_portal.refusal import Refusal
 
 
@@ -61,6 +62,7 @@ _QUOTED = re.compile(r': "?.*', re.DOTALL)
 _OF_A_ROW = re.compile("23|2F|38|39|44|45|P0|(?!5[3578]|HV|XX)[5-9I-Z]")
 """Constraints, and what functions and triggers raise: under codes of their own, too. And what is too long, too deep or too much."""
 _PASSING = (DatabaseUnreachable, LockTimeout, LeaseLost)
+_LASTING = (PlanError, StatementInvalid, MissingPrivilege, WrongVersion, WrongEncoding, PoolerInBetween)
 
 
 def fault_of(connection: Connection[Any], statement: Composed) -> psycopg.Error | None:
@@ -79,6 +81,11 @@ def fault_of(connection: Connection[Any], statement: Composed) -> psycopg.Error 
 def passing(refusal: Refusal) -> bool:
     """Whether trying again by itself makes sense."""
     return isinstance(refusal, _PASSING)
+
+
+def lasting(refusal: Refusal) -> bool:
+    """Whether it stays until somebody corrects the plan, the schema or the server."""
+    return isinstance(refusal, _LASTING)
 
 
 def blames_a_row(refusal: Refusal) -> bool:

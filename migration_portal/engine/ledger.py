@@ -180,11 +180,14 @@ def done(iam: Connection[Any], chunk: Chunk, outcome: Outcome) -> None:
     iam.execute(queries("chunks")["done"], arguments)
 
 
-def failed(iam: Connection[Any], chunk: Chunk, error: str, *, passing: bool) -> None:
-    """Note the failure: a passing one waits for as long as it takes, others for the operator after `MOST_FAILURES`."""
+def failed(iam: Connection[Any], chunk: Chunk, error: str, *, passing: bool = False, lasting: bool = False) -> None:
+    """Note the failure: a passing one is tried again for as long as it takes, a lasting one waits for the operator, others do so
+    after `MOST_FAILURES`.
+    """
+    count = 0 if passing else MOST_FAILURES if lasting else 1
     arguments = {
-        "id": chunk.id, "attempt": chunk.attempt, "error": error[:2000],
-        "count": 0 if passing else 1, "most": MOST_FAILURES, "delay": 1.0 if passing else 0.5 * 2.0**chunk.failures,
+        "id": chunk.id, "attempt": chunk.attempt, "error": error[:2000], "count": count, "most": MOST_FAILURES,
+        "delay": 1.0 if passing else 0.5 * 2.0**chunk.failures,
     }  # fmt: skip
     iam.execute(queries("chunks")["failed"], arguments)
 

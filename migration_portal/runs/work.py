@@ -12,7 +12,7 @@ from django.conf import settings
 
 from migration_portal import databases
 from migration_portal.engine import ledger
-from migration_portal.engine.errors import LeaseLost, describe, passing
+from migration_portal.engine.errors import LeaseLost, describe, lasting, passing
 from migration_portal.engine.kinds import perform
 from migration_portal.engine.ledger import Chunk
 from migration_portal.engine.transfer import Transfer
@@ -25,6 +25,8 @@ from migration_portal.runs.states import WORKING
 log = structlog.get_logger(__name__)
 _LONGEST_SECONDS = 60.0
 """Then the task ends, and the next one continues: a message must not stay unacknowledged for hours."""
+_NAP_SECONDS = 0.1
+"""While all that waits is to be tried again a little later."""
 
 
 def work(run_id: int) -> int:
@@ -32,6 +34,7 @@ def work(run_id: int) -> int:
     worker = f"{socket.gethostname()}:{os.getpid()}"
     until = time.monotonic() + _LONGEST_SECONDS
     count = 0
+    idle = False
     try:
         run = Run.objects.get(pk=run_id)
         with open_transfer(run, "worker") as transfer:
@@ -42,7 +45,11 @@ def work(run_id: int) -> int:
                         run, transfer
                     ):
                         break
+                    if idle:
+                        time.sleep(_NAP_SECONDS)
+                    idle = True
                     continue
+                idle = False
                 _do(transfer, chunk, run.chunk_seconds or settings.CHUNK_SECONDS)
                 count += 1
                 if ledger.step_finished(transfer.target, run.key, chunk.step):
@@ -80,8 +87,9 @@ def _do(transfer: Transfer, chunk: Chunk, seconds: float) -> None:
 
 def _fail(transfer: Transfer, chunk: Chunk, refusal: Refusal) -> None:
     log.warning("chunk_failed", chunk=chunk.id, step=chunk.step, error=str(refusal))
+    kind = {"passing": passing(refusal), "lasting": lasting(refusal)}
     if transfer.broken:
         with databases.iam("worker") as fresh:
-            ledger.failed(fresh, chunk, str(refusal), passing=passing(refusal))
+            ledger.failed(fresh, chunk, str(refusal), **kind)
         raise refusal
-    ledger.failed(transfer.target, chunk, str(refusal), passing=passing(refusal))
+    ledger.failed(transfer.target, chunk, str(refusal), **kind)

@@ -80,10 +80,10 @@ def test_a_late_failure_frees_no_chunk_of_another_worker(world: World) -> None:
         mine = ledger.claim(iam, run, "one")
         over(iam, mine)
         theirs = ledger.claim(iam, run, "two")
-        ledger.failed(iam, mine, "late", passing=False)
+        ledger.failed(iam, mine, "late")
         assert state(iam, theirs) == ("claimed", 0, "")
         ledger.done(iam, theirs, ledger.Outcome())
-        ledger.failed(iam, theirs, "later", passing=False)
+        ledger.failed(iam, theirs, "later")
         assert state(iam, theirs) == ("done", 0, "")
 
 
@@ -93,7 +93,7 @@ def test_a_chunk_waits_for_somebody_after_its_last_failure(world: World) -> None
         for n in range(ledger.MOST_FAILURES):
             iam.execute("UPDATE portal_ledger.chunks SET not_before = '-infinity'")
             chunk = ledger.claim(iam, run, "one")
-            ledger.failed(iam, chunk, "broken", passing=False)
+            ledger.failed(iam, chunk, "broken")
             assert state(iam, chunk)[1] == n + 1
         assert state(iam, chunk)[0] == "failed"
         assert ledger.claim(iam, run, "one") is None
@@ -164,7 +164,7 @@ def test_a_retry_makes_no_old_lease_valid_again(world: World) -> None:
     with open_transfer(run, "one") as one:
         mine = ledger.claim(one.target, run.key, "one")
         for _ in range(ledger.MOST_FAILURES):
-            ledger.failed(one.target, mine, "broken", passing=False)
+            ledger.failed(one.target, mine, "broken")
             one.target.execute("UPDATE portal_ledger.chunks SET state = 'claimed' WHERE id = %s", [mine.id])
         one.target.execute("UPDATE portal_ledger.chunks SET state = 'failed' WHERE id = %s", [mine.id])
         assert ledger.retry_failed(one.target, run.key) == 1
