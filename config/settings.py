@@ -165,7 +165,9 @@ COMPLAINTS_SECRET = env("COMPLAINTS_SECRET", default="")
 # --- approvals --------------------------------------------------------------------------------
 # What a second person has to agree to, in the console. A roll-back begins at once: its steps that ask are agreed to by another
 # person than the one who began it. How long a request stands.
-_APPROVABLE = ("undo", "swap", "finalize", "guard_off", "widen_feature", "ramp_feature", "roll_back")
+_APPROVABLE = (
+    "undo", "swap", "finalize", "guard_off", "widen_feature", "ramp_feature", "roll_back", "release_hold",
+)  # fmt: skip
 APPROVALS = env.list("APPROVALS", default=list(_APPROVABLE))
 if unknown := set(APPROVALS) - set(_APPROVABLE):
     raise ImproperlyConfigured(f"APPROVALS names {', '.join(sorted(unknown))}; it knows {', '.join(_APPROVABLE)}.")
@@ -173,7 +175,7 @@ APPROVAL_HOURS = env.float("APPROVAL_HOURS", default=24.0)
 # --- Django -------------------------------------------------------------------------------
 _ROOMS = (
     "approvals", "audit", "backups", "inventory", "drafting", "schema", "runs", "sample", "operators", "catchup",
-    "monitoring", "cutover", "rollback", "rehearsal", "checkpoints", "notices", "deployment", "traffic",
+    "monitoring", "cutover", "rollback", "rehearsal", "checkpoints", "notices", "deployment", "traffic", "retention",
 )  # fmt: skip
 INSTALLED_APPS = [
     "unfold",
@@ -256,6 +258,10 @@ AUDIT_ANCHORS_OPTIONS: dict[str, Any] = env.json("AUDIT_ANCHORS_OPTIONS", defaul
 AUDIT_ANCHOR_KEY = env("AUDIT_ANCHOR_KEY", default="")
 # Those before it: anchors that they signed still count.
 AUDIT_ANCHOR_OLD_KEYS = env.list("AUDIT_ANCHOR_OLD_KEYS", default=[])
+# For how many whole months events stay in the database before they may be archived; 0: for ever.
+AUDIT_RETENTION_MONTHS = env.int("AUDIT_RETENTION_MONTHS", default=0)
+if AUDIT_RETENTION_MONTHS < 0:
+    raise ImproperlyConfigured("AUDIT_RETENTION_MONTHS is a number of months, or 0 for ever.")
 
 # --- security -----------------------------------------------------------------------------
 CSRF_FAILURE_VIEW = "config.faults.out_of_date"

@@ -27,6 +27,7 @@ urlpatterns = [
     path("admin/health/", include("migration_portal.monitoring.urls")),
     path("admin/checkpoints/", include("migration_portal.checkpoints.urls")),
     path("admin/approvals/", include("migration_portal.approvals.urls")),
+    path("admin/retention/", include("migration_portal.retention.urls")),
     path("admin/rehearsal/", include("migration_portal.rehearsal.urls")),
     path("admin/rollback/", include("migration_portal.rollback.urls")),
     path("admin/features/", include("migration_portal.features.urls")),

@@ -16,7 +16,7 @@ from migration_portal import console
 from migration_portal.audit import anchors, chain, desk
 from migration_portal.audit.exports import FORMATS
 from migration_portal.audit.links import page_of
-from migration_portal.audit.models import Event, SavedSearch, today, verb_text
+from migration_portal.audit.models import Archive, Event, SavedSearch, today, verb_text
 from migration_portal.console.admin import ReadOnlyAdmin
 from migration_portal.refusal import Refusal
 
@@ -61,7 +61,7 @@ class EventAdmin(ReadOnlyAdmin):
             request, "portal/audit/desk.html", "Audit log", search=search, shown=shown, after=after, facets=links, said=said,
             trouble=trouble, place=settings.AUDIT_ANCHORS, sample=desk.SAMPLE, query=search.query(), formats=list(FORMATS),
             saved=SavedSearch.objects.filter(owner=console.by(request)) | SavedSearch.objects.filter(shared=True),
-            may_verify=request.user.has_perm("audit.verify_event"), name=console.by(request),
+            may_verify=request.user.has_perm("audit.verify_event"), name=console.by(request), archived=Archive.objects.last(),
         )  # fmt: skip
 
     def change_view(

@@ -8,29 +8,27 @@ with ES256 by a key that is derived from AUDIT_ANCHOR_KEY, or else from SECRET_K
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import fsspec
 import structlog
-from botocore.exceptions import BotoCoreError
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from migration_portal.audit.chain import Verdict
+from migration_portal.audit import archives, store
+from migration_portal.audit.chain import Verdict, follow
 from migration_portal.audit.chain import verify as verify_chain
-from migration_portal.audit.models import Event
+from migration_portal.audit.models import Archive, Event
 from migration_portal.locks import Lock, one_after_the_other
 from migration_portal.refusal import Refusal
 from migration_portal.signing import Signer, Untrue
 
 log = structlog.get_logger(__name__)
 _SIGNER = Signer("audit anchors", "audit-anchor")
-_AWAY = (OSError, BotoCoreError)
-"""What stores raise when they do not answer."""
 _MOST = 10_000
 """Events in one anchor."""
 
@@ -52,7 +50,7 @@ def write() -> int:
             # Two that follow the same anchor would belie each other for ever.
             one_after_the_other(connection, Lock.ANCHORS)
             return sum(_write_one() for _ in iter(_waiting, 0))
-    except _AWAY as error:
+    except store.AWAY as error:
         raise Refusal(
             "The audit log cannot be anchored.", subject=settings.AUDIT_ANCHORS, todo=f"The store says: {error}."
         ) from error
@@ -64,22 +62,26 @@ def head() -> str:
     return _SIGNER.sign({"at": timezone.now().isoformat(), "head": list(last) if last else []})
 
 
-def verify() -> Verdict:
-    """The chain itself, and then each anchor against it. Raises Refusal when the store does not answer."""
+def verify(*, files: bool = False) -> Verdict:
+    """The chain itself, then each anchor against it, then the files of what was archived, where asked.
+
+    Raises Refusal when the store does not answer.
+    """
     verdict = verify_chain()
     try:
         if not verdict.intact:
             return verdict
-        return _against_anchors(verdict.events) or replace(verdict, anchored=_last_anchored())
-    except _AWAY as error:
+        broken = _against_anchors(verdict.events) or (_of_files(verdict.events) if files else None)
+        return broken or replace(verdict, anchored=_last_anchored())
+    except store.AWAY as error:
         raise Refusal(
-            "The anchors cannot be read.", subject=settings.AUDIT_ANCHORS, todo=f"The store says: {error}."
+            "The anchors or archives cannot be read.", subject=settings.AUDIT_ANCHORS, todo=f"The store says: {error}."
         ) from error
 
 
 def _against_anchors(events: int) -> Verdict | None:
     """What first differs from an anchor, if anything does."""
-    previous = ""
+    previous, archived = "", list(Archive.objects.values_list("first", "last"))
     for name in _names():
         try:
             anchor = _read(name)
@@ -87,14 +89,28 @@ def _against_anchors(events: int) -> Verdict | None:
             return Verdict(events, 0, f"the anchor {name} was not written with our key")
         if anchor.previous != previous:
             return Verdict(events, 0, f"the anchor before {name} is missing or was replaced")
-        first, last = anchor.digests[0][0], anchor.digests[-1][0]
-        there = dict(Event.objects.filter(id__gte=first, id__lte=last).values_list("id", "digest"))
+        between = {"id__gte": anchor.digests[0][0], "id__lte": anchor.digests[-1][0]}
+        there = dict(Event.objects.filter(**between).values_list("id", "digest"))
         for id, digest in anchor.digests:
-            if there.pop(id, None) != digest:
+            found = there.pop(id, None)
+            if found != digest and not (found is None and any(first <= id <= last for first, last in archived)):
                 return Verdict(events, id, f"it differs from the anchor of {anchor.at}, or is missing")
         if there:
             return Verdict(events, min(there), f"the anchor of {anchor.at} does not know it")
         previous = _hash(name)
+    return None
+
+
+def _of_files(events: int) -> Verdict | None:
+    """The first archive whose file is not what was written, if any."""
+    for archive in Archive.objects.all():
+        said = archives.said_by(archive)
+        try:
+            broken = follow(archives.read(said), said.previous)
+        except Untrue:
+            return Verdict(events, said.first, f"{said.file} is another file than was written")
+        if broken.why:
+            return replace(broken, why=f"{broken.why}, in {said.file}")
     return None
 
 
@@ -109,12 +125,7 @@ def _write_one() -> int:
     digests = list(after.values_list("id", "digest")[:_MOST])
     previous = _hash(names[-1]) if names else ""
     body = {"at": timezone.now().isoformat(timespec="seconds"), "previous": previous, "digests": digests}
-    system, place = _store()
-    system.makedirs(place, exist_ok=True)
-    path = f"{place}/{digests[-1][0]:020d}.jws"
-    # Under another name until it is whole: half an anchor would count as made up.
-    system.pipe_file(f"{path}.part", _SIGNER.sign(body).encode())
-    system.mv(f"{path}.part", path)
+    store.write(f"{digests[-1][0]:020d}.jws", io.BytesIO(_SIGNER.sign(body).encode()))
     log.info("audit_anchored", events=len(digests), last=digests[-1][0])
     return len(digests)
 
@@ -125,26 +136,16 @@ def _last_anchored() -> int:
 
 
 def _names() -> list[str]:
-    system, place = _store()
-    system.invalidate_cache()
-    if not system.exists(place):
-        return []
-    found = (path.rpartition("/")[2] for path in system.ls(place, detail=False))
-    return sorted(name for name in found if name.endswith(".jws") and name.removesuffix(".jws").isdigit())
-
-
-def _content(name: str) -> bytes:
-    system, place = _store()
-    return bytes(system.cat_file(f"{place}/{name}"))
+    return [name for name in store.names() if name.endswith(".jws") and name.removesuffix(".jws").isdigit()]
 
 
 def _hash(name: str) -> str:
-    return hashlib.sha256(_content(name)).hexdigest()
+    return hashlib.sha256(store.content(name)).hexdigest()
 
 
 def _read(name: str) -> Anchor:
     try:
-        body = _SIGNER.read(_content(name))
+        body = _SIGNER.read(store.content(name))
         digests = tuple((int(id), str(digest)) for id, digest in body["digests"])
         if not digests or digests[-1][0] != int(name.removesuffix(".jws")):
             raise Untrue
@@ -161,24 +162,5 @@ def public_key() -> dict[str, Any]:
 def lines(events: Any) -> Iterator[str]:
     """Events as JSON Lines, and as the last line the signed head of the whole chain."""
     for event in events.order_by("id").iterator(chunk_size=1000):
-        fields = (
-            "id",
-            "actor",
-            "verb",
-            "object_type",
-            "object_id",
-            "reason",
-            "request_id",
-            "run",
-            "data",
-            "previous",
-            "digest",
-        )
-        yield json.dumps({"at": event.at.isoformat(), **{name: getattr(event, name) for name in fields}}) + "\n"
+        yield archives.line(event)
     yield json.dumps({"head": head()}) + "\n"
-
-
-def _store() -> tuple[Any, str]:
-    options = settings.AUDIT_ANCHORS_OPTIONS
-    system, place = fsspec.core.url_to_fs(settings.AUDIT_ANCHORS, **options)
-    return system, place.rstrip("/")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from migration_portal.audit.models import Event
+from migration_portal.audit import archives
+from migration_portal.audit.models import Archive, Event
 from migration_portal.locks import Lock, one_after_the_other
+from migration_portal.signing import Untrue
 
 GENESIS = "0" * 64
 _ALLOWED = frozenset({
@@ -114,12 +116,15 @@ def digest(event: Event) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How many events were checked, and the first that does not fit, if any; the last that an anchor outside the database has."""
+    """How many events were checked, and the first that does not fit, if any; the last that an anchor outside the database has, and
+    how many were archived.
+    """
 
     events: int
     broken_at: int | None = None
     why: str = ""
     anchored: int = 0
+    archived: int = 0
 
     @property
     def intact(self) -> bool:
@@ -129,17 +134,45 @@ class Verdict:
         if not self.intact:
             return f"The chain is broken at event {self.broken_at}: {self.why}."
         anchored = f"up to event {self.anchored} anchors agree" if self.anchored else "no anchor says so yet"
-        return f"All {self.events:,} events are as they were written; {anchored}."
+        archived = f"; {self.archived:,} before them were archived, signed" if self.archived else ""
+        return f"All {self.events:,} events are as they were written; {anchored}{archived}."
 
 
 def verify() -> Verdict:
-    """Walk the whole chain in order."""
-    previous, count = GENESIS, 0
-    for event in Event.objects.order_by("id").iterator(chunk_size=2000):
+    """Walk the whole chain in order, and over what was archived."""
+    gaps: dict[str, archives.Statement] = {}
+    for archive in Archive.objects.all():
+        try:
+            said = archives.said_by(archive)
+        except Untrue:
+            return Verdict(0, archive.first, "its archive was not signed with our key")
+        gaps[said.previous] = said
+    archived = sum(said.events for said in gaps.values())
+    verdict = follow(Event.objects.order_by("id").iterator(chunk_size=2000), GENESIS, gaps)
+    if verdict.intact and gaps:
+        left = min(said.first for said in gaps.values())
+        return replace(verdict, broken_at=left, why="what its archive follows is missing or was replaced")
+    return replace(verdict, archived=archived)
+
+
+def follow(events: Iterable[Event], previous: str, gaps: dict[str, archives.Statement] | None = None) -> Verdict:
+    """Whether each event follows the one before it, the first `previous`. What was archived is taken out of `gaps`, which has it by
+    the digest that it follows.
+    """
+    gaps, count = {} if gaps is None else gaps, 0
+
+    def over(digest: str) -> str:
+        while digest in gaps:
+            digest = gaps.pop(digest).digest
+        return digest
+
+    for event in events:
         count += 1
+        previous = over(previous)
         if event.previous != previous:
             return Verdict(count, event.pk, "an event before it is missing or was replaced")
         if event.digest != digest(event):
             return Verdict(count, event.pk, "its fields were changed")
         previous = event.digest
+    over(previous)
     return Verdict(count)

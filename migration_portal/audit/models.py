@@ -41,7 +41,7 @@ class Event(models.Model):
     run = models.BigIntegerField(null=True, blank=True)
     data = models.JSONField(default=dict, blank=True)
     previous = models.CharField(max_length=64)
-    digest = models.CharField(max_length=64, unique=True)
+    digest = models.CharField(max_length=64)
 
     class Meta:
         ordering = ["-id"]
@@ -63,6 +63,31 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {verb_text(self.verb)} {self.object_type} {self.object_id}".strip()
+
+
+class Archive(models.Model):
+    """A stretch of the chain that is in a file and no more in the database: the events `first` to `last`, by their ids.
+
+    `statement` says all of this, signed (archives.py): without it the gap in the chain is an event that is missing.
+    """
+
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    events = models.BigIntegerField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    file = models.CharField(max_length=200)
+    statement = models.TextField()
+    at = models.DateTimeField()
+    by = models.CharField(max_length=150)
+    reason = models.TextField()
+
+    class Meta:
+        ordering = ("first",)
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Events {self.first:,} to {self.last:,}"
 
 
 class SavedSearch(models.Model):

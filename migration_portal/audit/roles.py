@@ -34,6 +34,13 @@ def owner() -> Iterator[None]:
         connection.settings_dict = before
 
 
+def owns() -> bool:
+    """Whether the role that is used now may do to the audit log what its owner may."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'audit_event'::regclass")
+        return bool(cursor.fetchone()[0])
+
+
 def grant() -> str:
     """As the owner: create the portal's role if there is none, and let it use what there is now. Returns its name.
 

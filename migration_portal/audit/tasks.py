@@ -3,7 +3,7 @@
 import structlog
 from celery import shared_task
 
-from migration_portal.audit import anchors
+from migration_portal.audit import anchors, stretches
 from migration_portal.refusal import Refusal
 
 log = structlog.get_logger(__name__)
@@ -15,3 +15,7 @@ def anchor() -> None:
         anchors.write()
     except Refusal as refusal:
         log.error("audit_not_anchored", error=str(refusal))
+    try:
+        stretches.cut_monthly()
+    except Refusal as refusal:
+        log.warning("audit_not_cut", error=str(refusal))  # the next hour will do

@@ -28,6 +28,10 @@ _BADGES = {
     "asks": ("p-warn", "front_hand"),
     "stopped": ("p-warn", "stop_circle"),
     "skipped": ("p-warn", "skip_next"),
+    "held": ("p-warn", "lock"),
+    "released": ("", "lock_open"),
+    "due": ("p-info", "inventory_2"),
+    "being_written": ("", "edit_note"),
     "not_needed": ("", "remove"),
 }
 _BY_STATE = {state: look for states, look in _BADGES.items() for state in states.split()}

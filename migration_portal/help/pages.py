@@ -19,7 +19,7 @@ _SCREENS = {
     "/admin/backups/": "backups", "/admin/rollback/": "roll-back", "/admin/rollback/matrix/": "decision-matrix",
     "/admin/checkpoints/": "deployment-plan", "/admin/deployment/": "deployment-plan", "/admin/notices/": "notices",
     "/admin/clients/": "new-api", "/admin/support/": FIRST, "/admin/audit/": "security", "/admin/auth/": "security",
-    "/admin/approvals/": "approvals",
+    "/admin/approvals/": "approvals", "/admin/retention/": "security",
     "/admin/otp_totp/": "security", "/admin/second-factor/": "security", "/admin/schema/": "architecture",
 }  # fmt: skip
 """By how a screen's path begins, the longest counting: the page about it."""

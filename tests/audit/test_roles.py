@@ -76,6 +76,8 @@ def user(first: tuple[str, dict[str, str]]) -> Iterator[tuple[str, dict[str, str
         "TRUNCATE audit_event", "DROP TABLE audit_event", "DROP TRIGGER audit_event_no_change ON audit_event",
         "SET session_replication_role = replica", "ALTER FUNCTION audit_event_append_only() RENAME TO x",
         "CREATE TRIGGER x BEFORE INSERT ON audit_event EXECUTE FUNCTION audit_event_append_only()",
+        "DELETE FROM audit_stretches.stretch_1", "TRUNCATE audit_stretches.stretch_1", "DROP TABLE audit_stretches.stretch_1",
+        "ALTER TABLE audit_event DETACH PARTITION audit_stretches.stretch_1", "DROP FUNCTION audit_event_cut()",
         "UPDATE django_migrations SET name = 'x'", "CREATE TABLE mine (id int)",
     ],
 )  # fmt: skip
@@ -92,6 +94,22 @@ def test_the_portal_works_as_that_role(world: World, user: tuple[str, dict[str, 
     made = "from django.contrib.auth.models import User; User.objects.create_user('x'); User.objects.all().delete()"
     assert manage(world.environment, "shell", "-c", made, **user[1]).returncode == 0
     assert manage(world.environment, "migrate", **user[1]).returncode == 0  # again: what is there stays
+
+
+def test_the_portals_own_role_cuts_the_log_and_only_the_owner_archives(
+    world: World, user: tuple[str, dict[str, str]]
+) -> None:
+    environment = world.environment
+    made = "from migration_portal.audit.chain import record; record('start')"
+    cut = "from django.db import connection; connection.cursor().execute('SELECT audit_event_cut()')"
+    assert manage(environment, "shell", "-c", f"{made}; {cut}; {made}", **user[1]).returncode == 0
+    archive = ("portal", "archive_audit", "--before", "2100-01-01", "--reason", "the policy")
+    told = manage(environment, *archive, **user[1] | {"DATABASE_OWNER_URL": user[1]["DATABASE_URL"]})
+    assert told.returncode == 1 and "Set DATABASE_OWNER_URL" in told.stderr
+    told = manage(environment, *archive, **user[1])
+    assert told.returncode == 0 and "Events 1 to 1" in told.stdout, told.stderr
+    told = manage(environment, "portal", "verify_audit", "--archives", **user[1])
+    assert told.returncode == 0 and "1 before them were archived" in told.stdout, told.stderr
 
 
 def test_a_new_password_in_the_settings_is_the_roles_from_then_on(

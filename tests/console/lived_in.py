@@ -44,6 +44,8 @@ from migration_portal.notices import texts
 from migration_portal.notices.models import Notice
 from migration_portal.notices.plan import plan as plan_notice
 from migration_portal.rehearsal.models import Rehearsal
+from migration_portal.retention import holding
+from migration_portal.retention.models import Hold
 from migration_portal.rollback import execute, judge
 from migration_portal.rollback.models import RollBack, Step
 from migration_portal.rollback.plans import Kind
@@ -95,7 +97,7 @@ _OBJECTS: dict[str, Any] = {
     "backups/restorations/": Restoration, "checkpoints/": Checkpoint, "cutover/stray/": Stray, "deployment/": Plan,
     "deployment/phase/": Phase, "deployment/task/": Task, "features/*/scheduled/": ScheduledChange,
     "health/alerts/": Alert, "inventory/inventory/": Inventory,
-    "legacy_compat/legacyrequest/": LegacyRequest, "legacy_compat/mismatch/": Mismatch, "notices/": Notice,
+    "legacy_compat/legacyrequest/": LegacyRequest, "retention/hold/": Hold, "legacy_compat/mismatch/": Mismatch, "notices/": Notice,
     "otp_totp/totpdevice/": TOTPDevice, "rehearsal/": Rehearsal, "rollback/": RollBack, "rollback/steps/": Step,
     "runs/quarantinedrow/": QuarantinedRow, "runs/run/": Run, "traffic/mismatches/": Mismatch, "waves/": Wave,
 }  # fmt: skip
@@ -135,6 +137,7 @@ def _backed_up() -> None:
 
 def _looked_after() -> None:
     take(by="otto")
+    holding.place("Case 7", timezone.now().date(), None, by="otto", reason="a court asks")
     alerts.tell([Condition("health:disk:a", "warning", "The disk of a is 95 % full.", "Make room.")], of="health:disk")
     mismatch = {"endpoint": "auth/me", "field": "full_name", "count": 3}
     Mismatch.objects.create(**mismatch)

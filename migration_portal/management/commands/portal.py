@@ -34,6 +34,7 @@ from migration_portal.management.verbs import (
     importing,
     notices,
     operate,
+    retention,
     rollback,
     running,
     status,
@@ -54,6 +55,7 @@ _ROOMS = (
     drafting,
     backups,
     operate,
+    retention,
     rollback,
     capabilities,
     waves,
@@ -85,7 +87,9 @@ class Command(BaseCommand):
         begin.add_argument("--wait", action="store_true", help="until it ends or needs you")
         shown = verbs.add_parser("report", help="print a run's report as JSON")
         shown.add_argument("run", type=int)
-        verbs.add_parser("verify_audit", help="verify the audit chain, and against its anchors")
+        verbs.add_parser("verify_audit", help="verify the audit chain, and against its anchors").add_argument(
+            "--archives", action="store_true", help="and the files of what was archived"
+        )
         verbs.add_parser("anchor_audit", help="sign the chain's head and write it where AUDIT_ANCHORS says")
         _arguments_of_moves(verbs)
         for room in _ROOMS:
@@ -223,7 +227,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Anchored {anchors.write():,} events.")
 
     def verify_audit(self, by: str, options: dict[str, Any]) -> None:
-        verdict = anchors.verify()
+        verdict = anchors.verify(files=options["archives"])
         chain.record("verify_chain", by=by, data={"count": verdict.events})
         if not verdict.intact:
             raise Refusal(str(verdict), subject="audit log")
