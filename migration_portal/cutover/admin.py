@@ -18,7 +18,7 @@ from migration_portal.console.bulk import Decision, asked, told
 from migration_portal.cutover import resolve
 from migration_portal.cutover.models import Stray
 from migration_portal.engine import ledger
-from migration_portal.refusal import Refusal, each, require_reason
+from migration_portal.refusal import Refusal, require_reason
 
 _VERBS = {"accept": resolve.accept, "restore": resolve.restore}
 _WRITTEN_IN = {"forward": "legacy", "reverse": "the IAM"}
@@ -103,7 +103,7 @@ def _asked(request: HttpRequest, rows: QuerySet[Stray], verb: str, heading: str,
 
     def decide(chosen: Sequence[Stray], reason: str) -> str:
         require_reason(reason, to="Deciding stray writes")
-        done, refused = each(chosen, lambda stray: _VERBS[verb](stray, by=console.by(request), reason=reason))
+        done, refused = resolve.decide_each(_VERBS[verb], chosen, by=console.by(request), reason=reason)
         return told(done, refused, verb="decided")
 
     def counts() -> dict[str, int]:

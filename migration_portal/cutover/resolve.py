@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from migration_portal.engine.catchup import batches
 from migration_portal.engine.catchup.flow import Entry, Flow
 from migration_portal.engine.queries import queries
 from migration_portal.engine.verify import tenants
-from migration_portal.refusal import Refusal, require_reason
+from migration_portal.refusal import Refusal, each, require_reason
 from migration_portal.runs.connections import open_transfer
 from migration_portal.runs.models import Run
 
@@ -35,36 +36,71 @@ class Field:
         return bool(self.legacy == self.iam)
 
 
-def accept(stray: Stray, *, by: str, reason: str) -> None:
-    """The stray write is right: bring the row to the owner as it stands on the other side. Raises Refusal, psycopg.Error."""
-    require_reason(reason, to="Accepting a stray write", subject=str(stray))
-    with FLOWS[stray.direction](_run(stray), "stray") as flow:
-        _bring(flow, stray, stray.table_name, stray.key)
-    _record(stray, Stray.State.ACCEPTED, "accept_stray", by=by, reason=reason)
+class InItsWay(Refusal):
+    """Another row keeps the stray write from being decided. Nothing has changed."""
 
 
-def restore(stray: Stray, *, by: str, reason: str) -> None:
-    """The stray write is wrong: put the owner's row, or its absence, back in its place. Raises Refusal, psycopg.Error."""
-    require_reason(reason, to="Restoring the owner's row", subject=str(stray))
-    back = "reverse" if stray.direction == "forward" else "forward"
-    with FLOWS[stray.direction](_run(stray), "stray") as astray, FLOWS[back](_run(stray), "stray") as owners:
-        table, key = _on_the_other_side(astray, stray)
-        if table not in owners.transfer.plan.sources:
+def accept(*strays: Stray, by: str, reason: str) -> None:
+    """The stray writes, of one direction, are right: bring the rows to the owner as they stand on the other side.
+
+    Raises Refusal, psycopg.Error.
+    """
+    require_reason(reason, to="Accepting a stray write", subject=str(strays[0]))
+    with FLOWS[strays[0].direction](_run(strays), "stray") as flow:
+        _bring(flow, strays, [(stray.table_name, stray.key) for stray in strays])
+    _record(strays, Stray.State.ACCEPTED, "accept_stray", by=by, reason=reason)
+
+
+def restore(*strays: Stray, by: str, reason: str) -> None:
+    """The stray writes, of one direction, are wrong: put the owner's rows, or their absence, back in their place.
+
+    Raises Refusal, psycopg.Error.
+    """
+    require_reason(reason, to="Restoring the owner's row", subject=str(strays[0]))
+    back, run = "reverse" if strays[0].direction == "forward" else "forward", _run(strays)
+    with FLOWS[strays[0].direction](run, "stray") as astray, FLOWS[back](run, "stray") as owners:
+        there = [_on_the_other_side(astray, stray) for stray in strays]
+        if any(table not in owners.transfer.plan.sources for table, _ in there):
             raise Refusal(
-                "The plan has no way back into legacy for it.", subject=str(stray),
+                "The plan has no way back into legacy for it.", subject=str(strays[0]),
                 todo="Put legacy's row right by hand, then accept the stray write: both sides are the same by then.",
             )  # fmt: skip
-        _bring(owners, stray, table, key)
-    _record(stray, Stray.State.RESTORED, "restore_stray", by=by, reason=reason)
+        _bring(owners, strays, there)
+    _record(strays, Stray.State.RESTORED, "restore_stray", by=by, reason=reason)
 
 
-def _bring(flow: Flow, stray: Stray, table: str, key: Sequence[str]) -> None:
-    """Bring one row over, whoever owns it. Raises Refusal where another row is in its way; then nothing has changed."""
-    done = batches.apply(flow, [Entry(0, table, list(key))], any_home=True)
-    if done.unsettled or (done.quarantined and not source.is_open(key)):
-        raise Refusal(
+def decide_each(
+    verb: Callable[..., None], strays: Iterable[Stray], *, by: str, reason: str
+) -> tuple[int, Counter[str]]:
+    """Accept or restore each by itself, and those together that are in each other's way, as rows are that swapped a unique value.
+
+    Returns how many were decided, and the others by why.
+    """
+    stuck: dict[str, list[Stray]] = {}
+
+    def alone(stray: Stray) -> None:
+        try:
+            verb(stray, by=by, reason=reason)
+        except InItsWay:
+            stuck.setdefault(stray.direction, []).append(stray)
+
+    done, refused = each(strays, alone)
+    done -= sum(map(len, stuck.values()))
+    for some in stuck.values():
+        together, why = each([some], lambda some: verb(*some, by=by, reason=reason))
+        done += len(some) * together
+        refused.update({said: len(some) for said in why})
+    return done, refused
+
+
+def _bring(flow: Flow, strays: Sequence[Stray], there: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Bring these rows over, whoever owns them. Raises InItsWay."""
+    done = batches.apply(flow, [Entry(0, table, list(key)) for table, key in there], any_home=True)
+    if done.unsettled or (done.quarantined and not any(source.is_open(key) for _, key in there)):
+        raise InItsWay(
             "Another row is in its way on the other side: it has the same key or unique value, or refers to it.",
-            subject=str(stray), todo="Decide that row's stray write first, or correct the row; then decide this one again.",
+            subject=str(strays[0]),
+            todo="Decide that row's stray write first, tick both in the list, or correct the row; then decide this one again.",
         )  # fmt: skip
 
 
@@ -92,16 +128,19 @@ def on_both_sides(stray: Stray) -> list[Field]:
         return [Field(field, *values) for field, values in tenants.row_on_both_sides(transfer, table, key).items()]
 
 
-def _run(stray: Stray) -> Run:
+def _run(strays: Iterable[Stray]) -> Run:
     run = captured_run()
-    if run is None or stray.state != Stray.State.OPEN:
-        raise Refusal("It was decided already.", subject=str(stray), todo="Reload the page.")
+    for stray in strays:
+        if run is None or stray.state != Stray.State.OPEN:
+            raise Refusal("It was decided already.", subject=str(stray), todo="Reload the page.")
+    assert run is not None
     return run
 
 
 @transaction.atomic
-def _record(stray: Stray, state: Stray.State, verb: str, *, by: str, reason: str) -> None:
-    data = {"table": stray.table_name, "key": stray.key, "state": state.value, "direction": stray.direction}
-    chain.record(verb, of=stray, by=by, reason=reason, data=data)
+def _record(strays: Iterable[Stray], state: Stray.State, verb: str, *, by: str, reason: str) -> None:
     with databases.iam("stray") as iam:
-        iam.execute(queries("catchup")["resolve_stray"], {"id": stray.pk, "state": state.value, "by": by})
+        for stray in strays:
+            data = {"table": stray.table_name, "key": stray.key, "state": state.value, "direction": stray.direction}
+            chain.record(verb, of=stray, by=by, reason=reason, data=data)
+            iam.execute(queries("catchup")["resolve_stray"], {"id": stray.pk, "state": state.value, "by": by})

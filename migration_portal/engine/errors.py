@@ -59,7 +59,7 @@ class ConstraintBroken(Refusal):
 
 _QUOTED = re.compile(r': "?.*', re.DOTALL)
 """What follows “invalid input syntax for type uuid” is the row's value."""
-_OF_A_ROW = re.compile("23|2F|38|39|44|45|P0|(?!5[3578]|HV|XX)[5-9I-Z]")
+_OF_A_ROW = re.compile("20|23|27|2F|38|39|44|45|P0|(?!5[3578]|HV|XX)[5-9I-Z]")
 """Constraints, and what functions and triggers raise: under codes of their own, too. And what is too long, too deep or too much."""
 _PASSING = (DatabaseUnreachable, LockTimeout, LeaseLost)
 _LASTING = (PlanError, StatementInvalid, MissingPrivilege, WrongVersion, WrongEncoding, PoolerInBetween)

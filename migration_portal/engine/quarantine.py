@@ -16,10 +16,12 @@ from migration_portal.engine import source
 from migration_portal.engine.queries import queries
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import belonging, compile
-from migration_portal.plan.model import Table
+from migration_portal.plan.model import ForeignKey, Table
+from migration_portal.plan.spelling import spelled
 
-DOUBLE = "duplicate_key"
-"""The reason of a row whose key in the target another row has."""
+DOUBLE, TWIN = "duplicate_key", "key_twice"
+"""Why a row was kept back that would be the same in the IAM as another: by a copy, and by catch-up."""
+TWINS = [DOUBLE, TWIN]
 _LONGEST = 300
 _AT_ONCE = 1000
 
@@ -148,10 +150,36 @@ def open_keys(transfer: Transfer, table: Table, reasons: str = "%") -> list[list
     return [row[0] for row in transfer.target.execute(queries("quarantine")["absent"], about)]
 
 
-def doubles(transfer: Transfer, table: Table, parent: str) -> list[list[str]]:
-    """The source keys of rows of the table that were set aside in a parent of the same source, where another has their key."""
-    beside = any(each.target == parent for each in transfer.plan.siblings(table.source))
-    return open_keys(transfer, transfer.table(parent), DOUBLE) if beside and parent != table.target else []
+def doubles(transfer: Transfer, table: Table, key: ForeignKey) -> list[list[str]]:
+    """The source keys of rows whose parent by the foreign key was kept back as a twin: in the IAM they would be the other's.
+
+    The parent is made of the same source row, or of one to which theirs refers as it writes its own key.
+    """
+    found: list[list[str]] = []
+    for parent in transfer.plan.tables if key.parent != table.target else ():
+        kept = twins(transfer, parent) if parent.target == key.parent else []
+        if not kept or parent.source == table.source:
+            found += kept
+        elif len(parent.key) == len(key.columns) == 1 and (mapped := table.column(key.columns[0])):
+            found += _referring(transfer, table, spelled(mapped.reading), [each for (each,) in kept])
+    return found
+
+
+def _referring(transfer: Transfer, table: Table, column: str, keys: Sequence[str]) -> list[list[str]]:
+    if column not in transfer.source_catalog[table.source].columns:
+        return []
+    refers = SQL("{}::text = ANY({}::text[])").format(Identifier(column), Literal(list(keys)))
+    statement = queries("source")["keys"].format(
+        key=compile.source_key(table), table=compile.source_table(transfer.plan, table), where=refers
+    )
+    with transfer.source.transaction():
+        return [row[0] for row in transfer.source.execute(statement)]
+
+
+def twins(transfer: Transfer, table: Table) -> list[list[str]]:
+    """The source keys of rows that were kept back because another has their key in the IAM, or discarded since."""
+    about = {"run": transfer.run, "table": table.target, "reasons": TWINS}
+    return [row[0] for row in transfer.target.execute(queries("quarantine")["twins"], about)]
 
 
 def of_tenant(transfer: Transfer, table: Table, tenant: str) -> Composable:

@@ -90,6 +90,12 @@ def unreferenced(transfer: Transfer, table: Table, going: Of | None = None) -> C
     return _nobody(table, of_plan_too(transfer, table), going or _itself(transfer, table))
 
 
+def unreferenced_by(transfer: Transfer, table: Table, columns: Iterable[str]) -> Composable:
+    """Nobody refers to the row `t` by any of these columns, but itself."""
+    by_them = {each for each in of_plan_too(transfer, table) if not set(columns).isdisjoint(each.parent_columns)}
+    return _nobody(table, by_them, _itself(transfer, table))
+
+
 def of_plan_too(transfer: Transfer, table: Table) -> set[Reference]:
     """Who refers to the table's rows, by the plan's own foreign keys, too: suspended ones are not in the catalog."""
     references = set(referring(transfer, table))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from migration_portal.engine import quarantine
 from migration_portal.engine.errors import describe
 from migration_portal.plan import arriving, checks, compile, uniques
 from migration_portal.plan.model import Catalog, Plan, Table, TableInfo, Unique
@@ -50,10 +51,15 @@ class TableCompleteness:
 
 def completeness(legacy: Connection[Any], plan: Plan, source: Catalog, target: Catalog) -> list[dict[str, Any]]:
     """One entry a table of the plan, as plain data. An expression that fails is told in `error`, not raised."""
-    return [asdict(_table(legacy, plan, table, source, target)) for table in plan.tables]
+    found: list[TableCompleteness] = []
+    for table in plan.tables:
+        found.append(_table(legacy, plan, table, source, target, found))
+    return [asdict(each) for each in found]
 
 
-def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog) -> TableCompleteness:
+def _table(
+    legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog, before: list[TableCompleteness]
+) -> TableCompleteness:
     total = _number(legacy, SQL("SELECT count(*) FROM {}").format(compile.source_table(plan, table)))
     unmapped = checks.unmapped(plan, table, source[table.source])
     result = TableCompleteness(table.target, table.source, total, 0, unmapped, list(table.ignored))
@@ -70,9 +76,10 @@ def _table(legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, t
             arrive = _mappable(legacy, plan, table, source, target)
             if total > arrive + result.kept_out:
                 result.rejected += _without_parent(legacy, plan, table, source, target)
-            if total > arrive + result.kept_out:
+            doubled = _doubled(plan, table, target, before)
+            if doubled or total > arrive + result.kept_out:
                 key = Unique(target[table.target].primary_key)
-                result.rejected.append(_twice(legacy, plan, table, source, target, key, "duplicate_key"))
+                result.rejected.append(_twice(legacy, plan, table, source, target, key, quarantine.DOUBLE, doubled))
             _count_collisions(legacy, plan, table, source, target, result)
         result.mappable = total - result.kept_out
     except psycopg.Error as error:
@@ -157,24 +164,46 @@ def _count_collisions(
             result.rejected.append(twice)
 
 
+def _doubled(plan: Plan, table: Table, target: Catalog, before: Sequence[TableCompleteness]) -> list[Table]:
+    """The table's parents, made of the same rows, that have rows which the IAM takes for one: what else is made of those stays with
+    them.
+    """
+    doubles = {
+        each.table for each in before if any(rule.rule == quarantine.DOUBLE and rule.count for rule in each.rejected)
+    }
+    parents = {key.parent for key in target[table.target].foreign_keys} & doubles - {table.target}
+    return [each for each in plan.siblings(table.source) if each.target in parents]
+
+
 def _twice(
-    legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog, unique: Unique, reason: str
-) -> Counted:
-    """Rows that are there before in the IAM's key or a unique index; of those the first stays.
+    legacy: Connection[Any], plan: Plan, table: Table, source: Catalog, target: Catalog, unique: Unique, reason: str,
+    doubled: Sequence[Table] = (),
+) -> Counted:  # fmt: skip
+    """Rows that are there before in the IAM's key or a unique index; of those the first stays. And those of `doubled` parents.
 
     Raises psycopg.errors.UndefinedFunction or UndefinedObject where legacy cannot compute what the index compares.
     """
-    twice = SQL(
+    twice = _numbered(plan, table, source, target, unique)
+    second: Composable = SQL("m.portal_n > 1")
+    for parent in doubled:
+        theirs = _numbered(plan, parent, source, target, Unique(target[parent.target].primary_key))
+        key = Identifier(arriving.KEY)
+        second = second + SQL(" OR m.{} IN (SELECT {} FROM ({}) AS p WHERE p.portal_n > 1)").format(key, key, theirs)
+    advice = (
+        f"Several legacy rows have one {' and '.join(unique.parts or unique.columns)} in the IAM: the first stays."
+        " Correct them in legacy."
+    )
+    return _of_mapped(legacy, twice, second, reason, advice)
+
+
+def _numbered(plan: Plan, table: Table, source: Catalog, target: Catalog, unique: Unique) -> Composable:
+    """The rows that can be mapped, numbered among those that are alike."""
+    return SQL(
         "SELECT m.*, row_number() OVER (PARTITION BY {} ORDER BY {}) AS portal_n FROM ({}) AS m WHERE {}"
     ).format(
         _alike(unique, target[table.target]), Identifier(arriving.KEY),
         arriving.mappable(plan, table, source, target), uniques.counts(unique),
     )  # fmt: skip
-    advice = (
-        f"Several legacy rows have one {' and '.join(unique.parts or unique.columns)} in the IAM: the first stays."
-        " Correct them in legacy."
-    )
-    return _of_mapped(legacy, twice, SQL("m.portal_n > 1"), reason, advice)
 
 
 def _alike(unique: Unique, info: TableInfo) -> Composable:

@@ -11,7 +11,7 @@ from migration_portal.plan import belonging, compile
 from migration_portal.plan.errors import PlanError
 from migration_portal.plan.mentioned import columns, words
 from migration_portal.plan.model import Catalog, Column, ColumnInfo, Plan, Read, Table, TableInfo, Through
-from migration_portal.plan.one_to_one import told_apart
+from migration_portal.plan.one_to_one import text_uuids, told_apart
 
 
 def backward(plan: Plan, source: Catalog, target: Catalog) -> Plan:
@@ -154,9 +154,23 @@ def unfollowed(plan: Plan, source: Catalog, target: Catalog) -> Iterator[PlanErr
                 f"Two rows of legacy could be one in the IAM: {made} may be the same for another {', '.join(table.key)}.",
                 subject=table.target, todo=_TELL_APART,
             )  # fmt: skip
+        elif bare := _written_in_many_ways(table, source[table.source]):
+            yield PlanError(
+                "Two rows of legacy could be one in the IAM: uuids may be written with hyphens, without, or in braces"
+                f" ({', '.join(bare)}).",
+                subject=table.target, todo=f'Add a reject rule for each, as in not_a_uuid = {{ uuid = "{bare[0]}" }}.',
+            )  # fmt: skip
         for read in (read for read in table.reads if read.key != table.key):
             if refusal := _astray(table, read, found, source[table.source], target[table.target]):
                 yield refusal
+
+
+def _written_in_many_ways(table: Table, here: TableInfo) -> list[str]:
+    """Of a key with several uuids kept as text, those without a rule about how they are written: all ways of all would be too many
+    to look up.
+    """
+    uuids = text_uuids(table, here)
+    return [name for name in uuids if name not in {rule.about for rule in table.reject}] if len(uuids) > 1 else []
 
 
 def kept_apart_by_indexes(plan: Plan, source: Catalog, target: Catalog) -> list[Table]:

@@ -15,7 +15,8 @@ from migration_portal.plan.model import Column, ColumnInfo, Table, TableInfo
 _TEXT = {"text", "varchar", "character varying"}
 _DIGITS = {"smallint": 6, "integer": 11, "bigint": 20}
 """The whole numbers, and how long they are at most, with their sign."""
-_WHOLE = {*_DIGITS, "int", "int2", "int4", "int8"}
+_SHORT = {"int": "integer", "int2": "smallint", "int4": "integer", "int8": "bigint"}
+_WHOLE = {*_DIGITS, *_SHORT}
 _NUMERIC = re.compile(r"numeric\((\d+),0\)")
 _HEX = {"smallint": 8, "integer": 8, "bigint": 16}
 """How long what to_hex() says of them is at most."""
@@ -23,6 +24,8 @@ _UUID = 36
 _LISTS = {"json_build_array", "jsonb_build_array"}
 _SPACES = {"uuid_ns_dns", "uuid_ns_url", "uuid_ns_oid", "uuid_ns_x500"}
 _FILLS = {"'0'", "' '"}
+_JOINED = {*_TEXT, *_DIGITS, "character", "citext", "numeric", "uuid", "date", "boolean"}
+_HEX_OF_UUID = 32
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Piece:
     """Text that is another for every other value of the parts of the key that it shows.
 
     `chars` is what it may be made of: "digits" (and a sign), "hex", "uuid" or "any"; `longest` how many at most, 0 where nobody
-    knows; `fixed`: always as many. `alone` is the part that it is as it stands. `canonical`: as a uuid it is another for every
-    other value, too. `nullable`: it may be NULL, of which a unique index takes as many as there are.
+    knows; `fixed`: always as many. `alone` is the part that it is as it stands, `whole` as which whole number. `canonical`: as a
+    uuid it is another for every other value, too. `nullable`: it may be NULL, of which a unique index takes as many as there are.
     """
 
     parts: frozenset[str]
@@ -39,6 +42,7 @@ class Piece:
     longest: int = 0
     fixed: bool = False
     alone: str = ""
+    whole: str = ""
     canonical: bool = False
     hashed: bool = False
     nullable: bool = False
@@ -97,7 +101,7 @@ def _piece(table: Table, part: str, info: ColumnInfo | None, spelt: Sequence[Tok
     if info is None:  # what an index is made of
         return replace(piece, canonical=spelt[-1] == Token("cast", "uuid"))
     if longest := _digits(info):
-        return replace(piece, chars="digits", longest=longest, canonical=True)
+        return replace(piece, chars="digits", longest=longest, whole=info.type, canonical=True)
     if info.type == "uuid":
         return replace(piece, chars="uuid", longest=_UUID, fixed=True, canonical=True)
     return replace(piece, canonical=_as_uuid(table, part))
@@ -143,13 +147,13 @@ def _cast(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
             and after.kind == "cast"
             and _casts(piece, after.text, kinds, last=at + 2 == len(items))
         ):
-            return replace(piece, alone=piece.alone if _is(kinds.get(piece.alone), after.text) else ""), 2
+            return _as_whole(piece, after.text, kinds), 2
         return None
     match [*_texts(items[at : at + 2]), *items[at + 2 : at + 3], *_texts(items[at + 3 : at + 6])]:
         case ["cast", "(", Piece() as piece, "as", str(kind), ")"] if kind in _TEXT or _casts(
             piece, kind, kinds, last=False
         ):
-            return piece, 6
+            return piece if kind in _TEXT else _as_whole(piece, kind, kinds), 6
         case ["cast", "(", Piece() as piece, "as", "uuid", ")"] if (
             (piece.canonical or piece.hashed) and at == 0 and len(items) == 6
         ):
@@ -162,6 +166,13 @@ def _cast(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
     return None
 
 
+def _as_whole(piece: Piece, kind: str, kinds: _Kinds) -> Piece:
+    """The piece cast to its own type, or to another whole number; to any other it is no more what it was."""
+    if not _is(kinds.get(piece.alone), kind):
+        return replace(piece, alone="", whole="")
+    return replace(piece, whole=_SHORT.get(kind, kind) if piece.whole else "")
+
+
 def _casts(piece: Piece, kind: str, kinds: _Kinds, *, last: bool) -> bool:
     """Whether the cast makes no two values one; to a uuid the last one is looked at by who asks."""
     if kind == "uuid":
@@ -171,8 +182,8 @@ def _casts(piece: Piece, kind: str, kinds: _Kinds, *, last: bool) -> bool:
 
 def _hex(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
     match [*_texts(items[at : at + 2]), *items[at + 2 : at + 3], *_texts(items[at + 3 : at + 4])]:
-        case ["to_hex", "(", Piece(alone=name) as piece, ")"] if (info := kinds.get(name)) and info.type in _HEX:
-            return replace(piece, chars="hex", longest=_HEX[info.type], alone=""), 4
+        case ["to_hex", "(", Piece(whole=kind) as piece, ")"] if piece.alone and kind in _HEX:
+            return replace(piece, chars="hex", longest=_HEX[kind], alone="", whole=""), 4
     return None
 
 
@@ -260,9 +271,15 @@ def _joined(items: list[_Item], at: int, kinds: _Kinds) -> _Step:
         place += 3
     after = items[place] if place < len(items) else None
     whole = not isinstance(after, Token) or after.text in (")", ",")
-    known = all(isinstance(each, Piece) or each.kind == "literal" for each in chain)
+    known = all(_is_text(each, kinds) if isinstance(each, Piece) else each.kind == "literal" for each in chain)
     made = _chain(chain) if len(chain) > 1 and whole and known else None
     return (made, place - at) if made else None
+
+
+def _is_text(piece: Piece, kinds: _Kinds) -> bool:
+    """Whether || joins its text; of jsonb, arrays, bits and the like it makes something else."""
+    info = kinds.get(piece.alone)
+    return info is None or info.type in _JOINED
 
 
 def _chain(chain: Sequence[_Item]) -> Piece | None:
@@ -285,11 +302,20 @@ def _chain(chain: Sequence[_Item]) -> Piece | None:
                 if not apart:
                     return None
                 apart = False
-    # As a uuid, which passes over hyphens, it is another only where each piece has its place.
+    # As a uuid, which passes over hyphens, it is another only where each piece has its place, and a sign leaves a digit too few.
+    whole = sum(map(_hexes, chain)) == _HEX_OF_UUID
     return Piece(
         frozenset().union(*(piece.parts for piece in pieces)), fixed=all(piece.fixed for piece in pieces),
-        canonical=all(piece.canonical and piece.fixed for piece in pieces), nullable=any(piece.nullable for piece in pieces),
+        canonical=whole and all(piece.canonical and piece.fixed for piece in pieces),
+        nullable=any(piece.nullable for piece in pieces),
     )  # fmt: skip
+
+
+def _hexes(item: _Item) -> int:
+    """How many digits of a uuid it is."""
+    if isinstance(item, Token):
+        return sum(char in "0123456789abcdefABCDEF" for char in item.text)
+    return _HEX_OF_UUID if item.chars == "uuid" else item.longest
 
 
 def _bracketed(items: list[_Item], at: int, kinds: _Kinds) -> _Step:

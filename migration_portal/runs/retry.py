@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import psycopg
@@ -12,12 +12,12 @@ from psycopg.sql import SQL, Composable
 from flags import homes
 from migration_portal import databases
 from migration_portal.audit import chain
-from migration_portal.engine import capabilities, ledger, quarantine
+from migration_portal.engine import capabilities, ledger, quarantine, source
 from migration_portal.engine.catchup import batches
 from migration_portal.engine.catchup.flow import Entry, Flow
 from migration_portal.engine.copy import staging
 from migration_portal.engine.errors import describe
-from migration_portal.engine.source import by_source_key
+from migration_portal.engine.source import Key, by_source_key
 from migration_portal.engine.transfer import Transfer
 from migration_portal.plan import belonging, compile
 from migration_portal.plan.model import Table
@@ -51,42 +51,82 @@ def retry_rows(rows: Sequence[QuarantinedRow], *, by: str) -> tuple[int, int]:
     for key in dict.fromkeys(row.run for row in rows):
         run = _finished_run(key)
         wanted = {(row.source_table, tuple(row.source_key)) for row in rows if row.run == key}
+        tables = run.plan.tables  # parents first: a user is retried before its role
+        found = QuarantinedRow.objects.filter(run=key, state="open", source_table__in={source for source, _ in wanted})
+        open_rows = [
+            row
+            for table in tables
+            for row in found.filter(table_name=table.target).order_by("id")
+            if (row.source_table, tuple(row.source_key)) in wanted
+        ]
         with open_transfer(run, "retry") as transfer:
-            for table in run.plan.tables:  # parents first: a user is retried before its role
-                open_rows = QuarantinedRow.objects.filter(run=key, table_name=table.target, state="open")
-                for row in open_rows.filter(source_table__in={source for source, _ in wanted}).order_by("id"):
-                    if (row.source_table, tuple(row.source_key)) not in wanted:
-                        continue
-                    try:
-                        with transfer.target.transaction():
-                            batches.only_writer(transfer.target)
-                            where = by_source_key(table, [row.source_key])
-                            _refuse_elsewhere(transfer, table, where, row)
-                            outcome = staging.copy_rows(transfer, table, where)
-                            capabilities.follow(transfer, table, staging.STAGE, homes.in_iam())
-                            if not outcome.read:
-                                _remove_too(run, transfer, row)
-                            if outcome.written:
-                                quarantine.close(transfer.target, [row.pk], state="copied", by=by)
-                    except psycopg.Error as error:
-                        raise describe(error, subject=str(row)) from error
-                    copied, kept = copied + outcome.written, kept + outcome.quarantined
-                    state = "copied" if outcome.written else "open"
-                    data = {"table": row.table_name, "key": row.source_key, "state": state}
-                    chain.record("retry_row", of=row, run=run.pk, by=by, data=data)
+            again = _by_catch_up if run.capture and transfer.queue is not None else _by_copy
+            for row, written, rejected in again(run, transfer, open_rows, by):
+                copied, kept = copied + written, kept + rejected
+                data = {"table": row.table_name, "key": row.source_key, "state": "copied" if written else "open"}
+                chain.record("retry_row", of=row, run=run.pk, by=by, data=data)
     return copied, kept
 
 
-def _remove_too(run: Run, transfer: Transfer, row: QuarantinedRow) -> None:
-    """The row is gone from legacy: what kept it in the IAM may be gone by now, too. Raises Refusal where it is not."""
-    if run.capture and transfer.queue is not None and row.reason in ("still_referenced", "cannot_be_stored"):
-        flow = Flow("forward", transfer, transfer.queue, transfer.target, homes=homes.in_iam)
-        if batches.apply(flow, [Entry(0, row.source_table, row.source_key)]).unsettled:
+def _by_copy(
+    run: Run, transfer: Transfer, rows: Sequence[QuarantinedRow], by: str
+) -> Iterator[tuple[QuarantinedRow, int, int]]:
+    """One by one, as they were copied. Gives each with how often it was written, and kept back."""
+    for row in rows:
+        table = transfer.table(row.table_name)
+        try:
+            with transfer.target.transaction():
+                batches.only_writer(transfer.target)
+                where = by_source_key(table, [row.source_key])
+                _refuse_elsewhere(transfer, table, where, row)
+                outcome = staging.copy_rows(transfer, table, where)
+                capabilities.follow(transfer, table, staging.STAGE, homes.in_iam())
+                if not outcome.read:
+                    raise _gone(row)
+                if outcome.written:
+                    quarantine.close(transfer.target, [row.pk], state="copied", by=by)
+        except psycopg.Error as error:
+            raise describe(error, subject=str(row)) from error
+        yield row, outcome.written, outcome.quarantined
+
+
+def _by_catch_up(
+    run: Run, transfer: Transfer, rows: Sequence[QuarantinedRow], by: str
+) -> Iterator[tuple[QuarantinedRow, int, int]]:
+    """The same as changes that were captured: a row that the IAM has from before is no stranger to it, and two may swap."""
+    assert transfer.queue is not None
+    flow = Flow("forward", transfer, transfer.queue, transfer.target, homes=homes.in_iam)
+    entries: dict[tuple[str, Key], Entry] = {}
+    for row in rows:
+        table = transfer.table(row.table_name)
+        with transfer.source.transaction():
+            there = source.there(transfer, table, [row.source_key])
+        if there:
+            _refuse_elsewhere(transfer, table, by_source_key(table, [row.source_key]), row)
+        elif row.reason not in ("still_referenced", "cannot_be_stored"):
+            raise _gone(row)
+        entries[row.source_table, tuple(row.source_key)] = Entry(0, row.source_table, row.source_key)
+    if not entries:
+        return
+    try:
+        unsettled = batches.apply(flow, list(entries.values())).unsettled
+    except psycopg.Error as error:
+        raise describe(error, subject=str(rows[0])) from error
+    for row in rows:
+        collision = unsettled.get((row.source_table, tuple(row.source_key)))
+        if collision and row.reason == "still_referenced" == collision[1]:
             raise Refusal(
                 "Rows in the IAM still refer to it.", subject=str(row), todo="Remove those rows, then retry.",
             )  # fmt: skip
-        return
-    raise Refusal("The row is gone from the legacy database.", subject=str(row), todo="Discard it.")
+        if collision and collision[0] == row.table_name:
+            table = transfer.table(row.table_name)
+            quarantine.add(transfer, table, quarantine.rejections(transfer, table, [row.source_key], *collision[1:]))
+        kept = QuarantinedRow.objects.filter(pk=row.pk, state="open").exists()
+        yield row, int(not kept), int(kept)
+
+
+def _gone(row: QuarantinedRow) -> Refusal:
+    return Refusal("The row is gone from the legacy database.", subject=str(row), todo="Discard it.")
 
 
 def _refuse_elsewhere(transfer: Transfer, table: Table, where: Composable, row: QuarantinedRow) -> None:
@@ -107,13 +147,12 @@ def _refuse_elsewhere(transfer: Transfer, table: Table, where: Composable, row: 
 
 def retry_row(row: QuarantinedRow, *, by: str) -> None:
     """The same with one row. Raises Refusal, too, where it is still not right."""
-    row.refresh_from_db()
-    if row.state != QuarantinedRow.QuarantineState.OPEN:
-        return  # copied a moment ago, with another row of its source row
+    still_open = QuarantinedRow.objects.filter(pk=row.pk, state="open")
+    if not still_open.exists():
+        return  # copied a moment ago, with another row of its source row, or gone with it
     copied, _ = retry_rows([row], by=by)
     if not copied:
-        row.refresh_from_db()
-        why = row.reason.replace("_", " ")
+        why = still_open.values_list("reason", flat=True).get().replace("_", " ")
         raise Refusal(f"It is still not right: {why}.", subject=str(row), todo="Fix it in legacy, then retry.")
 
 

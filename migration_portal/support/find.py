@@ -39,7 +39,9 @@ class Found:
 
 
 def find(who: str) -> tuple[list[Found], list[str]]:
-    """Exact identifiers first, then parts of names, at most 50; and what a side that could not be asked says."""
+    """By exact identifiers, or where nobody has such a one by parts of names, at most 50; and what a side that could not be asked
+    says.
+    """
     who, found, trouble = who.strip().replace("\0", ""), dict[str, Found](), list[str]()
     for ask in (_in_iam, _in_legacy) if who else ():
         try:
@@ -58,9 +60,9 @@ def _in_iam(who: str) -> list[Found]:
         exact |= Q(pk__in=Session.objects.filter(session_id=who).values("user_id"))
     people = User.objects.select_related("tenant").order_by("username")
     users = list(people.filter(exact)[:MOST])
-    if len(who) > 2 and len(users) < MOST:
-        parts = people.filter(Q(email__icontains=who) | Q(username__icontains=who) | Q(full_name__icontains=who))
-        users += list(parts.exclude(pk__in=[user.pk for user in users])[: MOST - len(users)])
+    if len(who) > 2 and not users:
+        parts = Q(email__icontains=who) | Q(username__icontains=who) | Q(full_name__icontains=who)
+        users = list(people.filter(parts)[:MOST])
     return [
         Found(str(u.pk), u.full_name or u.username or "", u.username or "", u.email or "", str(u.tenant), "IAM")
         for u in users

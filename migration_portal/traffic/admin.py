@@ -23,7 +23,6 @@ class LegacyRequestAdmin(ReadOnlyAdmin):
     list_filter = ("home", "version", "status", "endpoint")
     search_fields = ("=request_id", "=user", "=tenant", "client")
     search_help_text = "A whole request id, user id or tenant id, or a part of a client's name"
-    list_per_page = 50
     show_full_result_count = False
 
     @admin.display(description="At", ordering="at")

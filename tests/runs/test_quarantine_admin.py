@@ -44,7 +44,7 @@ def test_the_list_is_of_the_run_in_force_unless_another_is_chosen(world: World) 
     run = builders.migrated(world)
     page = client.get(PLACE).content.decode()
     assert str(run) in page and page.count("Dry run 1") == 1  # as a choice of the filter
-    assert client.get(f"{PLACE}?of=all").content.decode().count("Dry run 1") > 1
+    assert client.get(f"{PLACE}?of=all").context["cl"].result_count == QuarantinedRow.objects.count()
     in_force = QuarantinedRow.objects.in_force().count()
     assert QuarantinedRow.objects.count() == 2 * in_force
     Run.objects.filter(pk=run.pk).update(state="undone")

@@ -17,7 +17,7 @@ from psycopg.rows import class_row
 
 from migration_portal.engine import capture_queue, ledger, numbers, quarantine, source
 from migration_portal.engine.catchup import groups, merging, whole
-from migration_portal.engine.catchup.flow import Batch, Entry, Flow
+from migration_portal.engine.catchup.flow import Batch, Collision, Entry, Flow
 from migration_portal.engine.catchup.work import Merged, Widen
 from migration_portal.engine.errors import blames_a_row, describe
 from migration_portal.engine.ledger import Chunk, Outcome
@@ -202,11 +202,12 @@ def _settle(
 ) -> Batch:
     """The target has committed: entries that agree leave the queue, those that collided wait for their turn."""
     waiting, late = set[int](), set[int]()
-    unsettled: list[tuple[str, Key]] = []
-    for named, (table, reason, why) in merged.each_collided():
+    unsettled: dict[tuple[str, Key], Collision] = {}
+    for named, collision in merged.each_collided():
+        table, reason, why = collision
         for entry in of_key.get(named, ()):
             if not entry.id:
-                unsettled.append(named)
+                unsettled[named] = collision
             elif entry.attempts + 1 >= MOST_ATTEMPTS and flow.direction == "forward" and not source.is_open(named[1]):
                 _quarantine(flow, table, named[1], reason, why)
                 late.add(entry.id)
@@ -238,7 +239,7 @@ def _whole(flow: Flow, entry: Entry) -> Batch:
                 return done
             merged = whole.empty(flow, entry.table_name, entry)
             done.removed, done.strays = merged.removed, merged.strays
-            done.unsettled += [(table, key) for table, keys in merged.collided.items() for key in keys]
+            done.unsettled |= dict(merged.each_collided())
             for keys in source.all_keys(flow.transfer, entry.table_name):
                 done.add(apply(flow, [Entry(0, entry.table_name, key) for key in keys]))
             capture_queue.enqueue(flow.queue, entry.table_name, _not_known(flow, entry.table_name, done.unsettled))
@@ -249,7 +250,7 @@ def _whole(flow: Flow, entry: Entry) -> Batch:
             raise
         flow.queue.execute(queries("queue")["again"], {"ids": [entry.id], "error": str(refusal)})
         return Batch(collided=1)
-    done.entries, done.whole, done.touched, done.unsettled = 1, 1, {}, []
+    done.entries, done.whole, done.touched, done.unsettled = 1, 1, {}, {}
     return done
 
 

@@ -80,6 +80,10 @@ class Entry:
         return tuple(self.key or ())
 
 
+Collision = tuple[str, str, str]
+"""Target table, reason, detail."""
+
+
 @dataclass
 class Batch:
     """What a batch did: entries taken from the queue, rows written and removed, entries to try again, keys seen as strays."""
@@ -96,12 +100,12 @@ class Batch:
     """What the entries taken for the first time took: those tried again come one by one."""
     touched: dict[str, list[Key]] = field(default_factory=dict)
     """Per source table, the keys looked up."""
-    unsettled: list[tuple[str, Key]] = field(default_factory=list)
-    """Source tables and keys that collided without an entry of the queue to be tried again by."""
+    unsettled: dict[tuple[str, Key], Collision] = field(default_factory=dict)
+    """What collided without an entry of the queue to be tried again by, by source table and key."""
 
     def add(self, other: Batch) -> None:
         for name in ("entries", "written", "removed", "collided", "quarantined", "strays", "whole", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.unsettled += other.unsettled
+        self.unsettled |= other.unsettled
         for table, keys in other.touched.items():
             self.touched.setdefault(table, []).extend(keys)

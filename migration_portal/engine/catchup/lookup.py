@@ -86,7 +86,7 @@ def _leave_out_ambiguous(work: Work, table: Table) -> int:
         return 0
     left_out = work.flow.transfer.target.execute(query("ambiguous", stage=names_of(table)[0])).fetchall()
     work.collide(
-        table, [row[0] for row in left_out], "key_twice", f"The view {table.source} has this key more than once."
+        table, [row[0] for row in left_out], quarantine.TWIN, f"The view {table.source} has this key more than once."
     )
     return len(left_out)
 

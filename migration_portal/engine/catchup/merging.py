@@ -264,9 +264,11 @@ def respell(work: Work, table: Table, *, keys: bool = True) -> None:
     ):
         for column, parent, parent_column in columns:
             if info.columns[column].type in ("text", "character varying"):
+                about = {"run": transfer.run, "source": parent, "reasons": quarantine.TWINS}
+                kept = [row[0] for row in work.flow.ledger.execute(queries("catchup")["twins"], about)]
                 respell = query(
                     "respell", stage=temporary, column=Identifier(column), parent=transfer.target_table(parent),
-                    parent_column=Identifier(parent_column),
+                    parent_column=Identifier(parent_column), kept=SQL("{}::text[]").format(kept),
                 )  # fmt: skip
                 transfer.target.execute(respell)
     key = key_of(work, table)

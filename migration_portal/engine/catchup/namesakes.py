@@ -14,11 +14,11 @@ from migration_portal.engine.catchup.work import Work, key_of, names_of, owned_b
 from migration_portal.plan import compile
 from migration_portal.plan.model import Table
 
-_REASON = "key_twice"
-
 
 def keep_back(work: Work, table: Table) -> None:
     """Before the batch is written: leave out what would take another's row and, of several that would be one, all but one."""
+    if work.flow.direction == "forward":
+        _keep_back_of_twins(work, table)
     if work.flow.direction == "forward" and (table.one_of_many or not source.in_two_ways(work.flow.transfer, table)):
         return
     transfer, key, (stage, keys) = work.flow.transfer, key_of(work, table), names_of(table)
@@ -30,24 +30,39 @@ def keep_back(work: Work, table: Table) -> None:
         there = source.there(transfer, table, [other for _, other in staged + leaving])
         for row, other in staged:
             if tuple(other) in there:
-                _leave_out(work, table, tuple(row), other)
+                _leave_out(work, table, tuple(row), _same_as(table, other))
         for row, other in leaving:
             if tuple(other) in there:
                 work.protected.setdefault(table.source, set()).add(tuple(row))
-    twice = query("staged_twice", stage=stage, same=compile.same(key, key, "o", "s"))
+    kept = quarantine.twins(transfer, table) if work.flow.direction == "forward" else []
+    twice = query("staged_twice", stage=stage, same=compile.same(key, key, "o", "s"), kept=source.array_of_keys(kept))
     for row, other in transfer.target.execute(twice).fetchall():
-        _leave_out(work, table, tuple(row), other)
+        _leave_out(work, table, tuple(row), _same_as(table, other))
 
 
-def _leave_out(work: Work, table: Table, key: tuple[str, ...], holder: list[str]) -> None:
-    transfer, detail = work.flow.transfer, f"In {table.target} it would be the same row as {', '.join(holder)}."
+def _same_as(table: Table, other: list[str]) -> str:
+    return f"In {table.target} it would be the same row as {', '.join(other)}."
+
+
+def _keep_back_of_twins(work: Work, table: Table) -> None:
+    """What refers to a row that was kept back would be its namesake's."""
+    transfer = work.flow.transfer
+    for key in transfer.info(table).foreign_keys:
+        for own in {tuple(own) for own in quarantine.doubles(transfer, table, key)} & set(work.keys[table.source]):
+            _leave_out(
+                work, table, own, f"What it refers to in {key.parent} was kept back: here it would be another's."
+            )
+
+
+def _leave_out(work: Work, table: Table, key: tuple[str, ...], detail: str) -> None:
+    transfer = work.flow.transfer
     if work.flow.direction == "reverse":
-        work.collide(table, [key], _REASON, detail)
+        work.collide(table, [key], quarantine.TWIN, detail)
     siblings = transfer.plan.siblings(table.source)
     for each in siblings[siblings.index(table) :]:  # what else is made of it would become that row's
         left_out = query("left_out", stage=names_of(each)[0], key=SQL("{}::text[]").format(list(key)))
         if transfer.target.execute(left_out).rowcount and work.flow.direction == "forward":
-            rejected = quarantine.rejections(transfer, each, [list(key)], _REASON, detail)
+            rejected = quarantine.rejections(transfer, each, [list(key)], quarantine.TWIN, detail)
             work.merged.rejected += quarantine.add(transfer, each, rejected)
 
 

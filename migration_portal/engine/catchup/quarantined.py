@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from psycopg.sql import SQL, Identifier
 
 from migration_portal.engine import quarantine, source
@@ -52,17 +55,34 @@ def _known_by(work: Work, table: Table) -> tuple[str, ...] | None:
 
 
 def release_orphans(work: Work, table: Table) -> None:
-    """Orphans in quarantine that waited for rows of this table are looked up again."""
+    """Rows in quarantine that waited for rows of this table, or were kept back with them, are looked up again."""
     transfer = work.flow.transfer
     if work.flow.direction != "forward":
         return
-    about = {"run": transfer.run, "reason": f"missing_{table.target}"}
+    about: dict[str, Any] = {
+        "run": transfer.run, "source": table.source, "reason": f"missing_{table.target}", "twins": quarantine.TWINS,
+    }  # fmt: skip
     waiting = transfer.target.execute(queries("catchup")["orphans_waiting"], about).fetchone()
     if not waiting or not waiting[0]:
         return
     stage, _ = names_of(table)
-    staged = transfer.target.execute(SQL("SELECT portal_source_key FROM {}").format(stage))
-    keys = [part for row in staged for part in row[0]]
-    for name, key in transfer.target.execute(queries("catchup")["waiting_for"], about | {"keys": keys}).fetchall():
+    referred_to = {
+        name
+        for other in transfer.plan.tables
+        for key in transfer.info(other).foreign_keys
+        if key.parent == table.target
+        for name in key.parent_columns
+    } & set(table.column_names)
+    shown = SQL(", ").join([SQL("portal_source_key"), *(SQL("{}::text").format(Identifier(n)) for n in referred_to)])
+    staged = transfer.target.execute(SQL("SELECT {} FROM {}").format(shown, stage)).fetchall()
+    keys = [part for own, *_ in staged for part in own]
+    alike = {_plain(part) for part in [*keys, *(value for _, *values in staged for value in values if value)]}
+    about |= {"keys": keys, "alike": sorted(alike)}
+    for name, key in transfer.target.execute(queries("catchup")["waiting_for"], about).fetchall():
         # On the queue's own session: if this transaction fails they are looked up once in vain.
         work.flow.queue.execute(queries("queue")["enqueue"], {"table": name, "key": key, "tenant": None})
+
+
+def _plain(text: str) -> str:
+    """Of a uuid, the same however it is written."""
+    return re.sub("[{}-]", "", text).lower()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import capture_queue, source, triggers
@@ -14,9 +17,21 @@ from migration_portal.engine.catchup.work import (
     owned_by,
     query,
 )
+from migration_portal.engine.references import referring, unreferenced_by
 from migration_portal.engine.source import Key
 from migration_portal.plan import compile, uniques
-from migration_portal.plan.model import Table, Unique
+from migration_portal.plan.model import ColumnInfo, Table, Unique
+
+_TEXTS = ("text", "character varying", "character", "bpchar", "citext")
+_LETTERS = "translate(gen_random_uuid()::text, '0123456789-', 'ghijklmnop')"
+"""Small ones alone, which many a rule lets pass."""
+_NOBODYS = {
+    "uuid": "gen_random_uuid()",
+    "smallint": "(16384 + floor(16383 * random()))::smallint",
+    "integer": "(1073741824 + floor(1073741823 * random()))::integer",
+    "bigint": "(4611686018427387904 + floor(4611686018427386000 * random()))::bigint",
+}
+"""By type, from where few have any."""
 
 
 def wants_new_values(work: Work, table: Table, unique: Unique) -> bool:
@@ -70,13 +85,20 @@ def _let_go(
     unique: Unique,
     name: str,
 ) -> None:
-    """Rows that get another value let go of theirs; not those that stay as they are, nor whoever wants what those keep."""
+    """Rows that get another value let go of theirs; not those that stay as they are, nor whoever wants what those keep.
+
+    Nor those that go, while others refer to them by what they would let go of: they may have to stay.
+    """
     target, key = work.flow.transfer.target, compile.target_key(key_of(work, table), "t")
     staying = source.array_of_keys(work.staying.values.get(table.target, ()))
+    changes = SQL("EXISTS (SELECT FROM {} AS s WHERE {})").format(parts["stage"], parts["same_key"])
+    goes_freely = unreferenced_by(work.flow.transfer, table, unique.compared)
     while True:  # from the end of a chain to its beginning
-        owned = SQL("{} AND NOT (k.portal_source_key::text = ANY({})) AND {} AND NOT ({}::text = ANY({}))").format(
-            parts["owned"], work.protect(table), at_home_in_target(work, table), key, staying
-        )
+        owned = SQL(
+            "{} AND NOT (k.portal_source_key::text = ANY({})) AND {} AND NOT ({}::text = ANY({})) AND ({} OR (true{}))"
+        ).format(
+            parts["owned"], work.protect(table), at_home_in_target(work, table), key, staying, changes, goes_freely
+        )  # fmt: skip
         kept = target.execute(query("kept_by_another", **(parts | {"owned": owned}))).fetchall()
         if not kept:
             break
@@ -85,8 +107,11 @@ def _let_go(
         "target": work.flow.transfer.target_table(table.target), "column": parked[0], "parked": parked[1], "owned": owned,
         "same": uniques.collide(unique, "t", "s", in_searched=False), "key": key,
     }  # fmt: skip
-    with triggers.silent(target, table.target in work.flow.silenced):
-        gone = target.execute(query("park", **changed)).fetchall()
+    try:
+        with target.transaction(), triggers.silent(target, table.target in work.flow.silenced):
+            gone = target.execute(query("park", **changed)).fetchall()
+    except (psycopg.IntegrityError, psycopg.DataError):
+        return  # a rule of the column's lets no such value pass: who wants what another has waits
     work.parked.setdefault(table.target, set()).update(tuple(row[0]) for row in gone)
 
 
@@ -103,15 +128,32 @@ def _changed(work: Work, table: Table, holders: list[list[str]]) -> list[Key]:
 
 
 def _parked(work: Work, table: Table, unique: Unique) -> tuple[Composable, Composable] | None:
-    """A column to let go of, and what to put there for a moment; None where nothing fits."""
-    infos = work.flow.transfer.info(table).columns
+    """A column to let go of, and what to put there for a moment; None where nothing fits.
+
+    Nothing, where nobody refers to the row by it: who does follows to another value, and from nothing to none.
+    """
+    transfer = work.flow.transfer
+    infos, followed = transfer.info(table).columns, {
+        name for each in referring(transfer, table) for name in each.parent_columns
+    }  # fmt: skip
+    referring_columns = {name for key in transfer.info(table).foreign_keys for name in key.columns}
     written = {column.name for column in table.columns if not column.default}
     columns = [name for name in unique.compared if name in written]
     another = [
-        (Identifier(name), SQL("gen_random_uuid()::text"))
+        (Identifier(name), compile.raw(value))
         for name in columns
-        if infos[name].type in ("text", "character varying") and name not in key_of(work, table)
+        if name not in {*key_of(work, table), *referring_columns} and (value := _nobodys(infos[name]))
     ]
-    nothing = [(Identifier(name), SQL("NULL")) for name in columns if not infos[name].not_null]
+    nothing = [(Identifier(name), SQL("NULL")) for name in columns if not infos[name].not_null and name not in followed]
+    if unique.nulls_alike:
+        nothing = []
     # An expression may make the same of every NULL.
     return next(iter(nothing + another if unique.plain else another + nothing), None)
+
+
+def _nobodys(info: ColumnInfo) -> str:
+    """SQL of a value that nobody has; empty where the type has none that is made so."""
+    if info.type in _TEXTS:
+        length = re.search(r"\((\d+)\)", info.full_type)
+        return f"left({_LETTERS}, {length[1]})" if length else _LETTERS
+    return _NOBODYS.get(info.type, "")

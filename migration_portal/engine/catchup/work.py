@@ -10,14 +10,11 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Identifier
 
 from migration_portal.engine import source
-from migration_portal.engine.catchup.flow import Departure, Entry, Flow
+from migration_portal.engine.catchup.flow import Collision, Departure, Entry, Flow
 from migration_portal.engine.queries import queries
 from migration_portal.engine.source import Key
 from migration_portal.plan import belonging, compile, directions
 from migration_portal.plan.model import Table
-
-Collision = tuple[str, str, str]
-"""Target table, reason, detail."""
 
 
 class Widen(Exception):

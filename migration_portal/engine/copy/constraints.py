@@ -242,7 +242,7 @@ def _settle(transfer: Transfer, table: Table, definition: Definition) -> int:
 def _remove_doubles(transfer: Transfer, table: Table, definition: Definition) -> int:
     """Quarantine what was made of source rows whose row of the parent is another's by now. Returns how many."""
     key = next(key for key in transfer.info(table).foreign_keys if key.name == definition.name)
-    doubles = {tuple(own) for own in quarantine.doubles(transfer, table, key.parent)}
+    doubles = {tuple(own) for own in quarantine.doubles(transfer, table, key)}
     if not doubles:
         return 0
     made = source.in_target_whole(transfer, table, [list(own) for own in doubles])

@@ -70,7 +70,7 @@ def _foreseen(transfer: Transfer, table: Table) -> list[Rejected]:
             parent = transfer.target_table(key.parent)
             orphan = compile.orphan(key.columns, parent, key.parent_columns)
             rejected += _take_out(transfer, table, orphan, f"missing_{key.parent}")
-            if doubles := quarantine.doubles(transfer, table, key.parent):
+            if doubles := quarantine.doubles(transfer, table, key):
                 double = SQL("s.portal_source_key::text = ANY({})").format(source.array_of_keys(doubles))
                 rejected += _take_out(transfer, table, double, quarantine.DOUBLE)
     return rejected

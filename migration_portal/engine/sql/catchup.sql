@@ -32,8 +32,8 @@ UPDATE {stage} AS s SET {column} = p.{parent_column} FROM {parent} AS p
 WHERE s.{column} COLLATE "C" ~* '^[{{(]?[0-9a-f]{{8}}(-?[0-9a-f]{{4}}){{3}}-?[0-9a-f]{{12}}[)}}]?$'
   AND p.{parent_column} IN (upper(s.{column}), lower(s.{column}), replace(upper(s.{column}), '-', ''),
                             replace(lower(s.{column}), '-', ''), '{{' || upper(s.{column}) || '}}', '{{' || lower(s.{column}) || '}}')
-  AND p.{parent_column} <> s.{column}
-  AND NOT EXISTS (SELECT FROM {parent} AS q WHERE q.{parent_column} = s.{column})
+  AND p.{parent_column} <> s.{column} AND NOT (p.{parent_column} = ANY({kept}))
+  AND NOT EXISTS (SELECT FROM {parent} AS q WHERE q.{parent_column} = s.{column} AND NOT (q.{parent_column} = ANY({kept})))
 
 -- name: as_it_was
 -- What the row has said already stays as it is written.
@@ -114,9 +114,11 @@ SELECT k.portal_source_key, max({holder}) FROM {keys} AS k JOIN {target} AS t ON
 GROUP BY 1 HAVING bool_and({holder} <> k.portal_source_key)
 
 -- name: staged_twice
--- Of several that would be one row the last: of uuids, the one in lower case.
+-- Of several that would be one row the one that was not kept back before, else the last: of uuids, the one in lower case.
 SELECT s.portal_source_key, max(o.portal_source_key)
-FROM {stage} AS s JOIN {stage} AS o ON {same} AND o.portal_source_key::text COLLATE "C" > s.portal_source_key::text COLLATE "C"
+FROM {stage} AS s JOIN {stage} AS o ON {same}
+ AND (NOT o.portal_source_key::text = ANY({kept}), o.portal_source_key::text COLLATE "C")
+   > (NOT s.portal_source_key::text = ANY({kept}), s.portal_source_key::text COLLATE "C")
 GROUP BY 1
 
 -- name: taken
@@ -189,6 +191,11 @@ WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied'
 -- name: quarantined
 SELECT source_key FROM portal_ledger.quarantine WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied'
 
+-- name: twins
+-- Of a key of one column, those that were kept back because another row has their key in the IAM.
+SELECT source_key[1] FROM portal_ledger.quarantine
+WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied' AND reason = ANY(%(reasons)s) AND cardinality(source_key) = 1
+
 -- name: brought
 UPDATE portal_ledger.quarantine SET state = 'copied', decided_at = now(), decided_by = 'catch-up'
 WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied' AND source_key = %(key)s
@@ -199,12 +206,15 @@ DELETE FROM portal_ledger.quarantine
 WHERE run = %(run)s AND source_table = %(source)s AND state <> 'copied' AND source_key = %(key)s
 
 -- name: orphans_waiting
-SELECT EXISTS (SELECT FROM portal_ledger.quarantine WHERE run = %(run)s AND state = 'open' AND reason = %(reason)s)
+SELECT EXISTS (SELECT FROM portal_ledger.quarantine
+               WHERE run = %(run)s AND state = 'open' AND (reason = %(reason)s OR reason = ANY(%(twins)s)))
 
 -- name: waiting_for
--- Orphans whose parent has just arrived.
+-- Orphans whose parent has just arrived, however they write it, and what was kept back with one that has.
 SELECT DISTINCT q.source_table, q.source_key FROM portal_ledger.quarantine AS q, jsonb_each_text(q.data) AS d
-WHERE q.run = %(run)s AND q.state = 'open' AND q.reason = %(reason)s AND d.value = ANY(%(keys)s)
+WHERE q.run = %(run)s AND q.state = 'open'
+  AND (q.reason = %(reason)s AND lower(translate(d.value, '{}-', '')) = ANY(%(alike)s)
+       OR q.reason = ANY(%(twins)s) AND q.source_table <> %(source)s AND d.value = ANY(%(keys)s))
 
 -- name: stray
 INSERT INTO portal_ledger.strays (run, direction, table_name, key, tenant, what)

@@ -12,6 +12,10 @@ SET reason = excluded.reason, detail = excluded.detail, data = excluded.data, te
 SELECT source_key FROM portal_ledger.quarantine
 WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied' AND reason LIKE %(reasons)s
 
+-- name: twins
+SELECT source_key FROM portal_ledger.quarantine
+WHERE run = %(run)s AND table_name = %(table)s AND state <> 'copied' AND reason = ANY(%(reasons)s)
+
 -- name: discarded
 SELECT source_key FROM portal_ledger.quarantine
 WHERE run = %(run)s AND table_name = %(table)s AND state = 'discarded' AND cardinality(source_key) = %(parts)s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
 from typing import Any
 
 from migration_portal.cutover import resolve
@@ -48,7 +48,7 @@ def strays(out: Terminal, by: str, options: dict[str, Any]) -> None:
         _list(out, rows, chosen.count(), "manage.py portal strays --accept|--restore --reason …")
         return
     verb = resolve.accept if options["accept"] else resolve.restore
-    _each(out, chosen, lambda stray: verb(stray, by=by, reason=options["reason"]))
+    _told(out, *resolve.decide_each(verb, list(chosen), by=by, reason=options["reason"]))
 
 
 def quarantine(out: Terminal, by: str, options: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ def quarantine(out: Terminal, by: str, options: dict[str, Any]) -> None:
         if options[name]:
             chosen = chosen.filter(**{column: options[name]})
     if options["retry"]:
-        _each(out, chosen, lambda row: retry.retry_row(row, by=by))
+        _told(out, *each(list(chosen), lambda row: retry.retry_row(row, by=by)))
     elif options["discard"]:
         count = retry.discard_rows(list(chosen), by=by, reason=options["reason"])
         out.answer({"decided": count}, [f"Decided: {count:,}."], next_steps=["manage.py portal status"])
@@ -72,9 +72,8 @@ def quarantine(out: Terminal, by: str, options: dict[str, Any]) -> None:
         _list(out, rows, chosen.count(), "manage.py portal quarantine --retry|--discard --reason …")
 
 
-def _each(out: Terminal, chosen: Iterable[Any], do: Callable[[Any], Any]) -> None:
-    """Each by itself: one that is refused keeps no other from being decided. Raises Refusal when any was."""
-    done, refused = each(list(chosen), do)
+def _told(out: Terminal, done: int, refused: Counter[str]) -> None:
+    """Raises Refusal when any was refused."""
     told = {"decided": done, "refused": dict(refused)}
     out.answer(told, [f"Decided: {done:,}.", *refused], next_steps=["manage.py portal status"])
     if refused:

@@ -47,8 +47,15 @@ def test_a_write_that_was_open_when_its_tenant_left_is_a_stray_though_its_entry_
 
 
 def test_batches_add_up_with_all_they_touched() -> None:
-    one = Batch(entries=1, touched={"users": [("a",)]}, unsettled=[("users", ("a",))])
-    one.add(Batch(entries=2, strays=1, touched={"users": [("b",)], "tenants": [("t",)]}, unsettled=[("users", ("b",))]))
+    one = Batch(entries=1, touched={"users": [("a",)]}, unsettled={("users", ("a",)): ("users", "why", "")})
+    one.add(
+        Batch(
+            entries=2,
+            strays=1,
+            touched={"users": [("b",)], "tenants": [("t",)]},
+            unsettled={("users", ("b",)): ("users", "why", "")},
+        )
+    )
     assert (one.entries, one.strays) == (3, 1)
     assert one.touched == {"users": [("a",), ("b",)], "tenants": [("t",)]}
-    assert one.unsettled == [("users", ("a",)), ("users", ("b",))]
+    assert list(one.unsettled) == [("users", ("a",)), ("users", ("b",))]
