@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
+from psycopg import Connection
 
 from flags.models import TenantHome
 from migration_portal import databases
 from migration_portal.audit import chain
 from migration_portal.catchup.flows import captured_run, start_reverse
 from migration_portal.cutover.unmoved import unmoved
-from migration_portal.engine import capture, owner
+from migration_portal.engine import capture, catalog, owner
 from migration_portal.engine.guard import guarded, install_guard, remove_guard, set_home
 from migration_portal.locks import Lock, only_one
 from migration_portal.plan import directions
 from migration_portal.refusal import Refusal
 from migration_portal.runs import ownership
 from migration_portal.runs.connections import open_transfer
+from migration_portal.runs.models import Run
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,16 @@ def mode() -> Mode:
     run = captured_run()
     if run is None:
         return Mode(False, False)
-    with open_transfer(run, "guard") as transfer:
-        plan = directions.backward(transfer.plan, transfer.source_catalog, transfer.target_catalog)
-        assert transfer.queue is not None
-        return Mode(guarded(transfer.queue, transfer.plan), guarded(transfer.target, plan))
+    with databases.both("guard") as (legacy, iam):
+        return mode_of(run, legacy, iam)
+
+
+def mode_of(run: Run, legacy: Connection[Any], iam: Connection[Any]) -> Mode:
+    """The same of a run that captures, by sessions that are open. Raises psycopg.Error."""
+    known = catalog.recall(iam, run.key)
+    if known is None:
+        return Mode(False, False)
+    return Mode(guarded(legacy, run.plan), guarded(iam, directions.backward(run.plan, *known)))
 
 
 def switch(*, on: bool, by: str, reason: str = "") -> None:

@@ -118,12 +118,13 @@ def _from_databases(run: Run, ids: list[str], legacy_ids: list[str]) -> dict[str
         if capture.installed(iam):
             waiting |= capture_queue.tenants_waiting(iam)
         quarantined = rows(iam, _QUERIES["quarantined"], {"run": run.key, "tenants": ids + legacy_ids})
+        mode = guard.mode_of(run, legacy, iam)
     return {
         "users": {row["id"]: row["n"] for row in users},
         "waiting": waiting,
         "quarantined": {row["id"]: row["n"] for row in quarantined},
         "strays": Stray.objects.filter(run=run.key, state=Stray.State.OPEN).count(),
-        "guard": guard.mode(),
+        "guard": mode,
     }
 
 

@@ -156,6 +156,8 @@ def _known_by(plan: Plan, table: Table) -> set[str]:
 
 def _legacy_key(made: Person, run: Run, transfer: Transfer, table: Table) -> list[str]:
     """Legacy may write the id in another way (upper case, or as a number). Empty where no row of legacy's is that person's."""
+    if not derived(table) and (exact := _as_it_is(made.id, transfer, table)):
+        return exact
     own = SQL("{}::text").format(Identifier(table.key[0]))
     statement = SQL(
         "SELECT {key} FROM {source} WHERE lower({id}) IN (lower({own}), lower({iam})) ORDER BY ({own} = {id}) DESC LIMIT 1"
@@ -173,6 +175,20 @@ def _legacy_key(made: Person, run: Run, transfer: Transfer, table: Table) -> lis
     if row:
         return list(row[0])
     return [] if derived(table) else [made.id]
+
+
+def _as_it_is(id: str, transfer: Transfer, table: Table) -> list[str]:
+    """The key of legacy's row that writes the id so, or in capitals: by an index. Any other way is looked for in all rows."""
+    statement = SQL("SELECT {key} FROM {source} WHERE {own} IN ({id}, {capitals}) ORDER BY {own} = {id} DESC LIMIT 1").format(
+        key=compile.source_key(table), source=compile.source_table(transfer.plan, table), own=Identifier(table.key[0]),
+        id=Literal(id), capitals=Literal(id.upper()),
+    )  # fmt: skip
+    try:
+        with transfer.source.transaction():
+            row = transfer.source.execute(statement).fetchone()
+    except psycopg.DataError:  # the column is of another type
+        return []
+    return list(row[0]) if row else []
 
 
 @dataclass(frozen=True)
