@@ -260,8 +260,8 @@ AUDIT_ANCHOR_KEY = env("AUDIT_ANCHOR_KEY", default="")
 AUDIT_ANCHOR_OLD_KEYS = env.list("AUDIT_ANCHOR_OLD_KEYS", default=[])
 # For how many whole months events stay in the database before they may be archived; 0: for ever.
 AUDIT_RETENTION_MONTHS = env.int("AUDIT_RETENTION_MONTHS", default=0)
-if AUDIT_RETENTION_MONTHS < 0:
-    raise ImproperlyConfigured("AUDIT_RETENTION_MONTHS is a number of months, or 0 for ever.")
+if not 0 <= AUDIT_RETENTION_MONTHS <= 1200:
+    raise ImproperlyConfigured("AUDIT_RETENTION_MONTHS is a number of months up to 1200, or 0 for ever.")
 
 # --- security -----------------------------------------------------------------------------
 CSRF_FAILURE_VIEW = "config.faults.out_of_date"

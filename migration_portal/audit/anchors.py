@@ -67,21 +67,34 @@ def verify(*, files: bool = False) -> Verdict:
 
     Raises Refusal when the store does not answer.
     """
-    verdict = verify_chain()
     try:
-        if not verdict.intact:
-            return verdict
-        broken = _against_anchors(verdict.events) or (_of_files(verdict.events) if files else None)
-        return broken or replace(verdict, anchored=_last_anchored())
+        while True:
+            before = _archived()
+            verdict = _verdict(files=files)
+            if verdict.intact or before == _archived():
+                return verdict  # else something was archived in the middle of it
     except store.AWAY as error:
         raise Refusal(
             "The anchors or archives cannot be read.", subject=settings.AUDIT_ANCHORS, todo=f"The store says: {error}."
         ) from error
 
 
+def _verdict(*, files: bool) -> Verdict:
+    verdict = verify_chain()
+    if not verdict.intact:
+        return verdict
+    broken = _against_anchors(verdict.events) or (_of_files(verdict.events) if files else None)
+    return broken or replace(verdict, anchored=_last_anchored())
+
+
+def _archived() -> list[tuple[int, int]]:
+    """The first and last event of each archive."""
+    return list(Archive.objects.values_list("first", "last"))
+
+
 def _against_anchors(events: int) -> Verdict | None:
     """What first differs from an anchor, if anything does."""
-    previous, archived = "", list(Archive.objects.values_list("first", "last"))
+    previous, archived = "", _archived()
     for name in _names():
         try:
             anchor = _read(name)
@@ -104,14 +117,34 @@ def _against_anchors(events: int) -> Verdict | None:
 def _of_files(events: int) -> Verdict | None:
     """The first archive whose file is not what was written, if any."""
     for archive in Archive.objects.all():
-        said = archives.said_by(archive)
+        said, digests = archives.said_by(archive), dict[int, str]()
         try:
-            broken = follow(archives.read(said), said.previous)
+            broken = follow(_noted(archives.read(said), digests), said.previous)
         except Untrue:
             return Verdict(events, said.first, f"{said.file} is another file than was written")
         if broken.why:
             return replace(broken, why=f"{broken.why}, in {said.file}")
+        for anchor in _anchors_of(said.first, said.last):
+            for id, digest in anchor.digests:
+                if said.first <= id <= said.last and digests.get(id) != digest:
+                    return Verdict(events, id, f"it differs from the anchor of {anchor.at}, in {said.file}")
     return None
+
+
+def _noted(read: Iterator[Event], digests: dict[int, str]) -> Iterator[Event]:
+    for event in read:
+        digests[event.pk] = event.digest
+        yield event
+
+
+def _anchors_of(first: int, last: int) -> Iterator[Anchor]:
+    """Those that have events between the two."""
+    for name in _names():
+        if int(name.removesuffix(".jws")) >= first:
+            anchor = _read(name)
+            if anchor.digests[0][0] > last:
+                return
+            yield anchor
 
 
 def _waiting() -> int:

@@ -19,6 +19,12 @@ REVOKE UPDATE ON ALL SEQUENCES IN SCHEMA public FROM {user};
 REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON audit_event FROM {user};
 REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {user};
 """
+_GRANTS_ON = {
+    "to_regclass('audit_archive')": "REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON audit_archive FROM {user}",
+    "to_regclass('retention_hold')": "REVOKE DELETE, TRUNCATE ON retention_hold FROM {user}",
+    "to_regprocedure('audit_event_cut()')": "GRANT EXECUTE ON FUNCTION audit_event_cut() TO {user}",
+}
+"""By what there is only since a later migration."""
 
 
 @contextmanager
@@ -62,9 +68,15 @@ def grant() -> str:
         cursor.execute(
             sql.SQL(f"{verb} ROLE {{user}} LOGIN PASSWORD {{password}}").format(**composed).as_string(cursor.connection)
         )
-        for statement in _GRANTS.strip().split(";\n"):
+        there = [grant for found, grant in _GRANTS_ON.items() if _is_there(cursor, found)]
+        for statement in [*_GRANTS.strip().split(";\n"), *there]:
             cursor.execute(sql.SQL(statement.rstrip(";")).format(**composed).as_string(cursor.connection))
     return str(name)
+
+
+def _is_there(cursor: Any, found: str) -> bool:
+    cursor.execute(f"SELECT {found} IS NOT NULL")
+    return bool(cursor.fetchone()[0])
 
 
 @register(Tags.security, deploy=True)

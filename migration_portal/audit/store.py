@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from io import BufferedReader
+from io import BufferedReader, UnsupportedOperation
 from typing import IO, Any, cast
 
 import fsspec
@@ -44,6 +46,9 @@ def write(name: str, file: IO[bytes]) -> None:
     system.makedirs(path.rpartition("/")[0], exist_ok=True)
     with system.open(f"{path}.part", "wb") as part:
         shutil.copyfileobj(file, part, _AT_ONCE)
+        with contextlib.suppress(AttributeError, UnsupportedOperation):  # of what is no file on a disk
+            part.flush()
+            os.fsync(part.fileno())
     system.mv(f"{path}.part", path)
 
 

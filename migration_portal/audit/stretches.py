@@ -41,6 +41,9 @@ class Stretch:
     since: datetime
     until: datetime
 
+    def __str__(self) -> str:
+        return f"Events {self.first:,} to {self.last:,}"
+
     def events(self) -> QuerySet[Event]:
         """In the chain's order."""
         return Event.objects.filter(id__gte=self.first, id__lte=self.last).order_by("id")
@@ -55,7 +58,7 @@ def stretches() -> Sequence[Stretch]:
 
 
 def _stretch(name: str, size: int, begins: int | None, ends: int | None) -> Stretch | None:
-    events = Event.objects.filter(id__gte=begins or 0)
+    events = Event.objects.all() if begins is None else Event.objects.filter(id__gte=begins)
     if ends is not None:
         events = events.filter(id__lt=ends)
     found = events.order_by().aggregate(first=Min("id"), last=Max("id"), since=Min("at"), until=Max("at"))

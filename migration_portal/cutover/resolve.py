@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from django.db import transaction
 
 from migration_portal import databases
@@ -37,7 +38,9 @@ class Field:
 
 
 class InItsWay(Refusal):
-    """Another row keeps the stray write from being decided. Nothing has changed."""
+    """Another row keeps these stray writes, `left`, from being decided: of them nothing has changed."""
+
+    left: Sequence[Stray] = ()
 
 
 def accept(*strays: Stray, by: str, reason: str) -> None:
@@ -47,8 +50,9 @@ def accept(*strays: Stray, by: str, reason: str) -> None:
     """
     require_reason(reason, to="Accepting a stray write", subject=str(strays[0]))
     with FLOWS[strays[0].direction](_run(strays), "stray") as flow:
-        _bring(flow, strays, [(stray.table_name, stray.key) for stray in strays])
-    _record(strays, Stray.State.ACCEPTED, "accept_stray", by=by, reason=reason)
+        left = _bring(flow, [(stray.table_name, stray.key) for stray in strays], strays)
+    _record([each for each in strays if each not in left], Stray.State.ACCEPTED, "accept_stray", by=by, reason=reason)
+    _refuse(left)
 
 
 def restore(*strays: Stray, by: str, reason: str) -> None:
@@ -65,8 +69,9 @@ def restore(*strays: Stray, by: str, reason: str) -> None:
                 "The plan has no way back into legacy for it.", subject=str(strays[0]),
                 todo="Put legacy's row right by hand, then accept the stray write: both sides are the same by then.",
             )  # fmt: skip
-        _bring(owners, strays, there)
-    _record(strays, Stray.State.RESTORED, "restore_stray", by=by, reason=reason)
+        left = _bring(owners, there, strays)
+    _record([each for each in strays if each not in left], Stray.State.RESTORED, "restore_stray", by=by, reason=reason)
+    _refuse(left)
 
 
 def decide_each(
@@ -87,21 +92,34 @@ def decide_each(
     done, refused = each(strays, alone)
     done -= sum(map(len, stuck.values()))
     for some in stuck.values():
-        together, why = each([some], lambda some: verb(*some, by=by, reason=reason))
-        done += len(some) * together
-        refused.update({said: len(some) for said in why})
+        try:
+            verb(*some, by=by, reason=reason)
+            done += len(some)
+        except InItsWay as in_its_way:
+            done += len(some) - len(in_its_way.left)
+            refused[str(in_its_way)] += len(in_its_way.left)
+        except (Refusal, psycopg.Error) as error:
+            refused[str(error).splitlines()[0]] += len(some)
     return done, refused
 
 
-def _bring(flow: Flow, strays: Sequence[Stray], there: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Bring these rows over, whoever owns them. Raises InItsWay."""
+def _bring(flow: Flow, there: Sequence[tuple[str, Sequence[str]]], strays: Sequence[Stray]) -> list[Stray]:
+    """Bring these rows over, whoever owns them. Returns the strays whose rows could not be, and are as they were."""
     done = batches.apply(flow, [Entry(0, table, list(key)) for table, key in there], any_home=True)
-    if done.unsettled or (done.quarantined and not any(source.is_open(key) for _, key in there)):
-        raise InItsWay(
+    if len(there) == 1 and done.quarantined and not source.is_open(there[0][1]):
+        return list(strays)
+    return [stray for stray, (table, key) in zip(strays, there, strict=True) if (table, tuple(key)) in done.unsettled]
+
+
+def _refuse(left: Sequence[Stray]) -> None:
+    if left:
+        refusal = InItsWay(
             "Another row is in its way on the other side: it has the same key or unique value, or refers to it.",
-            subject=str(strays[0]),
+            subject=str(left[0]),
             todo="Decide that row's stray write first, tick both in the list, or correct the row; then decide this one again.",
         )  # fmt: skip
+        refusal.left = left
+        raise refusal
 
 
 def _on_the_other_side(flow: Flow, stray: Stray) -> tuple[str, tuple[str, ...]]:

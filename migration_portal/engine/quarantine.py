@@ -156,12 +156,14 @@ def doubles(transfer: Transfer, table: Table, key: ForeignKey) -> list[list[str]
     The parent is made of the same source row, or of one to which theirs refers as it writes its own key.
     """
     found: list[list[str]] = []
-    for parent in transfer.plan.tables if key.parent != table.target else ():
-        kept = twins(transfer, parent) if parent.target == key.parent else []
-        if not kept or parent.source == table.source:
+    column = table.column(key.columns[0])
+    for parent in (each for each in transfer.plan.tables if each.target == key.parent):
+        kept, beside = twins(transfer, parent), parent.source == table.source
+        if beside and parent is not table:
             found += kept
-        elif len(parent.key) == len(key.columns) == 1 and (mapped := table.column(key.columns[0])):
-            found += _referring(transfer, table, spelled(mapped.reading), [each for (each,) in kept])
+        itself = beside and column is not None and spelled(column.reading) in table.key
+        if kept and column and not itself and len(parent.key) == len(key.columns) == 1:
+            found += _referring(transfer, table, spelled(column.reading), [each for (each,) in kept])
     return found
 
 

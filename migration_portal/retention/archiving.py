@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from typing import IO
 
 import structlog
 from django.conf import settings
@@ -19,8 +21,10 @@ from migration_portal.audit.stretches import Stretch, alone, stretches
 from migration_portal.locks import Lock, one_after_the_other
 from migration_portal.refusal import Refusal, require_reason
 from migration_portal.retention.models import Hold
+from migration_portal.signing import Untrue
 
 log = structlog.get_logger(__name__)
+_ANOTHER, _GONE = "The file is not what was written.", "It was archived a moment ago."
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ def archive(before: datetime, *, by: str, reason: str) -> list[Archive]:
                 todo="Set DATABASE_OWNER_URL for this command.",
             )  # fmt: skip
         anchors.write()  # an anchor of what is gone could not be written
+        verdict = anchors.verify()
+        if not verdict.intact:
+            raise Refusal(str(verdict), subject="audit log", todo="What is broken is evidence: nothing is archived.")
         for each in kept():
             if each.due(before):
                 made.append(_archive(each.stretch, by, reason))
@@ -94,13 +101,19 @@ def archive(before: datetime, *, by: str, reason: str) -> list[Archive]:
 
 def _archive(stretch: Stretch, by: str, reason: str) -> Archive:
     said = _written(stretch)
+    statement = said.sign()
+    _keep(said.file.replace(".jsonl.gz", ".jws"), io.BytesIO(statement.encode()))
     with alone():
         one_after_the_other(connection, Lock.AUDIT)  # a hold is placed before, or is told that it came too late
         if any(hold.covers(stretch.since, stretch.until) for hold in Hold.objects.standing()):
-            raise Refusal("It is held since a moment ago.", subject=f"Events {stretch.first:,} to {stretch.last:,}")
+            raise Refusal("It is held since a moment ago.", subject=str(stretch))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM audit_stretches.{stretch.name}")
+            if cursor.fetchone() != (said.events,):
+                raise Refusal("It has changed since it was written to a file.", subject=str(stretch), todo="Ask again.")
         archived = Archive.objects.create(
             first=said.first, last=said.last, events=said.events, since=stretch.since, until=stretch.until,
-            file=said.file, statement=said.sign(), at=timezone.now(), by=by, reason=reason,
+            file=said.file, statement=statement, at=timezone.now(), by=by, reason=reason,
         )  # fmt: skip
         what = {"from": said.first, "to": said.last, "count": said.events, "checksum": said.checksum}
         chain.record("archive_events", of=archived, by=by, reason=reason, data=what)
@@ -112,26 +125,39 @@ def _archive(stretch: Stretch, by: str, reason: str) -> Archive:
 
 def _written(stretch: Stretch) -> archives.Statement:
     """Its file, written and read again. Raises Refusal where its chain is broken, or the file is not what was written."""
-    first = stretch.events().first()
-    subject = f"Events {stretch.first:,} to {stretch.last:,}"
-    last = stretch.events().last()
-    assert first is not None and last is not None
-    file = f"archived/{stretch.first:020d}-{stretch.last:020d}.jsonl.gz"
+    first, last = stretch.events().first(), stretch.events().last()
+    if first is None or last is None:
+        raise Refusal(_GONE, subject=str(stretch))
+    # Of another portal that was given the same store by mistake, the same numbers have other digests.
+    file = f"archived/{stretch.first:020d}-{stretch.last:020d}-{last.digest[:16]}.jsonl.gz"
     try:
         with tempfile.TemporaryFile() as written:
             verdict = chain.follow(
                 archives.written(stretch.events().iterator(chunk_size=2000), written), first.previous
             )
             if not verdict.intact:
-                raise Refusal(str(verdict), subject=subject, todo="What is broken is evidence, and is not archived.")
+                raise Refusal(
+                    str(verdict), subject=str(stretch), todo="What is broken is evidence, and is not archived."
+                )
+            if not verdict.events:
+                raise Refusal(_GONE, subject=str(stretch))
             checksum = hashlib.file_digest(written, "sha256").hexdigest()
-            store.write(file, written)
+            _keep(file, written)
         said = archives.Statement(
             stretch.first, stretch.last, verdict.events, first.previous, last.digest, file, checksum
         )
         again = chain.follow(archives.read(said), said.previous)
     except store.AWAY as error:
-        raise Refusal("The archive cannot be written.", subject=settings.AUDIT_ANCHORS, todo=f"{error}.") from error
+        raise Refusal("The archive cannot be read again.", subject=settings.AUDIT_ANCHORS, todo=f"{error}.") from error
+    except Untrue:
+        raise Refusal(_ANOTHER, subject=file, todo="Look at the store, and try again.") from None
     if (again.events, again.broken_at) != (said.events, None):
-        raise Refusal("The file is not what was written.", subject=said.file, todo="Look at the store, and try again.")
+        raise Refusal(_ANOTHER, subject=said.file, todo="Look at the store, and try again.")
     return said
+
+
+def _keep(name: str, file: IO[bytes]) -> None:
+    try:
+        store.write(name, file)
+    except store.AWAY as error:
+        raise Refusal("The archive cannot be written.", subject=settings.AUDIT_ANCHORS, todo=f"{error}.") from error

@@ -50,7 +50,7 @@ def place(request: HttpRequest) -> HttpResponse:
 
 def release(request: HttpRequest, pk: int) -> HttpResponse:
     hold = get_object_or_404(Hold, pk=pk)
-    return acting.act(request, RELEASE, {"hold": pk}, subject=str(hold), back=reverse("retention"))
+    return acting.act(request, RELEASE, {"hold": pk}, subject=str(hold), back=f"{reverse('retention')}?hold={pk}")
 
 
 def _day(request: HttpRequest, name: str) -> date | None:

@@ -66,7 +66,7 @@ def test_what_is_archived_is_gone_and_the_chain_goes_on(months: list[datetime], 
     chain.record("start")
     anchors.write()
     assert anchors.verify(files=True).intact
-    [file, _] = sorted((place / "archived").iterdir())
+    [file, _] = sorted((place / "archived").glob("*.gz"))
     lines = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
     assert [line["id"] for line in lines] == [1, 2] and lines[1]["reason"] == "ünicode — “quoted”"
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_another_is_found_when_files_are_asked_for(
     months: list[datetime], place: Path, how: str
 ) -> None:
     archived(months[1])
-    [file] = (place / "archived").iterdir()
+    [file] = (place / "archived").glob("*.gz")
     if how == "removed":
         file.unlink()
         with pytest.raises(Refusal, match="cannot be read"):
@@ -149,7 +149,7 @@ def test_a_broken_stretch_is_evidence_and_stays(months: list[datetime]) -> None:
         cursor.execute("ALTER TABLE audit_event ENABLE TRIGGER USER")
     with pytest.raises(Refusal, match="fields were changed.*evidence"):
         archived(datetime.now(UTC))
-    assert list(Archive.objects.values_list("first", flat=True)) == [1] and stretches()[0].first == 3
+    assert not Archive.objects.exists() and stretches()[0].first == 1
 
 
 def test_a_store_that_is_away_removes_nothing(months: list[datetime], settings: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ adds a partition; to remove one it would have to be the owner. The partitions st
 """
 
 from django.db import migrations, models
+from django.db.migrations.exceptions import IrreversibleError
 
 FORWARD = """
 CREATE SCHEMA audit_stretches;
@@ -43,7 +44,7 @@ BEGIN
       FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
      WHERE i.inhparent = 'public.audit_event'::regclass AND pg_get_expr(c.relpartbound, c.oid) LIKE '%TO (MAXVALUE)';
     EXECUTE format('SELECT max(id) FROM audit_stretches.%I', part) INTO latest;
-    IF latest IS NULL THEN
+    IF latest IS NULL OR latest = 9223372036854775807 THEN
         RETURN;
     END IF;
     EXECUTE format('ALTER TABLE public.audit_event DETACH PARTITION audit_stretches.%I', part);
@@ -59,6 +60,7 @@ BEGIN
         ' FOR EACH STATEMENT EXECUTE FUNCTION public.audit_event_append_only()', part
     );
 END $$;
+REVOKE ALL ON FUNCTION audit_event_cut() FROM PUBLIC;
 """
 BACKWARD = """
 DROP FUNCTION audit_event_cut();
@@ -84,6 +86,13 @@ CREATE TRIGGER audit_event_no_change BEFORE UPDATE OR DELETE ON audit_event
 CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON audit_event
     FOR EACH STATEMENT EXECUTE FUNCTION audit_event_append_only();
 """
+
+
+def refuse(apps, schema_editor):
+    if apps.get_model("audit", "Archive").objects.exists():
+        raise IrreversibleError(
+            "Events were archived, and audit_archive alone says so: without it the chain would be broken. Restore a backup instead."
+        )
 
 
 class Migration(migrations.Migration):
@@ -115,4 +124,5 @@ class Migration(migrations.Migration):
                 "default_permissions": (),
             },
         ),
+        migrations.RunPython(migrations.RunPython.noop, refuse),
     ]

@@ -17,10 +17,13 @@ from migration_portal.plan.model import Table
 
 def keep_back(work: Work, table: Table) -> None:
     """Before the batch is written: leave out what would take another's row and, of several that would be one, all but one."""
+    if work.flow.direction == "reverse" or (not table.one_of_many and source.in_two_ways(work.flow.transfer, table)):
+        _keep_back_namesakes(work, table)
     if work.flow.direction == "forward":
         _keep_back_of_twins(work, table)
-    if work.flow.direction == "forward" and (table.one_of_many or not source.in_two_ways(work.flow.transfer, table)):
-        return
+
+
+def _keep_back_namesakes(work: Work, table: Table) -> None:
     transfer, key, (stage, keys) = work.flow.transfer, key_of(work, table), names_of(table)
     if work.flow.direction == "reverse" and (holder := _holder(work, table)):
         same, target = compile.same(key, key, "t", "s"), transfer.target_table(table.target)

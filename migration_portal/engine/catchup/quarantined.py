@@ -10,7 +10,9 @@ from psycopg.sql import SQL, Identifier
 from migration_portal.engine import quarantine, source
 from migration_portal.engine.catchup.work import Work, key_of, names_of, query
 from migration_portal.engine.queries import queries
+from migration_portal.engine.transfer import Transfer
 from migration_portal.plan.model import Table
+from migration_portal.plan.spelling import spelled
 
 
 def close(work: Work) -> None:
@@ -59,26 +61,32 @@ def release_orphans(work: Work, table: Table) -> None:
     transfer = work.flow.transfer
     if work.flow.direction != "forward":
         return
-    about: dict[str, Any] = {
-        "run": transfer.run, "source": table.source, "reason": f"missing_{table.target}", "twins": quarantine.TWINS,
-    }  # fmt: skip
+    about: dict[str, Any] = {"run": transfer.run, "reason": f"missing_{table.target}", "twins": quarantine.TWINS}
     waiting = transfer.target.execute(queries("catchup")["orphans_waiting"], about).fetchone()
     if not waiting or not waiting[0]:
         return
     stage, _ = names_of(table)
-    referred_to = {
-        name
+    refers = [
+        (other.target, column, parent)
         for other in transfer.plan.tables
         for key in transfer.info(other).foreign_keys
         if key.parent == table.target
-        for name in key.parent_columns
-    } & set(table.column_names)
+        for column, parent in zip(key.columns, key.parent_columns, strict=True)
+    ]
+    referred_to = {parent for _, _, parent in refers} & set(table.column_names)
+    by_column = {(name, column): _written_as(transfer, name, column) for name, column, _ in refers}
     shown = SQL(", ").join([SQL("portal_source_key"), *(SQL("{}::text").format(Identifier(n)) for n in referred_to)])
     staged = transfer.target.execute(SQL("SELECT {} FROM {}").format(shown, stage)).fetchall()
     keys = [part for own, *_ in staged for part in own]
     alike = {_plain(part) for part in [*keys, *(value for _, *values in staged for value in values if value)]}
-    about |= {"keys": keys, "alike": sorted(alike)}
+    about |= {
+        "keys": keys, "alike": sorted(alike), "loosely": [name for (name, _), of in by_column.items() if not of],
+        "refers": [f"{name} {of}" for (name, _), of in by_column.items() if of],
+    }  # fmt: skip
+    looked_up = {(table.source, key) for key in work.keys[table.source]}
     for name, key in transfer.target.execute(queries("catchup")["waiting_for"], about).fetchall():
+        if (name, tuple(key)) in looked_up:
+            continue  # just now: it would be for ever
         # On the queue's own session: if this transaction fails they are looked up once in vain.
         work.flow.queue.execute(queries("queue")["enqueue"], {"table": name, "key": key, "tenant": None})
 
@@ -86,3 +94,11 @@ def release_orphans(work: Work, table: Table) -> None:
 def _plain(text: str) -> str:
     """Of a uuid, the same however it is written."""
     return re.sub("[{}-]", "", text).lower()
+
+
+def _written_as(transfer: Transfer, name: str, column: str) -> str:
+    """The source's column that the target's is, but for how it is written; empty for more than that."""
+    table = transfer.table(name)
+    mapped = table.column(column)
+    found = spelled(mapped.reading) if mapped else ""
+    return found if found in transfer.source_catalog[table.source].columns else ""

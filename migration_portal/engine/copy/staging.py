@@ -66,10 +66,11 @@ def _foreseen(transfer: Transfer, table: Table) -> list[Rejected]:
             rejected += _twice(transfer, table, alike, uniques.reason(unique), among=among)
             rejected += _unique_taken(transfer, table, unique, name)
     for key in info.foreign_keys:
-        if all(table.column(c) for c in key.columns) and key.parent != table.target:
-            parent = transfer.target_table(key.parent)
-            orphan = compile.orphan(key.columns, parent, key.parent_columns)
-            rejected += _take_out(transfer, table, orphan, f"missing_{key.parent}")
+        if all(table.column(c) for c in key.columns):
+            if key.parent != table.target:
+                parent = transfer.target_table(key.parent)
+                orphan = compile.orphan(key.columns, parent, key.parent_columns)
+                rejected += _take_out(transfer, table, orphan, f"missing_{key.parent}")
             if doubles := quarantine.doubles(transfer, table, key):
                 double = SQL("s.portal_source_key::text = ANY({})").format(source.array_of_keys(doubles))
                 rejected += _take_out(transfer, table, double, quarantine.DOUBLE)

@@ -210,11 +210,12 @@ SELECT EXISTS (SELECT FROM portal_ledger.quarantine
                WHERE run = %(run)s AND state = 'open' AND (reason = %(reason)s OR reason = ANY(%(twins)s)))
 
 -- name: waiting_for
--- Orphans whose parent has just arrived, however they write it, and what was kept back with one that has.
+-- Orphans whose parent has just arrived, however they write it, and what was kept back with one that has: by the columns that refer
+-- to it, or by any where the plan makes more of them than a column is.
 SELECT DISTINCT q.source_table, q.source_key FROM portal_ledger.quarantine AS q, jsonb_each_text(q.data) AS d
-WHERE q.run = %(run)s AND q.state = 'open'
+WHERE q.run = %(run)s AND q.state = 'open' AND (q.table_name = ANY(%(loosely)s) OR q.table_name || ' ' || d.key = ANY(%(refers)s))
   AND (q.reason = %(reason)s AND lower(translate(d.value, '{}-', '')) = ANY(%(alike)s)
-       OR q.reason = ANY(%(twins)s) AND q.source_table <> %(source)s AND d.value = ANY(%(keys)s))
+       OR q.reason = ANY(%(twins)s) AND d.value = ANY(%(keys)s))
 
 -- name: stray
 INSERT INTO portal_ledger.strays (run, direction, table_name, key, tenant, what)

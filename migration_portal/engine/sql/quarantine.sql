@@ -1,12 +1,19 @@
 -- name: add
--- Rejected again (a retried chunk, a retried row): the newer reason holds, and a decision about the same one.
+-- Rejected again (a retried chunk, a retried row): the newer reason holds, and a decision about the same one; a copy and catch-up
+-- have two words for a key that another row has.
 INSERT INTO portal_ledger.quarantine (run, table_name, source_table, source_key, tenant, reason, detail, data)
 VALUES (%(run)s, %(table_name)s, %(source_table)s, %(source_key)s, %(tenant)s, %(reason)s, %(detail)s, %(data)s)
 ON CONFLICT (run, table_name, source_key) DO UPDATE
 SET reason = excluded.reason, detail = excluded.detail, data = excluded.data, tenant = excluded.tenant,
-    state = CASE WHEN quarantine.state = 'discarded' AND quarantine.reason = excluded.reason THEN 'discarded' ELSE 'open' END,
-    decided_at = CASE WHEN quarantine.state = 'discarded' AND quarantine.reason = excluded.reason THEN quarantine.decided_at END,
-    decided_by = CASE WHEN quarantine.state = 'discarded' AND quarantine.reason = excluded.reason THEN quarantine.decided_by ELSE '' END
+    state = CASE WHEN quarantine.state = 'discarded'
+         AND replace(quarantine.reason, 'key_twice', 'duplicate_key') = replace(excluded.reason, 'key_twice', 'duplicate_key')
+        THEN 'discarded' ELSE 'open' END,
+    decided_at = CASE WHEN quarantine.state = 'discarded'
+         AND replace(quarantine.reason, 'key_twice', 'duplicate_key') = replace(excluded.reason, 'key_twice', 'duplicate_key')
+        THEN quarantine.decided_at END,
+    decided_by = CASE WHEN quarantine.state = 'discarded'
+         AND replace(quarantine.reason, 'key_twice', 'duplicate_key') = replace(excluded.reason, 'key_twice', 'duplicate_key')
+        THEN quarantine.decided_by ELSE '' END
 
 -- name: absent
 SELECT source_key FROM portal_ledger.quarantine
