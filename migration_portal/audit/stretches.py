@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 from django.db import OperationalError, connection, transaction
@@ -13,17 +14,11 @@ from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
 from migration_portal.audit.models import Event
+from migration_portal.engine.queries import named
 from migration_portal.refusal import Refusal
 
 log = structlog.get_logger(__name__)
-_ALL = """
-SELECT relname, size, nullif(bounds[1], 'MINVALUE')::bigint, nullif(bounds[2], 'MAXVALUE')::bigint
-  FROM (SELECT c.relname, pg_total_relation_size(c.oid) AS size,
-               regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\(''?(\\w+)''?\\) TO \\(''?(\\w+)''?\\)') AS bounds
-          FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-         WHERE i.inhparent = 'audit_event'::regclass) AS each
- ORDER BY 3 NULLS FIRST
-"""
+_QUERIES = named(Path(__file__).parent / "audit.sql")
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Stretch:
 def stretches() -> Sequence[Stretch]:
     """Those that have events, in the chain's order."""
     with connection.cursor() as cursor:
-        cursor.execute(_ALL)
+        cursor.execute(_QUERIES["stretches"].as_string(None))
         found = [_stretch(*row) for row in cursor.fetchall()]
     return [stretch for stretch in found if stretch]
 

@@ -156,20 +156,25 @@ def doubles(transfer: Transfer, table: Table, key: ForeignKey) -> list[list[str]
     The parent is made of the same source row, or of one to which theirs refers as it writes its own key.
     """
     found: list[list[str]] = []
-    column = table.column(key.columns[0])
+    column = written_as(transfer, table, key.columns[0])
     for parent in (each for each in transfer.plan.tables if each.target == key.parent):
         kept, beside = twins(transfer, parent), parent.source == table.source
         if beside and parent is not table:
             found += kept
-        itself = beside and column is not None and spelled(column.reading) in table.key
+        itself = beside and column in table.key
         if kept and column and not itself and len(parent.key) == len(key.columns) == 1:
-            found += _referring(transfer, table, spelled(column.reading), [each for (each,) in kept])
+            found += _referring(transfer, table, column, [each for (each,) in kept])
     return found
 
 
+def written_as(transfer: Transfer, table: Table, column: str) -> str:
+    """The source's column that the target's is, but for how it is written; empty for more than that."""
+    mapped = table.column(column)
+    found = spelled(mapped.reading) if mapped else ""
+    return found if found in transfer.source_catalog[table.source].columns else ""
+
+
 def _referring(transfer: Transfer, table: Table, column: str, keys: Sequence[str]) -> list[list[str]]:
-    if column not in transfer.source_catalog[table.source].columns:
-        return []
     refers = SQL("{}::text = ANY({}::text[])").format(Identifier(column), Literal(list(keys)))
     statement = queries("source")["keys"].format(
         key=compile.source_key(table), table=compile.source_table(transfer.plan, table), where=refers

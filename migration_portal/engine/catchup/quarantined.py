@@ -10,9 +10,7 @@ from psycopg.sql import SQL, Identifier
 from migration_portal.engine import quarantine, source
 from migration_portal.engine.catchup.work import Work, key_of, names_of, query
 from migration_portal.engine.queries import queries
-from migration_portal.engine.transfer import Transfer
 from migration_portal.plan.model import Table
-from migration_portal.plan.spelling import spelled
 
 
 def close(work: Work) -> None:
@@ -74,7 +72,9 @@ def release_orphans(work: Work, table: Table) -> None:
         for column, parent in zip(key.columns, key.parent_columns, strict=True)
     ]
     referred_to = {parent for _, _, parent in refers} & set(table.column_names)
-    by_column = {(name, column): _written_as(transfer, name, column) for name, column, _ in refers}
+    by_column = {
+        (name, column): quarantine.written_as(transfer, transfer.table(name), column) for name, column, _ in refers
+    }
     shown = SQL(", ").join([SQL("portal_source_key"), *(SQL("{}::text").format(Identifier(n)) for n in referred_to)])
     staged = transfer.target.execute(SQL("SELECT {} FROM {}").format(shown, stage)).fetchall()
     keys = [part for own, *_ in staged for part in own]
@@ -94,11 +94,3 @@ def release_orphans(work: Work, table: Table) -> None:
 def _plain(text: str) -> str:
     """Of a uuid, the same however it is written."""
     return re.sub("[{}-]", "", text).lower()
-
-
-def _written_as(transfer: Transfer, name: str, column: str) -> str:
-    """The source's column that the target's is, but for how it is written; empty for more than that."""
-    table = transfer.table(name)
-    mapped = table.column(column)
-    found = spelled(mapped.reading) if mapped else ""
-    return found if found in transfer.source_catalog[table.source].columns else ""
